@@ -1,0 +1,121 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/minogrpc/session/mino"
+)
+
+// ErrClosed is what the errors of a closed session, queue or connection manager
+// wrap.
+var ErrClosed = errors.New("closed")
+
+// ErrQueueFull is what Push returns when one of the bounds of a queue is reached.
+var ErrQueueFull = errors.New("queue is at maximum capacity")
+
+// Reason says why a destination was not reached.
+type Reason int
+
+const (
+	// ReasonNoRoute: no node knows a way to the destination.
+	ReasonNoRoute Reason = iota + 1
+
+	// ReasonUnreachable: the destination is known, but every way to it failed.
+	ReasonUnreachable
+
+	// ReasonOverflow: a bound was reached, of the queue of the destination or of
+	// the outbox of a node on the way. The sender should slow down.
+	ReasonOverflow
+
+	// ReasonTimeout: the outcome was not known in time. The message may have been
+	// delivered, or may still be.
+	ReasonTimeout
+
+	// ReasonClosed: the session of the destination, or of the sender, has ended.
+	ReasonClosed
+
+	// ReasonRejected: a node refused the message for what it is, for example
+	// because it cannot be serialized. It will refuse it again.
+	ReasonRejected
+)
+
+// String returns the reason in words.
+func (r Reason) String() string {
+	switch r {
+	case ReasonNoRoute:
+		return "no route"
+	case ReasonUnreachable:
+		return "unreachable"
+	case ReasonOverflow:
+		return "overflow"
+	case ReasonTimeout:
+		return "timeout"
+	case ReasonClosed:
+		return "closed"
+	case ReasonRejected:
+		return "rejected"
+	default:
+		return fmt.Sprintf("reason %d", int(r))
+	}
+}
+
+// DeliveryError is the outcome of one destination that was not reached. Every
+// error on the channel that Send returns is one.
+type DeliveryError struct {
+	// Destination is the address that was not reached, or nil when the error is
+	// about a destination that has no address.
+	Destination mino.Address
+
+	// Reason is what a sender would branch on.
+	Reason Reason
+
+	// Hop is the node that gave up, as far as it is known.
+	Hop mino.Address
+
+	// Cause says more. It is never nil. An error that comes from another node is
+	// only a text.
+	Cause error
+}
+
+// Error implements error. The wording is the one that nodes exchange.
+func (e *DeliveryError) Error() string {
+	dest := "<nil>"
+	if e.Destination != nil {
+		dest = e.Destination.String()
+	}
+
+	switch e.Reason {
+	case ReasonNoRoute, ReasonUnreachable:
+		return fmt.Sprintf("no route to %s: %v", dest, e.Cause)
+	case ReasonClosed:
+		return fmt.Sprintf("session %s is closing: %v", dest, e.Cause)
+	default:
+		return fmt.Sprintf("%s dropped the packet: %v", dest, e.Cause)
+	}
+}
+
+// Unwrap returns the cause.
+func (e *DeliveryError) Unwrap() error {
+	return e.Cause
+}
+
+// MessageError is what [Session] Recv returns for a message that cannot be
+// decoded. It is an error of that message alone: the next Recv goes on.
+type MessageError struct {
+	// From is the sender of the message.
+	From mino.Address
+
+	// Cause is the error of the factory.
+	Cause error
+}
+
+// Error implements error.
+func (e *MessageError) Error() string {
+	return fmt.Sprintf("message: %v", e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *MessageError) Unwrap() error {
+	return e.Cause
+}

@@ -1,0 +1,55 @@
+package session
+
+import "github.com/minogrpc/session/mino"
+
+// Observer is told what a session does. Every field may be nil, and costs nothing
+// then. The functions are called from several goroutines at once, without a lock,
+// and on the way of the packets: they must be quick. One that panics is contained
+// and logged. The addresses and errors must not be changed.
+type Observer struct {
+	// RelayOpened is called when a neighbour can be reached: a child has answered,
+	// or a parent has been registered.
+	RelayOpened func(peer mino.Address)
+
+	// RelayLost is called when a neighbour is lost, with the cause.
+	RelayLost func(peer mino.Address, cause error)
+
+	// RelayClosed is called when the relay to a neighbour has been released, after
+	// a loss or because the session has ended.
+	RelayClosed func(peer mino.Address)
+
+	// PacketSent is called when a packet has been handed to a neighbour.
+	PacketSent func(to mino.Address, info PacketInfo)
+
+	// PacketReceived is called when a packet has come from a neighbour.
+	PacketReceived func(from mino.Address, info PacketInfo)
+
+	// PacketDelivered is called when a packet has been put into the queue of this
+	// session.
+	PacketDelivered func(info PacketInfo)
+
+	// PacketDropped is called once for each destination that this node reports as
+	// not reached, be it to its own application or to the neighbour that sent the
+	// packet.
+	PacketDropped func(err *DeliveryError)
+
+	// MessageRejected is called when a packet in the queue holds a message that
+	// cannot be decoded.
+	MessageRejected func(err *MessageError)
+
+	// QueueDepth is called when a packet has entered or left the queue, with the
+	// number of packets in it and the bytes of their messages.
+	QueueDepth func(packets, bytes int)
+}
+
+// PacketInfo describes a packet to an [Observer].
+type PacketInfo struct {
+	// Source is the sender of the message.
+	Source mino.Address
+
+	// Destinations is the number of players that the packet is for.
+	Destinations int
+
+	// Bytes is the size of the message.
+	Bytes int
+}

@@ -1,0 +1,140 @@
+package session
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Defaults of the options.
+const (
+	// DefaultSetupTimeout is how long a neighbour may take to answer a new stream.
+	DefaultSetupTimeout = 10 * time.Second
+
+	// DefaultOutcomeTimeout is how long a Send waits for the outcomes.
+	DefaultOutcomeTimeout = 30 * time.Second
+
+	// DefaultQueuePackets and DefaultQueueBytes bound what is received and not yet
+	// read.
+	DefaultQueuePackets = 1_000_000
+	DefaultQueueBytes   = 256 << 20
+
+	// DefaultOutboxPackets and DefaultOutboxBytes bound what waits for one
+	// neighbour, what it has been sent but not yet answered included.
+	DefaultOutboxPackets = 10_000
+	DefaultOutboxBytes   = 64 << 20
+
+	// DefaultHopLimit is how often a packet is passed on. It is twice the largest
+	// height of a tree and a bit.
+	DefaultHopLimit = 132
+)
+
+// Option changes a default of [NewSession].
+type Option interface {
+	apply(*config)
+}
+
+// config is what the options of a session set.
+type config struct {
+	logger        zerolog.Logger
+	observer      Observer
+	setup         time.Duration
+	outcome       time.Duration
+	queuePackets  int
+	queueBytes    int
+	outboxPackets int
+	outboxBytes   int
+	hopLimit      uint32
+	noRetry       bool
+}
+
+func newConfig(opts []Option) config {
+	c := config{
+		logger:        zerolog.Nop(),
+		setup:         DefaultSetupTimeout,
+		outcome:       DefaultOutcomeTimeout,
+		queuePackets:  DefaultQueuePackets,
+		queueBytes:    DefaultQueueBytes,
+		outboxPackets: DefaultOutboxPackets,
+		outboxBytes:   DefaultOutboxBytes,
+		hopLimit:      DefaultHopLimit,
+	}
+
+	for _, opt := range opts {
+		opt.apply(&c)
+	}
+
+	return c
+}
+
+type optionFunc func(*config)
+
+func (f optionFunc) apply(c *config) { f(c) }
+
+// WithLogger sets the logger. Without it nothing is logged.
+func WithLogger(logger zerolog.Logger) Option {
+	return optionFunc(func(c *config) { c.logger = logger })
+}
+
+// WithObserver sets the functions that are told what the session does.
+func WithObserver(observer Observer) Option {
+	return optionFunc(func(c *config) { c.observer = observer })
+}
+
+// WithSetupTimeout sets how long a neighbour may take to answer a new stream
+// before it counts as lost. It must be positive; anything else is ignored. A
+// packet whose budget is short gives it less: a third of the budget.
+func WithSetupTimeout(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.setup = positive(d, c.setup) })
+}
+
+// WithOutcomeTimeout sets how long a Send waits for the outcomes before it
+// reports [ReasonTimeout]. It must be positive; anything else is ignored.
+func WithOutcomeTimeout(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.outcome = positive(d, c.outcome) })
+}
+
+// WithQueueLimits bounds what has been received and not yet read, in packets and
+// in bytes of their messages. Both must be positive; anything else is ignored.
+// Past either bound the sender is told [ReasonOverflow].
+func WithQueueLimits(packets, bytes int) Option {
+	return optionFunc(func(c *config) {
+		c.queuePackets = positive(packets, c.queuePackets)
+		c.queueBytes = positive(bytes, c.queueBytes)
+	})
+}
+
+// WithOutboxLimits bounds what waits for one neighbour, in packets and in bytes
+// of their messages, unanswered ones included. Both must be positive; anything
+// else is ignored. One destination may take a quarter of either; an empty outbox
+// takes a message of any size. Past a bound the sender is told [ReasonOverflow].
+func WithOutboxLimits(packets, bytes int) Option {
+	return optionFunc(func(c *config) {
+		c.outboxPackets = positive(packets, c.outboxPackets)
+		c.outboxBytes = positive(bytes, c.outboxBytes)
+	})
+}
+
+// WithHopLimit sets how often a packet may be passed on before it is dropped. It
+// must be positive; zero is ignored.
+func WithHopLimit(hops uint32) Option {
+	return optionFunc(func(c *config) { c.hopLimit = positive(hops, c.hopLimit) })
+}
+
+// WithoutRetry makes a session report [ReasonTimeout] for a packet that was on
+// its way to a neighbour when that neighbour was lost, instead of sending it over
+// another route. Use it where nodes of other implementations take part and a
+// message that arrives twice is worse than one that may have got lost: nodes of
+// this library recognise the second copy by themselves.
+func WithoutRetry() Option {
+	return optionFunc(func(c *config) { c.noRetry = true })
+}
+
+// positive returns the value, or the default when the value makes no sense.
+func positive[T int | uint32 | time.Duration](value, otherwise T) T {
+	if value <= 0 {
+		return otherwise
+	}
+
+	return value
+}

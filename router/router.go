@@ -1,0 +1,128 @@
+// Package router defines what a session asks of a router: which neighbour is the
+// next hop for each destination of a packet.
+//
+// A [Router] is shared by all the sessions of a node and may be called from
+// several goroutines at once. A [RoutingTable] belongs to one session, which
+// calls its methods one at a time, while it holds the lock that decides the
+// order of the packets. Therefore the methods of a table must neither block nor
+// call back into the session; they need no lock of their own.
+//
+// What a router gets from the network (packets, handshakes) may come from
+// anyone. Its factories check it and return an error, before they allocate
+// anything of a size that the sender announced.
+package router
+
+import (
+	"errors"
+
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/serde"
+)
+
+// ErrUnreachable is what the error of a [Void] wraps when the table knows the
+// destination but every way to it has failed, so that it may be worth trying
+// later. A session reports it as unreachable; any other as no route.
+var ErrUnreachable = errors.New("unreachable")
+
+// Packet is a message with its source and its destinations. The message bytes
+// are shared by all the packets that are made of one and never change; a packet
+// itself belongs to one goroutine at a time.
+type Packet interface {
+	serde.Message
+
+	// GetSource returns the address of the sender.
+	GetSource() mino.Address
+
+	// GetDestination returns the addresses that the packet is still to reach. The
+	// caller must not change the slice.
+	GetDestination() []mino.Address
+
+	// GetMessage returns the bytes of the message, which nobody may change.
+	GetMessage() []byte
+
+	// Slice takes the address out of the destinations and returns a packet for it
+	// alone, or nil when it is not among them.
+	Slice(addr mino.Address) Packet
+}
+
+// PacketFactory makes packets out of bytes.
+type PacketFactory interface {
+	serde.Factory
+
+	// PacketOf returns the packet that the data stand for. The packet may keep
+	// the data.
+	PacketOf(ctx serde.Context, data []byte) (Packet, error)
+}
+
+// Handshake is what a parent tells a child about its part of the routing.
+type Handshake interface {
+	serde.Message
+}
+
+// HandshakeFactory makes handshakes out of bytes.
+type HandshakeFactory interface {
+	serde.Factory
+
+	// HandshakeOf returns the handshake that the data stand for.
+	HandshakeOf(ctx serde.Context, data []byte) (Handshake, error)
+}
+
+// Router makes routing tables.
+type Router interface {
+	// GetPacketFactory returns the factory for the packets of the router.
+	GetPacketFactory() PacketFactory
+
+	// GetHandshakeFactory returns the factory for the handshakes of the router.
+	GetHandshakeFactory() HandshakeFactory
+
+	// New returns the table of the first node of a stream, which is to reach all
+	// the players. It is also used, without players, for an orchestrator, whose
+	// packets all go to its parent.
+	New(players mino.Players, me mino.Address) (RoutingTable, error)
+
+	// GenerateTableFrom returns the table of a node that was given a handshake.
+	GenerateTableFrom(Handshake) (RoutingTable, error)
+}
+
+// Routes maps the next hop to what goes there. A nil key means the parent, which
+// is where a table sends what it does not know; the session says no route where
+// there is no parent to know more.
+type Routes map[mino.Address]Packet
+
+// Void is the reason why there is no route to a destination.
+type Void struct {
+	Error error
+}
+
+// Voids maps the destinations without a route to the reason.
+type Voids map[mino.Address]Void
+
+// RoutingTable is the part of the routing that one session knows.
+type RoutingTable interface {
+	// Make returns a new packet. It keeps neither the slice nor a copy of msg, but
+	// msg itself.
+	Make(src mino.Address, to []mino.Address, msg []byte) Packet
+
+	// PrepareHandshakeFor returns the handshake for a neighbour that Forward named
+	// as a next hop.
+	PrepareHandshakeFor(mino.Address) Handshake
+
+	// Forward splits a packet by the next hop. Each destination is in exactly one
+	// of the routes, or in the voids. It does not change the packet, and takes a
+	// time linear in the number of destinations.
+	Forward(packet Packet) (Routes, Voids)
+
+	// OnFailure tells the table that a neighbour has been lost. It returns nil when
+	// Forward will find another route for what goes through that neighbour, and an
+	// error when there is none. A neighbour that has come back is reported by
+	// nobody: the table lets it be tried again after a pause of its choice.
+	OnFailure(to mino.Address) error
+}
+
+// Subtree is what a [RoutingTable] may offer so that a session can look after the
+// nodes behind a lost neighbour before the next packet for one of them.
+type Subtree interface {
+	// Descendants returns the addresses that are reached through the gateway,
+	// without the gateway itself.
+	Descendants(gateway mino.Address) []mino.Address
+}

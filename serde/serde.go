@@ -1,0 +1,100 @@
+// Package serde defines how messages become bytes and how bytes become messages.
+//
+// A [Message] serializes itself with a [Context], which says in which [Format].
+// A [Factory] is the way back. The usual implementation of both looks up the
+// [FormatEngine] of its type for the format of the context, so that one message
+// may have several formats (see the registry package next to this one).
+//
+// Contexts are immutable values and may be shared by any number of goroutines.
+// Messages, factories and engines may be called from several goroutines at once.
+package serde
+
+// Format names an encoding.
+type Format string
+
+const (
+	// FormatJSON is JSON as of encoding/json.
+	FormatJSON Format = "JSON"
+
+	// FormatXML is XML as of encoding/xml.
+	FormatXML Format = "XML"
+)
+
+// Message is something that can be sent.
+type Message interface {
+	// Serialize returns the bytes of the message in the format of the context.
+	// The caller owns them.
+	Serialize(ctx Context) ([]byte, error)
+}
+
+// Factory makes messages of one kind out of bytes.
+type Factory interface {
+	// Deserialize returns the message that the data stand for, in the format of
+	// the context. The data may come from the network, hence from anyone. The
+	// message may keep them.
+	Deserialize(ctx Context, data []byte) (Message, error)
+}
+
+// FormatEngine encodes and decodes one kind of message in one format.
+type FormatEngine interface {
+	// Encode returns the bytes of a message. It returns an error when the message
+	// is not of the kind that the engine is for.
+	Encode(ctx Context, message Message) ([]byte, error)
+
+	// Decode returns the message that the data stand for.
+	Decode(ctx Context, data []byte) (Message, error)
+}
+
+// ContextEngine is the encoding that a [Context] offers to the format engines.
+type ContextEngine interface {
+	// GetFormat returns the name of the encoding.
+	GetFormat() Format
+
+	// Marshal returns the bytes of a value that the encoding can represent.
+	Marshal(message interface{}) ([]byte, error)
+
+	// Unmarshal fills the value that message points to.
+	Unmarshal(data []byte, message interface{}) error
+}
+
+// Context carries the encoding to use, and the factories that an engine needs
+// for what is inside a message. The zero value has no engine and is of no use.
+type Context struct {
+	ContextEngine
+
+	// factory is the innermost of a chain of immutable links, so that a derived
+	// context costs one small allocation and never touches its parent.
+	factory *binding
+}
+
+type binding struct {
+	key     interface{}
+	factory Factory
+	parent  *binding
+}
+
+// NewContext returns a context without factories.
+func NewContext(engine ContextEngine) Context {
+	return Context{ContextEngine: engine}
+}
+
+// GetFactory returns the factory that was stored last under the key, or nil. The
+// key must be comparable.
+func (ctx Context) GetFactory(key interface{}) Factory {
+	for b := ctx.factory; b != nil; b = b.parent {
+		if b.key == key {
+			return b.factory
+		}
+	}
+
+	return nil
+}
+
+// WithFactory returns a context that has the factory under the key. The context
+// it is derived from stays as it is. The key must be comparable, and should be of
+// a type of the caller's own, so that packages do not collide.
+func WithFactory(ctx Context, key interface{}, f Factory) Context {
+	ctx.factory = &binding{key: key, factory: f, parent: ctx.factory}
+
+	return ctx
+}
