@@ -1,0 +1,349 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/serde"
+)
+
+const (
+	// The first letter of the text form is the role. Any other than the first is
+	// read as the second.
+	orchestratorLetter = 'O'
+	followerLetter     = 'F'
+
+	// firstTypeLetter is the second letter of the text form for the connection type
+	// 0. The next letters are the next types.
+	firstTypeLetter = 'A'
+
+	// unknownType stands for the connection types that one letter cannot hold, so
+	// that the text of none of them is the text of one that can be dialled.
+	unknownType = '?' - firstTypeLetter
+
+	orchestratorPrefix = "Orchestrator:"
+	schemeSeparator    = "://"
+)
+
+// schemes are the names of the connection types that a URL may ask for. There is
+// no way to dial the WebSocket type, hence no scheme to make such an address.
+var schemes = map[string]mino.AddressConnectionType{
+	"grpc":  mino.ACTgRPC,
+	"grpcs": mino.ACTgRPCS,
+	"https": mino.ACThttps,
+}
+
+// Address is where a player can be found, and in which role: an orchestrator
+// opens a stream, a follower takes part in it. One node may be both in the same
+// stream, and the two are different players.
+//
+// An Address is an immutable value, can be compared with == and be the key of a
+// map. The zero Address is a follower that nobody can dial. The addresses that
+// Recv returns are of another type: see [FollowerOf].
+type Address struct {
+	orchestrator bool
+	connType     mino.AddressConnectionType
+	host         string
+}
+
+// NewAddress returns the address of a follower. The host is "host:port", with the
+// scheme grpc, grpcs or https in front of it ("https://host:port") or none, which
+// means grpcs. What comes after the port in a URL is dropped. It does not fail:
+// what is no such URL is taken for a host as it is, and fails when it is dialled.
+// Use [NewAddressFromURL] to have it checked.
+func NewAddress(host string) Address {
+	// Without the slashes url.Parse takes the host for a scheme or for a path.
+	if !strings.Contains(host, "//") {
+		return Address{connType: mino.ACTgRPCS, host: host}
+	}
+
+	u, err := url.Parse(host)
+	if err != nil || u.Host == "" {
+		return Address{connType: mino.ACTgRPCS, host: host}
+	}
+
+	connType, err := schemeType(u.Scheme)
+	if err != nil {
+		return Address{connType: mino.ACTgRPCS, host: host}
+	}
+
+	return Address{connType: connType, host: u.Host}
+}
+
+// NewAddressFromURL returns the address of the follower at the host and port of
+// the URL. The scheme must be grpc, grpcs, https, or empty for grpcs. It returns
+// an error for another scheme, and when the host or the port is missing or the
+// port is not a number below 65536.
+func NewAddressFromURL(addr url.URL) (Address, error) {
+	connType, err := schemeType(addr.Scheme)
+	if err != nil {
+		return Address{}, err
+	}
+
+	host, port, err := net.SplitHostPort(addr.Host)
+	if err != nil {
+		return Address{}, fmt.Errorf("malformed host: %w", err)
+	}
+
+	if host == "" {
+		return Address{}, fmt.Errorf("malformed host: no host in %q", addr.Host)
+	}
+
+	if _, err = strconv.ParseUint(port, 10, 16); err != nil {
+		return Address{}, fmt.Errorf("malformed port: %w", err)
+	}
+
+	return Address{connType: connType, host: addr.Host}, nil
+}
+
+// NewOrchestratorAddress returns the orchestrator form of an address of any kind:
+// the same host and connection type, whatever they are, in the other role. An
+// address that comes from Recv is unwrapped. See [FollowerOf] for what the host of
+// an address of another type is.
+func NewOrchestratorAddress(addr mino.Address) Address {
+	a := followerOf(addr)
+	a.orchestrator = true
+
+	return a
+}
+
+// FollowerOf returns the follower form of an address: an [Address] with the same
+// host and connection type, which is the same value for an orchestrator, for the
+// follower on the same host, and for either of them as Recv returns it. It is what
+// a caller uses as the key of a map for an address that comes from Recv.
+//
+// The host of an address of another type is what its GetDialAddress method
+// returns, if it has one; otherwise what its text form holds. Nil stays nil.
+func FollowerOf(addr mino.Address) mino.Address {
+	if addr == nil {
+		return nil
+	}
+
+	return followerOf(addr)
+}
+
+// ConnectionType returns how to connect to the address. It is none of the known
+// types when the address was made of a text with an unknown one.
+func (a Address) ConnectionType() mino.AddressConnectionType {
+	return a.connType
+}
+
+// Equal tells whether the other is an Address of the same role, connection type
+// and host, or an address from Recv with the same host. It is false for any other
+// type.
+func (a Address) Equal(other mino.Address) bool {
+	switch other := other.(type) {
+	case Address:
+		return a == other
+	case wrappedAddress:
+		return other.Equal(a)
+	default:
+		return false
+	}
+}
+
+// GetDialAddress returns the host and port as grpc.NewClient and net.Dial take
+// them. It is empty for the zero Address.
+func (a Address) GetDialAddress() string {
+	return a.host
+}
+
+// GetHostname returns the host without the port, and an IPv6 address without the
+// brackets. It returns an error when the address has no host or a malformed one.
+func (a Address) GetHostname() (string, error) {
+	if ip, err := netip.ParseAddr(a.host); err == nil {
+		return ip.String(), nil
+	}
+
+	u, err := url.Parse("//" + a.host)
+	if err != nil {
+		return "", fmt.Errorf("malformed address: %w", err)
+	}
+
+	// Anything else that a URL may have means that the host is not only a host.
+	if u.Host != a.host || u.Hostname() == "" {
+		return "", fmt.Errorf("malformed address: no host in %q", a.host)
+	}
+
+	return u.Hostname(), nil
+}
+
+// MarshalText returns the text form, which [AddressFactory] reads: a letter for
+// the role, one for the connection type, and the host. The caller owns the bytes.
+// The error is always nil.
+func (a Address) MarshalText() ([]byte, error) {
+	text := make([]byte, 2, 2+len(a.host))
+	text[0] = followerLetter
+	text[1] = firstTypeLetter + byte(a.connType)
+
+	if a.orchestrator {
+		text[0] = orchestratorLetter
+	}
+
+	return append(text, a.host...), nil
+}
+
+// String returns the address as a URL, with a word in front of it when it is an
+// orchestrator.
+func (a Address) String() string {
+	prefix := ""
+	if a.orchestrator {
+		prefix = orchestratorPrefix
+	}
+
+	return prefix + typeName(a.connType) + schemeSeparator + a.host
+}
+
+// isOrchestrator tells whether the address is one in the role of the node that
+// opened the stream.
+func (a Address) isOrchestrator() bool {
+	return a.orchestrator
+}
+
+// AddressFactory makes an [Address] of its text form. The zero value is ready for
+// use.
+type AddressFactory struct{ serde.Factory }
+
+// FromText implements [mino.AddressFactory]. It never fails: less than two bytes
+// give the zero Address, and an unknown letter for the connection type gives an
+// address that equals none that can be dialled, and prints what it holds.
+func (f AddressFactory) FromText(text []byte) mino.Address {
+	if len(text) < 2 {
+		return Address{}
+	}
+
+	return Address{
+		orchestrator: text[0] == orchestratorLetter,
+		connType:     mino.AddressConnectionType(text[1]) - firstTypeLetter,
+		host:         string(text[2:]),
+	}
+}
+
+// Deserialize implements [serde.Factory] with the embedded factory. An address
+// has no form as a message, so that without one it returns an error.
+func (f AddressFactory) Deserialize(ctx serde.Context, data []byte) (serde.Message, error) {
+	if f.Factory == nil {
+		return nil, errors.New("an address is not a message: use FromText")
+	}
+
+	return f.Factory.Deserialize(ctx, data)
+}
+
+// wrappedAddress is an address as Recv returns it. It hides from protocols whether
+// the sender is the orchestrator: they compare it with the addresses of the
+// players that they know. Send unwraps it, so that a reply to an orchestrator does
+// not go to the follower on the same host instead.
+//
+// It is comparable when the address inside is.
+type wrappedAddress struct{ mino.Address }
+
+// Equal implements [mino.Address]. Only the host counts.
+func (w wrappedAddress) Equal(other mino.Address) bool {
+	return other != nil && followerOf(w).host == followerOf(other).host
+}
+
+// wrapAddress returns the address as Recv is to return it. Nil stays nil.
+func wrapAddress(addr mino.Address) mino.Address {
+	if _, done := addr.(wrappedAddress); done || addr == nil {
+		return addr
+	}
+
+	return wrappedAddress{Address: addr}
+}
+
+// unwrapAddress undoes wrapAddress. Any other address is returned as it is.
+func unwrapAddress(addr mino.Address) mino.Address {
+	if wrapped, ok := addr.(wrappedAddress); ok {
+		return wrapped.Address
+	}
+
+	return addr
+}
+
+// followerOf is FollowerOf with the type that it always returns. Nil gives the
+// zero Address.
+func followerOf(addr mino.Address) Address {
+	addr = unwrapAddress(addr)
+	if addr == nil {
+		return Address{}
+	}
+
+	if a, ok := addr.(Address); ok {
+		a.orchestrator = false
+
+		return a
+	}
+
+	connType := addr.ConnectionType()
+
+	return Address{connType: letterType(connType), host: foreignHost(addr, connType)}
+}
+
+// foreignHost returns the host of an address that is not one of this package.
+func foreignHost(addr mino.Address, connType mino.AddressConnectionType) string {
+	if dialable, ok := addr.(interface{ GetDialAddress() string }); ok {
+		return dialable.GetDialAddress()
+	}
+
+	text, err := addr.MarshalText()
+	if err != nil {
+		return addr.String()
+	}
+
+	// A type that takes part in a network with other nodes uses their text form.
+	// That the letter fits what the address says of itself tells it from a host
+	// that happens to begin like one.
+	own := len(text) >= 2 && (text[0] == orchestratorLetter || text[0] == followerLetter)
+	if own && text[1] == firstTypeLetter+byte(connType) {
+		return string(text[2:])
+	}
+
+	return NewAddress(string(text)).host
+}
+
+// letterType returns the connection type, or one that stands for all those which
+// have no letter.
+func letterType(connType mino.AddressConnectionType) mino.AddressConnectionType {
+	letter := connType + firstTypeLetter
+	if letter < 0 || letter > 0xff {
+		return unknownType
+	}
+
+	return connType
+}
+
+// schemeType returns the connection type that the scheme of a URL asks for.
+func schemeType(scheme string) (mino.AddressConnectionType, error) {
+	if scheme == "" {
+		return mino.ACTgRPCS, nil
+	}
+
+	connType, ok := schemes[scheme]
+	if !ok {
+		return 0, fmt.Errorf("unknown scheme %q", scheme)
+	}
+
+	return connType, nil
+}
+
+// typeName is how String writes a connection type.
+func typeName(connType mino.AddressConnectionType) string {
+	switch connType {
+	case mino.ACTgRPC:
+		return "grpc"
+	case mino.ACTgRPCS:
+		return "grpcs"
+	case mino.ACThttps:
+		return "https"
+	case mino.ACTws:
+		return "ws"
+	default:
+		return fmt.Sprintf("unknown-%d", connType)
+	}
+}
