@@ -113,21 +113,6 @@ func NewOrchestratorAddress(addr mino.Address) Address {
 	return a
 }
 
-// FollowerOf returns the follower form of an address: an [Address] with the same
-// host and connection type, which is the same value for an orchestrator, for the
-// follower on the same host, and for either of them as Recv returns it. It is what
-// a caller uses as the key of a map for an address that comes from Recv.
-//
-// The host of an address of another type is what its GetDialAddress method
-// returns, if it has one; otherwise what its text form holds. Nil stays nil.
-func FollowerOf(addr mino.Address) mino.Address {
-	if addr == nil {
-		return nil
-	}
-
-	return followerOf(addr)
-}
-
 // ConnectionType returns how to connect to the address. It is none of the known
 // types when the address was made of a text with an unknown one.
 func (a Address) ConnectionType() mino.AddressConnectionType {
@@ -157,21 +142,21 @@ func (a Address) GetDialAddress() string {
 // GetHostname returns the host without the port, and an IPv6 address without the
 // brackets. It returns an error when the address has no host or a malformed one.
 func (a Address) GetHostname() (string, error) {
-	if ip, err := netip.ParseAddr(a.host); err == nil {
-		return ip.String(), nil
-	}
-
-	u, err := url.Parse("//" + a.host)
+	host, _, err := net.SplitHostPort(a.host)
 	if err != nil {
-		return "", fmt.Errorf("malformed address: %w", err)
+		host = strings.TrimSuffix(strings.TrimPrefix(a.host, "["), "]")
 	}
 
-	// Anything else that a URL may have means that the host is not only a host.
-	if u.Host != a.host || u.Hostname() == "" {
+	if _, err = netip.ParseAddr(host); err == nil {
+		return host, nil
+	}
+
+	// What is left must be a name, without what else a URL may have.
+	if host == "" || strings.ContainsAny(host, ":[]") || strings.ContainsAny(a.host, "/?#@ ") {
 		return "", fmt.Errorf("malformed address: no host in %q", a.host)
 	}
 
-	return u.Hostname(), nil
+	return host, nil
 }
 
 // MarshalText returns the text form, which [AddressFactory] reads: a letter for
@@ -233,89 +218,6 @@ func (f AddressFactory) Deserialize(ctx serde.Context, data []byte) (serde.Messa
 	}
 
 	return f.Factory.Deserialize(ctx, data)
-}
-
-// wrappedAddress is an address as Recv returns it. It hides from protocols whether
-// the sender is the orchestrator: they compare it with the addresses of the
-// players that they know. Send unwraps it, so that a reply to an orchestrator does
-// not go to the follower on the same host instead.
-//
-// It is comparable when the address inside is.
-type wrappedAddress struct{ mino.Address }
-
-// Equal implements [mino.Address]. Only the host counts.
-func (w wrappedAddress) Equal(other mino.Address) bool {
-	return other != nil && followerOf(w).host == followerOf(other).host
-}
-
-// wrapAddress returns the address as Recv is to return it. Nil stays nil.
-func wrapAddress(addr mino.Address) mino.Address {
-	if _, done := addr.(wrappedAddress); done || addr == nil {
-		return addr
-	}
-
-	return wrappedAddress{Address: addr}
-}
-
-// unwrapAddress undoes wrapAddress. Any other address is returned as it is.
-func unwrapAddress(addr mino.Address) mino.Address {
-	if wrapped, ok := addr.(wrappedAddress); ok {
-		return wrapped.Address
-	}
-
-	return addr
-}
-
-// followerOf is FollowerOf with the type that it always returns. Nil gives the
-// zero Address.
-func followerOf(addr mino.Address) Address {
-	addr = unwrapAddress(addr)
-	if addr == nil {
-		return Address{}
-	}
-
-	if a, ok := addr.(Address); ok {
-		a.orchestrator = false
-
-		return a
-	}
-
-	connType := addr.ConnectionType()
-
-	return Address{connType: letterType(connType), host: foreignHost(addr, connType)}
-}
-
-// foreignHost returns the host of an address that is not one of this package.
-func foreignHost(addr mino.Address, connType mino.AddressConnectionType) string {
-	if dialable, ok := addr.(interface{ GetDialAddress() string }); ok {
-		return dialable.GetDialAddress()
-	}
-
-	text, err := addr.MarshalText()
-	if err != nil {
-		return addr.String()
-	}
-
-	// A type that takes part in a network with other nodes uses their text form.
-	// That the letter fits what the address says of itself tells it from a host
-	// that happens to begin like one.
-	own := len(text) >= 2 && (text[0] == orchestratorLetter || text[0] == followerLetter)
-	if own && text[1] == firstTypeLetter+byte(connType) {
-		return string(text[2:])
-	}
-
-	return NewAddress(string(text)).host
-}
-
-// letterType returns the connection type, or one that stands for all those which
-// have no letter.
-func letterType(connType mino.AddressConnectionType) mino.AddressConnectionType {
-	letter := connType + firstTypeLetter
-	if letter < 0 || letter > 0xff {
-		return unknownType
-	}
-
-	return connType
 }
 
 // schemeType returns the connection type that the scheme of a URL asks for.

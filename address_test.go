@@ -1,0 +1,316 @@
+package session
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/serde"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAddress_FormsOfTheTable(t *testing.T) {
+	table := []struct {
+		input, text, str, hostname string
+		connType                   mino.AddressConnectionType
+	}{
+		{"127.0.0.1:2000", "FB127.0.0.1:2000", "grpcs://127.0.0.1:2000", "127.0.0.1", mino.ACTgRPCS},
+		{"grpc://example.com:80", "FAexample.com:80", "grpc://example.com:80", "example.com", mino.ACTgRPC},
+		{"grpcs://[::1]:443", "FB[::1]:443", "grpcs://[::1]:443", "::1", mino.ACTgRPCS},
+		{
+			"https://node.example.org:8443", "FCnode.example.org:8443", "https://node.example.org:8443",
+			"node.example.org", mino.ACThttps,
+		},
+		{"//host:1", "FBhost:1", "grpcs://host:1", "host", mino.ACTgRPCS},
+		{"grpc://h:1/path?q", "FAh:1", "grpc://h:1", "h", mino.ACTgRPC},
+		{"127.0.0.2", "FB127.0.0.2", "grpcs://127.0.0.2", "127.0.0.2", mino.ACTgRPCS},
+		{"A", "FBA", "grpcs://A", "A", mino.ACTgRPCS},
+		{"localhost:2000", "FBlocalhost:2000", "grpcs://localhost:2000", "localhost", mino.ACTgRPCS},
+		{"[::1]", "FB[::1]", "grpcs://[::1]", "::1", mino.ACTgRPCS},
+		{"::1", "FB::1", "grpcs://::1", "::1", mino.ACTgRPCS},
+		{"grpc://[fe80::1%25eth0]:1", "FA[fe80::1%eth0]:1", "grpc://[fe80::1%eth0]:1", "fe80::1%eth0", mino.ACTgRPC},
+	}
+
+	for _, row := range table {
+		t.Run(row.input, func(t *testing.T) {
+			addr := NewAddress(row.input)
+
+			require.Equal(t, row.text, textOf(t, addr))
+			require.Equal(t, row.str, addr.String())
+			require.Equal(t, row.connType, addr.ConnectionType())
+			require.Equal(t, addr, AddressFactory{}.FromText([]byte(row.text)))
+
+			hostname, err := addr.GetHostname()
+			require.NoError(t, err)
+			require.Equal(t, row.hostname, hostname)
+		})
+	}
+}
+
+func TestNewAddress_KeepsWhatIsNoURL(t *testing.T) {
+	for _, input := range []string{"", "ws://h:1", "grpc://", "grpc://h:port", "://", "a//b", "grpc://[::1", "\x00//"} {
+		addr := NewAddress(input)
+
+		require.Equal(t, input, addr.GetDialAddress())
+		require.Equal(t, mino.ACTgRPCS, addr.ConnectionType())
+
+		_, err := addr.GetHostname()
+		require.Error(t, err, input)
+	}
+}
+
+func TestAddress_GetHostnameNeedsAHost(t *testing.T) {
+	for _, host := range []string{"", ":80", "[]:80", "a:b:c", "user@h:1", "h/path", "a b:1"} {
+		_, err := NewAddress(host).GetHostname()
+
+		require.ErrorContains(t, err, "malformed address", host)
+	}
+}
+
+func TestNewAddressFromURL_SchemeAndPort(t *testing.T) {
+	table := []struct{ input, text string }{
+		{"//host:1", "FBhost:1"},
+		{"grpc://host:1", "FAhost:1"},
+		{"grpcs://[::1]:65535/path", "FB[::1]:65535"},
+		{"https://host:443", "FChost:443"},
+	}
+
+	for _, row := range table {
+		addr, err := NewAddressFromURL(parseURL(t, row.input))
+
+		require.NoError(t, err)
+		require.Equal(t, row.text, textOf(t, addr))
+	}
+}
+
+func TestNewAddressFromURL_RefusesWhatCannotBeDialled(t *testing.T) {
+	table := []struct{ input, message string }{
+		{"ws://host:1", `unknown scheme "ws"`},
+		{"http://host:1", `unknown scheme "http"`},
+		{"grpc://host", "malformed host"},
+		{"grpc://host:", "malformed port"},
+		{"grpc://:80", "malformed host"},
+		{"grpc://host:65536", "malformed port"},
+		{"", "malformed host"},
+	}
+
+	for _, row := range table {
+		_, err := NewAddressFromURL(parseURL(t, row.input))
+
+		require.ErrorContains(t, err, row.message, row.input)
+	}
+}
+
+func TestNewOrchestratorAddress_KeepsHostAndConnectionType(t *testing.T) {
+	table := []struct {
+		input     mino.Address
+		text, str string
+	}{
+		{NewAddress("127.0.0.1:2000"), "OB127.0.0.1:2000", "Orchestrator:grpcs://127.0.0.1:2000"},
+		{NewAddress("grpc://h:1"), "OAh:1", "Orchestrator:grpc://h:1"},
+		{NewAddress("A"), "OBA", "Orchestrator:grpcs://A"},
+		{NewOrchestratorAddress(NewAddress("A")), "OBA", "Orchestrator:grpcs://A"},
+		{wrapAddress(NewAddress("https://h:1")), "OCh:1", "Orchestrator:https://h:1"},
+		{Address{}, "OA", "Orchestrator:grpc://"},
+		{nil, "OA", "Orchestrator:grpc://"},
+		{foreignAddress{text: "foreign:1", connType: mino.ACThttps}, "OCforeign:1", "Orchestrator:https://foreign:1"},
+		{foreignAddress{text: "grpc://foreign:1"}, "OAforeign:1", "Orchestrator:grpc://foreign:1"},
+		{foreignAddress{text: "FAforeign:1"}, "OAforeign:1", "Orchestrator:grpc://foreign:1"},
+		{foreignAddress{text: "FB.example:1"}, "OAFB.example:1", "Orchestrator:grpc://FB.example:1"},
+		{foreignAddress{err: errors.New("oops")}, "OAname", "Orchestrator:grpc://name"},
+		{foreignAddress{connType: 1 << 20}, "O?", "Orchestrator:unknown--2://"},
+		{embeddingAddress{Address: NewAddress("grpc://h:1")}, "OAh:1", "Orchestrator:grpc://h:1"},
+	}
+
+	for _, row := range table {
+		addr := NewOrchestratorAddress(row.input)
+
+		require.Equal(t, row.text, textOf(t, addr))
+		require.Equal(t, row.str, addr.String())
+		require.True(t, addr.isOrchestrator())
+	}
+}
+
+func TestFollowerOf_IsOneKeyForEveryForm(t *testing.T) {
+	follower := NewAddress("grpc://h:1")
+	orchestrator := NewOrchestratorAddress(follower)
+
+	forms := []mino.Address{follower, orchestrator, wrapAddress(follower), wrapAddress(orchestrator)}
+	for _, form := range forms {
+		require.Equal(t, follower, FollowerOf(form))
+	}
+
+	// A slice inside makes this one useless as a key by itself.
+	unhashable := foreignAddress{text: "h:1", extra: []int{1}}
+	require.Len(t, map[mino.Address]bool{FollowerOf(unhashable): true, FollowerOf(wrapAddress(unhashable)): true}, 1)
+
+	require.Nil(t, FollowerOf(nil))
+}
+
+func TestFromText_NeverFails(t *testing.T) {
+	table := []struct {
+		text string
+		addr Address
+		str  string
+	}{
+		{"", Address{}, "grpc://"},
+		{"F", Address{}, "grpc://"},
+		{"FA", Address{}, "grpc://"},
+		{"OBh:1", NewOrchestratorAddress(NewAddress("h:1")), "Orchestrator:grpcs://h:1"},
+		{"oBh:1", NewAddress("h:1"), "grpcs://h:1"},
+		{"FDh:1", Address{connType: mino.ACTws, host: "h:1"}, "ws://h:1"},
+		{"FZh:1", Address{connType: 25, host: "h:1"}, "unknown-25://h:1"},
+		{"F\xffh:1", Address{connType: 190, host: "h:1"}, "unknown-190://h:1"},
+		{"F\x00h:1", Address{connType: -65, host: "h:1"}, "unknown--65://h:1"},
+	}
+
+	for _, row := range table {
+		addr := AddressFactory{}.FromText([]byte(row.text))
+
+		require.Equal(t, row.addr, addr)
+		require.Equal(t, row.str, addr.String())
+	}
+}
+
+func TestFromText_DoesNotKeepTheText(t *testing.T) {
+	text := []byte("FAh:1")
+	addr := AddressFactory{}.FromText(text)
+	copy(text, "OBx:2")
+
+	require.Equal(t, NewAddress("grpc://h:1"), addr)
+}
+
+func TestAddress_EqualNeedsRoleTypeAndHost(t *testing.T) {
+	addr := NewAddress("h:1")
+
+	require.True(t, addr.Equal(NewAddress("h:1")))
+	require.False(t, addr.Equal(NewAddress("h:2")))
+	require.False(t, addr.Equal(NewAddress("grpc://h:1")))
+	require.False(t, addr.Equal(NewOrchestratorAddress(addr)))
+	require.False(t, addr.Equal(AddressFactory{}.FromText([]byte("FZh:1"))))
+	require.False(t, addr.Equal(foreignAddress{text: "FBh:1", connType: mino.ACTgRPCS}))
+	require.False(t, addr.Equal(nil))
+}
+
+func TestWrappedAddress_EqualsBothRolesInBothDirections(t *testing.T) {
+	follower := NewAddress("h:1")
+	orchestrator := NewOrchestratorAddress(follower)
+	plain := NewAddress("grpc://h:1")
+
+	for _, inner := range []mino.Address{follower, orchestrator, plain, foreignAddress{text: "h:1"}} {
+		wrapped := wrapAddress(inner)
+
+		for _, other := range []mino.Address{follower, orchestrator, plain} {
+			require.True(t, wrapped.Equal(other))
+			require.True(t, other.Equal(wrapped))
+			require.True(t, wrapped.Equal(wrapAddress(other)))
+		}
+
+		require.True(t, wrapped.Equal(inner))
+		require.False(t, wrapped.Equal(NewAddress("h:2")))
+		require.False(t, NewAddress("h:2").Equal(wrapped))
+		require.False(t, wrapped.Equal(foreignAddress{text: "h:2"}))
+		require.False(t, wrapped.Equal(nil))
+	}
+}
+
+func TestWrappedAddress_PassesTheRestThrough(t *testing.T) {
+	for _, inner := range []mino.Address{NewOrchestratorAddress(NewAddress("grpc://h:1")), foreignAddress{text: "h:1"}} {
+		wrapped := wrapAddress(inner)
+
+		require.Equal(t, textOf(t, inner), textOf(t, wrapped))
+		require.Equal(t, inner.String(), wrapped.String())
+		require.Equal(t, inner.ConnectionType(), wrapped.ConnectionType())
+		require.Equal(t, inner, unwrapAddress(wrapped))
+		require.Equal(t, wrapped, wrapAddress(wrapped))
+		require.Equal(t, inner, unwrapAddress(inner))
+	}
+
+	require.Nil(t, wrapAddress(nil))
+	require.Nil(t, unwrapAddress(nil))
+}
+
+func TestWrappedAddress_IsComparable(t *testing.T) {
+	seen := map[mino.Address]bool{wrapAddress(NewAddress("h:1")): true}
+
+	require.True(t, seen[wrapAddress(NewAddress("h:1"))])
+	require.False(t, seen[wrapAddress(NewAddress("h:2"))])
+}
+
+func TestAddress_MarshalTextAllocatesOnce(t *testing.T) {
+	addr := NewAddress("127.0.0.1:2000")
+	allocs := testing.AllocsPerRun(100, func() { _, _ = addr.MarshalText() })
+
+	require.LessOrEqual(t, allocs, 1.0)
+}
+
+func TestAddressFactory_DeserializeUsesTheEmbeddedFactory(t *testing.T) {
+	_, err := AddressFactory{}.Deserialize(serde.Context{}, nil)
+	require.ErrorContains(t, err, "not a message")
+
+	refuse := refusingFactory{err: errors.New("refused")}
+	_, err = AddressFactory{Factory: refuse}.Deserialize(serde.Context{}, nil)
+	require.ErrorIs(t, err, refuse.err)
+}
+
+func FuzzFromText(f *testing.F) {
+	for _, seed := range []string{"", "F", "FA", "OB127.0.0.1:2000", "FZ", "xB[::1]:443", "F\xff\xfe", "FB" + strings.Repeat("h", 300)} {
+		f.Add([]byte(seed))
+	}
+
+	f.Fuzz(func(t *testing.T, text []byte) {
+		addr := AddressFactory{}.FromText(text)
+		again := AddressFactory{}.FromText([]byte(textOf(t, addr)))
+
+		require.Equal(t, addr, again)
+		require.Equal(t, addr.String(), again.String())
+		require.Equal(t, textOf(t, addr), textOf(t, again))
+
+		_, _ = addr.(Address).GetHostname()
+	})
+}
+
+func textOf(t *testing.T, addr mino.Address) string {
+	t.Helper()
+
+	text, err := addr.MarshalText()
+	require.NoError(t, err)
+
+	return string(text)
+}
+
+func parseURL(t *testing.T, text string) url.URL {
+	t.Helper()
+
+	u, err := url.Parse(text)
+	require.NoError(t, err)
+
+	return *u
+}
+
+// foreignAddress is an address of somebody else, without GetDialAddress.
+type foreignAddress struct {
+	text     string
+	connType mino.AddressConnectionType
+	err      error
+	extra    []int
+}
+
+func (a foreignAddress) Equal(other mino.Address) bool {
+	o, ok := other.(foreignAddress)
+
+	return ok && o.text == a.text
+}
+
+func (a foreignAddress) MarshalText() ([]byte, error)               { return []byte(a.text), a.err }
+func (a foreignAddress) String() string                             { return "name" }
+func (a foreignAddress) ConnectionType() mino.AddressConnectionType { return a.connType }
+
+// embeddingAddress is an address of somebody else that can be dialled.
+type embeddingAddress struct{ Address }
+
+type refusingFactory struct{ err error }
+
+func (f refusingFactory) Deserialize(serde.Context, []byte) (serde.Message, error) { return nil, f.err }
