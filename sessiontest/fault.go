@@ -1,0 +1,115 @@
+package sessiontest
+
+import "time"
+
+// fault is what is wrong with one direction. The lock of the network guards it.
+type fault struct {
+	// cut is always the same in both directions.
+	cut    bool
+	frozen bool
+	delay  time.Duration
+}
+
+// Cut separates two nodes, in both directions, until [Network.Heal]. Their
+// connections break at once: every Read and Write at either end fails with an
+// error that wraps [syscall.ECONNRESET], and what has not been read is lost. New
+// dials are refused. Both nodes learn of it; see [Network.Freeze] for the fault of
+// which they do not.
+func (n *Network) Cut(a, b string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	way := direction{from: a, to: b}
+	n.changeLocked(way, func(f *fault) { f.cut = true })
+	n.changeLocked(way.reverse(), func(f *fault) { f.cut = true })
+	n.resetLocked(func(c *connection) bool { return c.between(way) })
+}
+
+// Freeze keeps everything that one node sends to another undelivered, until
+// [Network.Heal], and tells nobody: bytes stay where they are, the end of a
+// connection that is closed is not seen, and a Write blocks once the buffer of
+// its connection is full. The other direction goes on, except that dials hang,
+// whoever dials, because a connection comes up only after a round trip. What has
+// arrived before can be read. Freezing both directions is a silent link; a node
+// that loses all its packets is one frozen towards everybody.
+func (n *Network) Freeze(from, to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	way := direction{from: from, to: to}
+	n.changeLocked(way, func(f *fault) { f.frozen = true })
+	n.pipesLocked(way, (*pipe).freezeLocked)
+}
+
+// Delay makes everything that one node sends to another from now on arrive that
+// much later, and in order: after a change, nothing overtakes what was sent
+// before. The end of a connection is delayed as its bytes are, and a dial takes
+// the delays of both directions. The throughput is not limited to one write per
+// delay, but to 4 MiB per delay and connection. Zero, or less, is no delay. Only
+// another Delay changes it; Heal does not.
+func (n *Network) Delay(from, to string, d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	d = max(d, 0)
+	way := direction{from: from, to: to}
+	n.changeLocked(way, func(f *fault) { f.delay = d })
+	n.pipesLocked(way, func(p *pipe) { p.delay = d })
+}
+
+// Heal undoes [Network.Cut] and [Network.Freeze] between two nodes, in both
+// directions: dials work again, also those that hang, and what was frozen arrives,
+// at once or when its delay has passed. A connection that was cut stays broken.
+func (n *Network) Heal(a, b string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	way := direction{from: a, to: b}
+	for _, w := range []direction{way, way.reverse()} {
+		n.changeLocked(w, func(f *fault) { f.cut, f.frozen = false, false })
+		n.pipesLocked(w, (*pipe).thawLocked)
+	}
+}
+
+// RefuseDial makes a node refuse the dials of everybody, as if its listener was
+// gone, until [Network.AllowDial]. Its connections stay.
+func (n *Network) RefuseDial(to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	n.refusing[to] = true
+	n.changedLocked()
+}
+
+// AllowDial undoes [Network.RefuseDial].
+func (n *Network) AllowDial(to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	delete(n.refusing, to)
+}
+
+// changeLocked changes what holds for new connections.
+func (n *Network) changeLocked(way direction, change func(*fault)) {
+	f := n.faults[way]
+	change(&f)
+	n.faults[way] = f
+	n.changedLocked()
+}
+
+// pipesLocked changes the pipes of the existing connections in one direction.
+func (n *Network) pipesLocked(way direction, change func(*pipe)) {
+	for c := range n.connections {
+		c.change(way, change)
+	}
+}
+
+// resetLocked breaks the connections that the condition selects.
+func (n *Network) resetLocked(broken func(*connection) bool) {
+	for c := range n.connections {
+		if broken(c) {
+			c.reset()
+			delete(n.connections, c)
+		}
+	}
+}

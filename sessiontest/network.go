@@ -1,0 +1,207 @@
+package sessiontest
+
+import (
+	"context"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Network is a network in memory. Nodes are known by address, a text such as
+// "n1:1" that the network only compares. What runs on it are ordinary listeners
+// and connections, so that a real gRPC server or client, with or without TLS,
+// does not see the difference; what differs is that the connections between two
+// nodes can be cut, frozen and delayed ([Network.Cut], [Network.Freeze],
+// [Network.Delay]).
+//
+// A network works inside a testing/synctest bubble as well as outside. Time is
+// that of the place, and whatever waits on the network is durably blocked. All
+// that belongs together must be made in the same bubble: the network, the
+// listeners, the servers, the clients, and certificates, whose validity is
+// compared with the clock of the bubble. Before the bubble ends, servers must be
+// stopped and Serve must have returned, and clients must be closed.
+//
+// The network starts no goroutines; delays and deadlines are timers. All methods
+// may be called from several goroutines at once.
+type Network struct {
+	mu        sync.Mutex
+	closed    bool
+	listeners map[string]*listener
+	faults    map[direction]fault
+	refusing  map[string]bool
+
+	// connections are those with at least one end open, so that a fault reaches
+	// them.
+	connections map[*connection]struct{}
+
+	// changed is closed, and replaced, when a dial that hangs should look again.
+	changed chan struct{}
+}
+
+// direction is the way from one node to another. The connections between them
+// have a pipe in each of the two directions, whoever dialled.
+type direction struct {
+	from, to string
+}
+
+func (d direction) reverse() direction {
+	return direction{from: d.to, to: d.from}
+}
+
+// NewNetwork returns a network without nodes and without faults.
+func NewNetwork() *Network {
+	return &Network{
+		listeners:   make(map[string]*listener),
+		faults:      make(map[direction]fault),
+		refusing:    make(map[string]bool),
+		connections: make(map[*connection]struct{}),
+		changed:     make(chan struct{}),
+	}
+}
+
+// Listen makes the node of that address reachable until the listener is closed.
+// Like a kernel, the network accepts connections for a listener on which nobody
+// calls Accept, and keeps what they send up to the size of their buffers. It is an
+// error that wraps [syscall.EADDRINUSE] when the address has a listener already,
+// and one that wraps [net.ErrClosed] after Close.
+func (n *Network) Listen(addr string) (net.Listener, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	switch {
+	case n.closed:
+		return nil, listenError(addr, net.ErrClosed)
+	case n.listeners[addr] != nil:
+		return nil, listenError(addr, syscall.EADDRINUSE)
+	}
+
+	l := newListener(n, addr)
+	n.listeners[addr] = l
+
+	return l, nil
+}
+
+// Dialer returns the function with which one node, known by its address, dials the
+// others. It is made for [google.golang.org/grpc.WithContextDialer]; the target of
+// such a client must be "passthrough:///" and the address, because the resolver
+// that gRPC uses otherwise looks for the address outside of the network.
+//
+// A dial takes one round trip. It hangs, until its context ends, while either
+// direction between the two nodes is frozen. It fails with an error that wraps
+// [syscall.ECONNREFUSED] when nobody listens, when the two nodes are cut off from
+// each other, and when the target refuses dials; with the error of the context
+// when that ends; and with one that wraps [net.ErrClosed] after Close.
+func (n *Network) Dialer(from string) func(ctx context.Context, target string) (net.Conn, error) {
+	return func(ctx context.Context, target string) (net.Conn, error) {
+		way := direction{from: from, to: target}
+
+		conn, err := n.dial(ctx, way)
+		if err != nil {
+			return nil, &net.OpError{Op: "dial", Net: networkName, Source: addr(from), Addr: addr(target), Err: err}
+		}
+
+		return conn, nil
+	}
+}
+
+// Close closes the listeners and breaks the connections and the dials. Nothing
+// can listen or dial afterwards. It may be called more than once.
+func (n *Network) Close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	n.closed = true
+	for _, l := range n.listeners {
+		l.closeLocked()
+	}
+
+	n.resetLocked(func(*connection) bool { return true })
+	n.changedLocked()
+}
+
+func (n *Network) dial(ctx context.Context, way direction) (net.Conn, error) {
+	if err := n.awaitRoundTrip(ctx, way); err != nil {
+		return nil, err
+	}
+
+	for {
+		conn, changed, err := n.connect(way)
+		if changed == nil {
+			return conn, err
+		}
+
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// awaitRoundTrip waits for as long as it takes to go there and back.
+func (n *Network) awaitRoundTrip(ctx context.Context, way direction) error {
+	n.mu.Lock()
+	delay := n.faults[way].delay + n.faults[way.reverse()].delay
+	n.mu.Unlock()
+
+	if delay == 0 {
+		return ctx.Err()
+	}
+
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// connect hands a new connection to the listener at the end of the way. The
+// channel is nil, except when the dial has to be tried again after it is closed.
+func (n *Network) connect(way direction) (net.Conn, <-chan struct{}, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	forth, back := n.faults[way], n.faults[way.reverse()]
+	switch {
+	case n.closed:
+		return nil, nil, net.ErrClosed
+	case forth.cut:
+		return nil, nil, syscall.ECONNREFUSED
+	case forth.frozen, back.frozen:
+		return nil, n.changed, nil
+	}
+
+	l := n.listeners[way.to]
+	if l == nil || n.refusing[way.to] {
+		return nil, nil, syscall.ECONNREFUSED
+	}
+
+	c := newConnection(n, way, forth.delay, back.delay)
+	n.connections[c] = struct{}{}
+	l.offerLocked(c.accepted)
+
+	return c.dialled, nil, nil
+}
+
+// forget drops a connection that both ends have closed.
+func (n *Network) forget(c *connection) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	delete(n.connections, c)
+}
+
+// changedLocked lets the dials that hang look again.
+func (n *Network) changedLocked() {
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+func listenError(address string, err error) error {
+	return &net.OpError{Op: "listen", Net: networkName, Addr: addr(address), Err: err}
+}
