@@ -1,0 +1,95 @@
+# What works on a fresh clone with only Go: make test, make demo, make bench. The
+# other tools are built from their sources, at the versions in tools/*.mod.
+
+MAKEFLAGS += --no-print-directory
+SHELL := bash
+
+LINT := go tool -modfile=tools/lint.mod golangci-lint
+BUF  := go tool -modfile=tools/buf.mod buf
+
+# How long each fuzz target runs, as in FUZZTIME=1m.
+FUZZTIME ?= 10s
+
+# Which benchmarks run, as in BENCH=Queue.
+BENCH ?= .
+
+# The race detector needs a C compiler on Linux. Without one the tests still run,
+# and the output says what they could not see.
+RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
+
+# The generated code and what it is generated from. Building buf takes minutes, so
+# `make check` does not generate again: `make generate` notes the hashes of both and
+# the versions of the generators, and the check fails when any of them has changed.
+GENERATED := ptypes/overlay.proto buf.yaml buf.gen.yaml ptypes/overlay.pb.go ptypes/overlay_grpc.pb.go
+GENERATOR := google.golang.org/protobuf google.golang.org/grpc/cmd/protoc-gen-go-grpc
+HASHES    := ptypes/generated.txt
+hashes     = go list -m $(GENERATOR); for file in $(GENERATED); do echo "$$(git hash-object "$$file") $$file"; done
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## Compile everything
+	go build ./...
+
+.PHONY: test
+test: ## Run the tests
+	go test ./...
+
+.PHONY: check
+check: check-fmt check-fix check-mod check-generated lint check-race ## Everything that must hold before a commit
+
+.PHONY: demo
+demo: ## Run the tree of 15 nodes
+	go run ./examples/tree
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=. chooses which)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target in turn (FUZZTIME=10s each)
+	@set -euo pipefail; for package in $$(go list ./...); do \
+		listed=$$(go test -list '^Fuzz' "$$package"); \
+		for target in $$(grep '^Fuzz' <<<"$$listed"); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+.PHONY: generate
+generate: ## Generate the code of ptypes from overlay.proto
+	$(BUF) generate
+	@$(hashes) > $(HASHES)
+
+.PHONY: lint
+lint: ## Run go vet and the linters
+	go vet ./...
+	$(LINT) run ./...
+
+.PHONY: fmt
+fmt: ## Format the code, and apply what go fix suggests
+	gofmt -s -w .
+	go fix ./...
+
+.PHONY: check-fmt
+check-fmt:
+	@files=$$(gofmt -s -l .); test -z "$$files" || { echo "not formatted, run make fmt:"; echo "$$files"; exit 1; }
+
+.PHONY: check-fix
+check-fix:
+	@diff=$$(go fix -diff ./...) && test -z "$$diff" || { echo "$$diff"; echo "go fix has suggestions, run make fmt"; exit 1; }
+
+.PHONY: check-mod
+check-mod:
+	go mod tidy -diff
+
+.PHONY: check-generated
+check-generated:
+	@diff $(HASHES) <($(hashes)) || { echo "ptypes is not what was generated, run make generate"; exit 1; }
+
+.PHONY: check-race
+check-race:
+	@test -n "$(RACE)" || echo "no C compiler: the tests run WITHOUT the race detector"
+	go test $(RACE) ./...
