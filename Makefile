@@ -23,7 +23,7 @@ RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 GENERATED := ptypes/overlay.proto buf.yaml buf.gen.yaml ptypes/overlay.pb.go ptypes/overlay_grpc.pb.go
 GENERATOR := google.golang.org/protobuf google.golang.org/grpc/cmd/protoc-gen-go-grpc
 HASHES    := ptypes/generated.txt
-hashes     = go list -m $(GENERATOR); for file in $(GENERATED); do echo "$$(git hash-object "$$file") $$file"; done
+hashes     = { go list -m $(GENERATOR); for file in $(GENERATED); do echo "$$(git hash-object "$$file") $$file"; done; }
 
 .PHONY: help
 help: ## Print this list
