@@ -1,0 +1,188 @@
+package tree
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/minogrpc/session/serde"
+)
+
+func init() {
+	packetFormats.Register(serde.FormatJSON, packetFormat{})
+	handshakeFormats.Register(serde.FormatJSON, handshakeFormat{})
+}
+
+// packetJSON is a packet on the wire. The order of the fields is part of it.
+type packetJSON struct {
+	Source  base64Text
+	Dest    []base64Text
+	Message base64Text
+}
+
+// handshakeJSON is a handshake on the wire. The order of the fields is part of it.
+type handshakeJSON struct {
+	// Height is a pointer in order to tell a missing one from a leaf.
+	Height    *int
+	Addresses []base64Text
+}
+
+// base64Text is bytes as encoding/json writes them. It reads nothing but a string,
+// where plain bytes would also read a list of numbers.
+type base64Text []byte
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *base64Text) UnmarshalText(text []byte) error {
+	decoded, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return fmt.Errorf("base64: %w", err)
+	}
+
+	*b = decoded
+
+	return nil
+}
+
+// textsOf returns the texts as they are written. It returns an error when an
+// address cannot be sent, because the receiver would refuse all the others too.
+func textsOf(list players) ([]base64Text, error) {
+	texts := make([]base64Text, list.len())
+
+	for i, text := range list.texts {
+		if text == nil {
+			return nil, fmt.Errorf("address %v cannot be sent", list.addrs[i])
+		}
+
+		texts[i] = text
+	}
+
+	return texts, nil
+}
+
+// unmarshal fills the value with at most as many addresses as the reader of the
+// context admits, and returns that reader.
+func unmarshal(ctx serde.Context, data []byte, value any) (reader, error) {
+	r, ok := ctx.GetFactory(readerKey{}).(reader)
+	if !ok {
+		return reader{}, errors.New("the context has no address factory")
+	}
+
+	// A comma stands between two addresses or two fields, and never in base64.
+	// Counting them bounds the list before any of it is allocated.
+	if bytes.Count(data, []byte{','}) > r.max+1 {
+		return reader{}, r.tooMany()
+	}
+
+	err := ctx.Unmarshal(data, value)
+	if err != nil {
+		return reader{}, fmt.Errorf("failed to unmarshal: %w", err)
+	}
+
+	return r, nil
+}
+
+// packetFormat is the JSON of packets.
+type packetFormat struct{}
+
+// Encode implements serde.FormatEngine.
+func (packetFormat) Encode(ctx serde.Context, msg serde.Message) ([]byte, error) {
+	p, ok := msg.(*packet)
+	if !ok {
+		return nil, fmt.Errorf("%w: %T", errForeign, msg)
+	}
+
+	if p.sourceText == nil {
+		return nil, fmt.Errorf("source %v cannot be sent", p.source)
+	}
+
+	dest, err := textsOf(p.dest)
+	if err != nil {
+		return nil, err
+	}
+
+	m := packetJSON{Source: p.sourceText, Dest: dest, Message: p.message}
+	if m.Message == nil {
+		m.Message = base64Text{} // nil would be written as null
+	}
+
+	return ctx.Marshal(m)
+}
+
+// Decode implements serde.FormatEngine. A message of null is an empty one, as
+// encoding/json has it.
+func (packetFormat) Decode(ctx serde.Context, data []byte) (serde.Message, error) {
+	var m packetJSON
+
+	r, err := unmarshal(ctx, data, &m)
+	if err != nil {
+		return nil, err
+	}
+
+	source, err := r.parse(m.Source)
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+
+	if m.Dest == nil {
+		return nil, errors.New("destinations are missing")
+	}
+
+	dest, _, err := r.parseAll(m.Dest)
+	if err != nil {
+		return nil, fmt.Errorf("destination: %w", err)
+	}
+
+	return &packet{source: source, sourceText: m.Source, dest: dest, message: m.Message}, nil
+}
+
+// handshakeFormat is the JSON of handshakes.
+type handshakeFormat struct{}
+
+// Encode implements serde.FormatEngine.
+func (handshakeFormat) Encode(ctx serde.Context, msg serde.Message) ([]byte, error) {
+	h, ok := msg.(*handshake)
+	if !ok {
+		return nil, fmt.Errorf("%w: %T", errForeign, msg)
+	}
+
+	texts, err := textsOf(h.players)
+	if err != nil {
+		return nil, err
+	}
+
+	return ctx.Marshal(handshakeJSON{Height: &h.height, Addresses: texts})
+}
+
+// Decode implements serde.FormatEngine.
+func (handshakeFormat) Decode(ctx serde.Context, data []byte) (serde.Message, error) {
+	var m handshakeJSON
+
+	r, err := unmarshal(ctx, data, &m)
+	if err != nil {
+		return nil, err
+	}
+
+	if m.Height == nil {
+		return nil, errors.New("height is missing")
+	}
+
+	if *m.Height < -1 || *m.Height > MaxHeight {
+		return nil, fmt.Errorf("height %d is not between -1 and %d", *m.Height, MaxHeight)
+	}
+
+	if m.Addresses == nil {
+		return nil, errors.New("addresses are missing")
+	}
+
+	list, twice, err := r.parseAll(m.Addresses)
+	if err != nil {
+		return nil, err
+	}
+
+	if twice != nil {
+		return nil, fmt.Errorf("address %v is there twice", twice)
+	}
+
+	return &handshake{height: *m.Height, players: list}, nil
+}

@@ -1,0 +1,79 @@
+package tree
+
+import "time"
+
+// Defaults and limits of the options.
+const (
+	// DefaultHeight is the number of hops from the root to the lowest leaf.
+	DefaultHeight = 3
+
+	// MaxHeight is the largest height of a tree.
+	MaxHeight = 64
+
+	// DefaultRetryAfter is the pause after which a lost neighbour is tried again.
+	DefaultRetryAfter = time.Second
+
+	// DefaultMaxAddresses is the largest number of addresses in one packet,
+	// handshake or list of players.
+	DefaultMaxAddresses = 1_000_000
+)
+
+// minBranches is the number of children of a node that could do with fewer: a
+// broad tree is a fast one.
+const minBranches = 5
+
+// RouterOption changes a default of [NewRouter].
+type RouterOption func(*config)
+
+// config is what the options of a router set.
+type config struct {
+	height       int
+	retryAfter   time.Duration
+	maxAddresses int
+}
+
+func newConfig(options []RouterOption) config {
+	c := config{
+		height:       DefaultHeight,
+		retryAfter:   DefaultRetryAfter,
+		maxAddresses: DefaultMaxAddresses,
+	}
+
+	for _, option := range options {
+		option(&c)
+	}
+
+	return c
+}
+
+// WithHeight sets the largest number of hops between the root and a player, from 1
+// to [MaxHeight]; anything else is ignored. It counts where the tree starts: nodes
+// below take the height from their handshake.
+func WithHeight(n int) RouterOption {
+	return func(c *config) {
+		if n >= 1 && n <= MaxHeight {
+			c.height = n
+		}
+	}
+}
+
+// WithRetryAfter sets how long a lost neighbour is reported as unreachable before
+// it is tried again. It must be positive; anything else is ignored.
+func WithRetryAfter(d time.Duration) RouterOption {
+	return func(c *config) {
+		if d > 0 {
+			c.retryAfter = d
+		}
+	}
+}
+
+// WithMaxAddresses sets the largest number of addresses in one packet, handshake
+// or list of players. It must be positive; anything else is ignored. Nodes with a
+// lower limit refuse what those with a higher one send.
+func WithMaxAddresses(n int) RouterOption {
+	return func(c *config) {
+		if n > 0 {
+			c.maxAddresses = n
+		}
+	}
+}

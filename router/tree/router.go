@@ -1,0 +1,137 @@
+// Package tree is a router that arranges the players of a stream in a tree of
+// bounded height.
+//
+// The shape of the tree follows from the height and the order of the players
+// alone, see [NewRouter]: every node computes its own part of it from the
+// handshake of its parent, and nobody has to agree on anything. A table knows the
+// players below its node; what it does not know it sends to the parent.
+//
+// When a neighbour is lost, its parent adopts exactly the children that the
+// neighbour had. Everything below them stays as it is, and the tree gets no
+// higher. The lost neighbour becomes a leaf that is tried again after a pause.
+//
+// A [router.Router] of this package may be used from several goroutines at once.
+// A table belongs to one session, as the router package describes; its Forward
+// takes constant time for each destination. The packets and handshakes that come
+// from the network are checked in full before a table is made of them.
+package tree
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
+)
+
+// treeRouter implements router.Router. It is never written to after it was made.
+type treeRouter struct {
+	config
+	reader reader
+}
+
+// NewRouter returns a router for the addresses of the factory. The root and
+// every node below have as many children as it takes to stay within the height,
+// but at least five where they have that many players to reach. The players are
+// divided evenly, in their order, and the first of each part becomes a child that
+// reaches the rest of it.
+//
+// The factory must give an address its text back, and should give addresses that
+// can be the keys of a map: a table refuses others. An address that also has a
+// method GetHostname() (string, error) must have a host.
+func NewRouter(f mino.AddressFactory, options ...RouterOption) router.Router {
+	c := newConfig(options)
+
+	return &treeRouter{
+		config: c,
+		reader: reader{AddressFactory: f, max: c.maxAddresses},
+	}
+}
+
+// GetPacketFactory implements router.Router.
+func (r *treeRouter) GetPacketFactory() router.PacketFactory {
+	return packetFactory{reader: r.reader}
+}
+
+// GetHandshakeFactory implements router.Router.
+func (r *treeRouter) GetHandshakeFactory() router.HandshakeFactory {
+	return handshakeFactory{reader: r.reader}
+}
+
+// New implements router.Router. The players may name an address more than once,
+// and the node itself, which is left out. It returns an error when an address
+// cannot be part of a tree, or when there are too many. A nil address for the node
+// leaves nobody out; nil players are none.
+func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTable, error) {
+	seen := make(textSet)
+
+	var self []byte
+	if me != nil {
+		text, err := me.MarshalText()
+		if err != nil {
+			return nil, fmt.Errorf("own address: %w", err)
+		}
+
+		self = text
+		seen.add(text)
+	}
+
+	if list == nil {
+		return r.newTable(self, r.height, players{})
+	}
+
+	if list.Len() > r.reader.max {
+		return nil, r.reader.tooMany()
+	}
+
+	var known players
+
+	for it := list.AddressIterator(); it.HasNext(); {
+		addr := it.GetNext()
+
+		text, err := r.reader.textOf(addr)
+		if err != nil {
+			return nil, fmt.Errorf("player: %w", err)
+		}
+
+		if seen.add(text) {
+			known.add(addr, text)
+		}
+	}
+
+	return r.newTable(self, r.height, known)
+}
+
+// GenerateTableFrom implements router.Router. It returns an error for a handshake
+// that no router of this package has made.
+func (r *treeRouter) GenerateTableFrom(h router.Handshake) (router.RoutingTable, error) {
+	hs, ok := h.(*handshake)
+	if !ok || hs == nil {
+		return nil, fmt.Errorf("handshake is a %T, not one of this router", h)
+	}
+
+	return r.newTable(nil, hs.height, hs.players)
+}
+
+// newTable makes the table of a node that reaches the players.
+func (r *treeRouter) newTable(me []byte, height int, known players) (*table, error) {
+	for _, addr := range known.addrs {
+		// Forward would panic when it used the address as the key of a route.
+		if !hashable(addr) {
+			return nil, fmt.Errorf("address %v of type %T cannot be the key of a map", addr, addr)
+		}
+	}
+
+	t := &table{
+		router:   r,
+		me:       me,
+		gateways: make(map[string]*child, known.len()),
+	}
+
+	t.adopt(height, known)
+
+	return t, nil
+}
+
+// errForeign is what the formats return for a message that is not theirs.
+var errForeign = errors.New("message is not of the tree router")

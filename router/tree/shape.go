@@ -1,0 +1,48 @@
+package tree
+
+import (
+	"iter"
+	"sort"
+)
+
+// branches returns the number of children of a node that is to reach n players
+// within the height, which is at least 1.
+func branches(height, n int) int {
+	extra := sort.Search(n, func(i int) bool { return fits(height, minBranches+i, n) })
+
+	return min(minBranches+extra, n)
+}
+
+// fits tells whether a node reaches n players within the height when every node
+// has b children: whether b + b^2 + ... + b^height >= n.
+func fits(height, b, n int) bool {
+	sum, level := 0, 1
+
+	for range height {
+		level *= b
+		sum += level
+
+		if sum >= n {
+			return true
+		}
+	}
+
+	return false
+}
+
+// split divides the players among the children: contiguous parts in the order of
+// the list, whose sizes differ by at most one. The largest is then no larger than
+// what fits below a child, because a tree of b branches with one level less has
+// room for a b-th of the players less the child itself.
+func split(height int, list players) iter.Seq[players] {
+	return func(yield func(players) bool) {
+		n := list.len()
+		b := branches(height, n)
+
+		for i := range b {
+			if !yield(list.slice(i*n/b, (i+1)*n/b)) {
+				return
+			}
+		}
+	}
+}

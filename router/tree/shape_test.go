@@ -1,0 +1,88 @@
+package tree
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/minogrpc/session/mino"
+	"github.com/stretchr/testify/require"
+)
+
+// Promise R2: the tree respects its height for every number of players, and each
+// has exactly one place in it. The shape is computed here without any table: it
+// depends on nothing but the numbers. TestTree_ReachesEveryPlayer builds the tables.
+func TestShape_HeightIsRespectedForEveryNumberOfPlayers(t *testing.T) {
+	for height := 1; height <= 5; height++ {
+		for n := 1; n <= 1000; n++ {
+			count, depth := measure(height, players{
+				addrs: make([]mino.Address, n),
+				texts: make([][]byte, n),
+			})
+
+			require.Equal(t, n, count, "height %d", height)
+			require.LessOrEqual(t, depth, height, "%d players", n)
+		}
+	}
+}
+
+// measure returns the number of places below a node, and how deep they go.
+func measure(height int, list players) (count, depth int) {
+	for part := range split(max(height, 1), list) {
+		below, deep := measure(height-1, part.slice(1, part.len()))
+		count += 1 + below
+		depth = max(depth, 1+deep)
+	}
+
+	return count, depth
+}
+
+func TestShape_PartsAreContiguousAndEven(t *testing.T) {
+	for height := 1; height <= 5; height++ {
+		for n := 1; n <= 200; n++ {
+			next, sizes := 0, map[int]bool{}
+
+			for part := range split(height, numbered(n)) {
+				sizes[part.len()] = true
+
+				for _, text := range part.texts {
+					require.Equal(t, fmt.Sprint(next), string(text))
+					next++
+				}
+			}
+
+			require.Equal(t, n, next)
+			require.LessOrEqual(t, len(sizes), 2)
+		}
+	}
+}
+
+func TestShape_BranchesAreAsFewAsTheHeightAllows(t *testing.T) {
+	tests := []struct{ height, n, branches int }{
+		{1, 0, 0},
+		{3, 1, 1},
+		{3, 4, 4},
+		{3, 5, 5},
+		{3, 155, 5}, // 5 + 25 + 125
+		{3, 156, 6},
+		{3, 258, 6}, // 6 + 36 + 216
+		{3, 259, 7},
+		{1, 1000, 1000},
+		{2, 30, 5},
+		{2, 31, 6},
+		{64, 1_000_000, 5},
+	}
+
+	for _, tt := range tests {
+		require.Equal(t, tt.branches, branches(tt.height, tt.n), "height %d, %d players", tt.height, tt.n)
+	}
+}
+
+// numbered returns n players whose texts are their indices.
+func numbered(n int) players {
+	var list players
+	for i := range n {
+		list.add(nil, fmt.Append(nil, i))
+	}
+
+	return list
+}

@@ -1,0 +1,242 @@
+package sessiontest
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/router/tree"
+	"github.com/minogrpc/session/serde"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTestRouter_PassesForTheTree(t *testing.T) {
+	TestRouter(t, func(f mino.AddressFactory) router.Router { return tree.NewRouter(f) })
+}
+
+func TestDepths_NobodyIsNowhere(t *testing.T) {
+	depths, err := Depths(tree.NewRouter(session.AddressFactory{}), nil)
+
+	require.NoError(t, err)
+	require.Empty(t, depths)
+}
+
+func TestDepths_CountsHops(t *testing.T) {
+	players := playersOf(7)
+
+	depths, err := Depths(tree.NewRouter(session.AddressFactory{}), players)
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 1, 1, 1, 1, 1, 2}, depths)
+
+	depths, err = Depths(tree.NewRouter(session.AddressFactory{}), players, players[5])
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 1, 1, 1, 1, NotReached, 1}, depths)
+}
+
+func TestDepths_PlayerNamedTwiceIsAnError(t *testing.T) {
+	players := playersOf(2)
+
+	_, err := Depths(tree.NewRouter(session.AddressFactory{}), append(players, players[1]))
+
+	require.EqualError(t, err, "a player is named twice")
+}
+
+// A conformance test that lets a broken router pass is worth nothing: each check is
+// shown routers that it must not let pass.
+func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
+	tests := map[string][]brokenRouter{
+		"PacketKeepsWhatItIsMadeOf": {
+			{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
+				return table.Make(src, to, bytes.Clone(msg))
+			}},
+			{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
+				return table.Make(src, to[1:], msg)
+			}},
+		},
+		"PacketSurvivesTheNetwork": {
+			{packets: func(p router.Packet, err error) (router.Packet, error) {
+				p.Slice(p.GetDestination()[0])
+
+				return p, err
+			}},
+		},
+		"SliceTakesOneAddressOut": {
+			{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
+				return wholePacket{table.Make(src, to, msg)}
+			}},
+		},
+		"ForwardLeavesThePacketAlone": {
+			{forward: func(table router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+				p.Slice(p.GetDestination()[0])
+
+				return table.Forward(p)
+			}},
+			{forward: func(_ router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+				return router.Routes{nil: p}, nil
+			}},
+		},
+		"ForwardPutsEachDestinationInOnePlace": {
+			{forward: sendUpToo},
+			{forward: forgetOne},
+			{forward: failWithoutReason},
+		},
+		"EveryPlayerIsReachedOnce":          {{forward: sendUpToo}, {forward: forgetOne}, {forward: failWithoutReason}},
+		"RouterIsSharedByGoroutines":        {{forward: sendUpToo}, {forward: forgetOne}},
+		"OneLostPlayerCostsOnlyItself":      {{onFailure: giveUp}, {onFailure: ignore}},
+		"FailureOfANeighbourKeepsTheOthers": {{onFailure: giveUp}, {onFailure: ignore}},
+		"StrangerGoesToTheParentOrNowhere":  {{forward: sendDown}, {forward: forgetOne}},
+		"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}},
+		"PlayersMayNameANodeTwiceAndItself": {{forgetsMe: true}},
+		"GarbageIsAnError": {
+			{packets: func(router.Packet, error) (router.Packet, error) { return nil, nil }},
+		},
+	}
+
+	for _, check := range routerChecks {
+		require.NotEmpty(t, tests[check.name], check.name)
+
+		for i, broken := range tests[check.name] {
+			broken.Router = tree.NewRouter(session.AddressFactory{})
+			require.Error(t, check.run(broken), "%s lets router %d pass", check.name, i)
+		}
+	}
+}
+
+// sendUpToo sends to the parent what goes down.
+func sendUpToo(table router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+	routes, voids := table.Forward(p)
+	routes[nil] = p
+
+	return routes, voids
+}
+
+// sendDown sends down what is for the parent.
+func sendDown(table router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+	routes, voids := table.Forward(p)
+	for to, part := range routes {
+		delete(routes, to)
+		routes[session.NewAddress("down:1")] = part
+	}
+
+	return routes, voids
+}
+
+// forgetOne drops what goes one way.
+func forgetOne(table router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+	routes, voids := table.Forward(p)
+	for to := range routes {
+		delete(routes, to)
+
+		break
+	}
+
+	return routes, voids
+}
+
+// failWithoutReason has a void for everything, and no error in it.
+func failWithoutReason(_ router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+	voids := make(router.Voids)
+	for _, addr := range p.GetDestination() {
+		voids[addr] = router.Void{}
+	}
+
+	return nil, voids
+}
+
+// giveUp finds no other route.
+func giveUp(router.RoutingTable, mino.Address) error {
+	return errors.New("no route")
+}
+
+// ignore promises another route and has none.
+func ignore(router.RoutingTable, mino.Address) error {
+	return nil
+}
+
+// wholePacket cannot be sliced.
+type wholePacket struct{ router.Packet }
+
+func (wholePacket) Slice(mino.Address) router.Packet { return nil }
+
+// brokenRouter is a router of which one thing has been replaced.
+type brokenRouter struct {
+	router.Router
+
+	make      func(router.RoutingTable, mino.Address, []mino.Address, []byte) router.Packet
+	forward   func(router.RoutingTable, router.Packet) (router.Routes, router.Voids)
+	onFailure func(router.RoutingTable, mino.Address) error
+	packets   func(router.Packet, error) (router.Packet, error)
+	forgetsMe bool
+}
+
+func (r brokenRouter) New(players mino.Players, me mino.Address) (router.RoutingTable, error) {
+	if r.forgetsMe {
+		me = nil
+	}
+
+	table, err := r.Router.New(players, me)
+
+	return brokenTable{RoutingTable: table, broken: r}, err
+}
+
+func (r brokenRouter) GenerateTableFrom(h router.Handshake) (router.RoutingTable, error) {
+	table, err := r.Router.GenerateTableFrom(h)
+
+	return brokenTable{RoutingTable: table, broken: r}, err
+}
+
+func (r brokenRouter) GetPacketFactory() router.PacketFactory {
+	return brokenFactory{PacketFactory: r.Router.GetPacketFactory(), broken: r}
+}
+
+// brokenTable is a table of a brokenRouter.
+type brokenTable struct {
+	router.RoutingTable
+	broken brokenRouter
+}
+
+func (t brokenTable) Make(src mino.Address, to []mino.Address, msg []byte) router.Packet {
+	if t.broken.make != nil {
+		return t.broken.make(t.RoutingTable, src, to, msg)
+	}
+
+	return t.RoutingTable.Make(src, to, msg)
+}
+
+func (t brokenTable) Forward(p router.Packet) (router.Routes, router.Voids) {
+	if t.broken.forward != nil {
+		return t.broken.forward(t.RoutingTable, p)
+	}
+
+	return t.RoutingTable.Forward(p)
+}
+
+func (t brokenTable) OnFailure(to mino.Address) error {
+	if t.broken.onFailure != nil {
+		return t.broken.onFailure(t.RoutingTable, to)
+	}
+
+	return t.RoutingTable.OnFailure(to)
+}
+
+// brokenFactory is the packet factory of a brokenRouter.
+type brokenFactory struct {
+	router.PacketFactory
+	broken brokenRouter
+}
+
+func (f brokenFactory) PacketOf(ctx serde.Context, data []byte) (router.Packet, error) {
+	p, err := f.PacketFactory.PacketOf(ctx, data)
+	if f.broken.packets != nil {
+		return f.broken.packets(p, err)
+	}
+
+	return p, err
+}
+
+func (f brokenFactory) Deserialize(ctx serde.Context, data []byte) (serde.Message, error) {
+	return f.PacketOf(ctx, data)
+}
