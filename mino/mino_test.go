@@ -60,6 +60,7 @@ func (message) Serialize(serde.Context) ([]byte, error) { return nil, nil }
 // fakeMino creates nothing but an RPC or an error.
 type fakeMino struct {
 	mino.Mino
+
 	err error
 }
 

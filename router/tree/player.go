@@ -20,15 +20,15 @@ type players struct {
 
 func (p players) len() int { return len(p.addrs) }
 
-// slice returns the players from <= i < to. It shares their memory, but an add to
-// it does not write there.
+// slice returns the players from <= i < to. It shares their memory, but its with
+// does not write there.
 func (p players) slice(from, to int) players {
 	return players{addrs: p.addrs[from:to:to], texts: p.texts[from:to:to]}
 }
 
-func (p *players) add(addr mino.Address, text []byte) {
-	p.addrs = append(p.addrs, addr)
-	p.texts = append(p.texts, text)
+// with returns the list with one more, as append does: the list itself is used up.
+func (p players) with(addr mino.Address, text []byte) players {
+	return players{addrs: append(p.addrs, addr), texts: append(p.texts, text)}
 }
 
 // textSet tells which texts have been seen.
@@ -122,7 +122,7 @@ func (r reader) collect(addrs []mino.Address) players {
 	for _, addr := range addrs {
 		text, err := r.textOf(addr)
 		if err != nil || seen.add(text) {
-			list.add(addr, text)
+			list = list.with(addr, text)
 		}
 	}
 
@@ -149,7 +149,7 @@ func (r reader) parseAll(texts []base64Text) (list players, twice mino.Address, 
 		}
 
 		if seen.add(text) {
-			list.add(addr, text)
+			list = list.with(addr, text)
 		} else {
 			twice = addr
 		}

@@ -27,6 +27,7 @@ import (
 // treeRouter implements router.Router. It is never written to after it was made.
 type treeRouter struct {
 	config
+
 	reader reader
 }
 
@@ -95,7 +96,7 @@ func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTabl
 		}
 
 		if seen.add(text) {
-			known.add(addr, text)
+			known = known.with(addr, text)
 		}
 	}
 

@@ -85,6 +85,11 @@ func (t *table) child(addr mino.Address) *child {
 // Make implements router.RoutingTable. A destination that is there twice counts
 // once.
 func (t *table) Make(src mino.Address, to []mino.Address, msg []byte) router.Packet {
+	return t.pack(src, to, msg)
+}
+
+// pack is Make with the type that it returns.
+func (t *table) pack(src mino.Address, to []mino.Address, msg []byte) *packet {
 	p := &packet{source: src, dest: t.router.reader.collect(to), message: msg}
 
 	text, err := t.router.reader.textOf(src)
@@ -128,7 +133,7 @@ func (t *table) Forward(p router.Packet) (router.Routes, router.Voids) {
 			parts[next] = part
 		}
 
-		part.dest.add(addr, text)
+		part.dest = part.dest.with(addr, text)
 	}
 
 	return routesOf(parts), voids
@@ -142,7 +147,7 @@ func (t *table) own(p router.Packet) *packet {
 		return own
 	}
 
-	return t.Make(p.GetSource(), p.GetDestination(), p.GetMessage()).(*packet)
+	return t.pack(p.GetSource(), p.GetDestination(), p.GetMessage())
 }
 
 // next returns the next hop for a text, nil for the parent, or an error when there

@@ -45,7 +45,7 @@ func TestShape_PartsAreContiguousAndEven(t *testing.T) {
 				sizes[part.len()] = true
 
 				for _, text := range part.texts {
-					require.Equal(t, fmt.Sprint(next), string(text))
+					require.Equal(t, fmt.Append(nil, next), text)
 					next++
 				}
 			}
@@ -81,7 +81,7 @@ func TestShape_BranchesAreAsFewAsTheHeightAllows(t *testing.T) {
 func numbered(n int) players {
 	var list players
 	for i := range n {
-		list.add(nil, fmt.Append(nil, i))
+		list = list.with(nil, fmt.Append(nil, i))
 	}
 
 	return list

@@ -195,6 +195,7 @@ func (r brokenRouter) GetPacketFactory() router.PacketFactory {
 // brokenTable is a table of a brokenRouter.
 type brokenTable struct {
 	router.RoutingTable
+
 	broken brokenRouter
 }
 
@@ -225,6 +226,7 @@ func (t brokenTable) OnFailure(to mino.Address) error {
 // brokenFactory is the packet factory of a brokenRouter.
 type brokenFactory struct {
 	router.PacketFactory
+
 	broken brokenRouter
 }
 
