@@ -1,8 +1,13 @@
 package session
 
 import (
+	"fmt"
+	"sync"
+	"time"
+
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 )
 
 // ConnectionManager gives a session the connections to its neighbours. All
@@ -17,4 +22,283 @@ type ConnectionManager interface {
 
 	// Release gives a connection back.
 	Release(mino.Address)
+}
+
+// ConnectionEvictor is what a [ConnectionManager] may offer so that a session can
+// give up a connection that looks alive and is not.
+type ConnectionEvictor interface {
+	// Evict closes the connection to an address at once, so that the calls that
+	// hang on it end, and makes the next Acquire dial anew. Those who hold the
+	// closed connection still release it, once for each Acquire. It does nothing
+	// when there is no connection to the address.
+	Evict(mino.Address)
+}
+
+// ConnManager is a [ConnectionManager] for gRPC that shares one connection between
+// all who acquire the same address, be it in the role of the orchestrator or of a
+// follower. The connection is closed after the last Release, at once or after the
+// idle time. It may be used from several goroutines at once. It must be closed.
+type ConnManager struct {
+	credentials func(mino.Address) (credentials.TransportCredentials, error)
+	dialOptions []grpc.DialOption
+	idle        time.Duration
+
+	// mu is never held while credentials are made, a connection is made or closed.
+	mu     sync.Mutex
+	closed bool
+	open   int
+
+	// peers are those that somebody holds a connection to, or dials, or that are in
+	// their idle time. The key is the follower form.
+	peers map[Address]*peerConn
+}
+
+// peerConn is what is known about one address. The lock of the manager guards it.
+type peerConn struct {
+	// refs counts each Acquire without its Release, whichever connection it got: a
+	// Release does not say which. So a connection that replaced an evicted one may
+	// be kept a bit too long, but is never closed under those who use it.
+	refs int
+
+	// current is nil before the first dial, and after one that failed or an eviction.
+	current *dial
+
+	// idle runs while refs is zero. Each Acquire starts another round, so that a
+	// timer which has fired before it could be stopped is recognised.
+	idle  *time.Timer
+	round int
+}
+
+// dial is one attempt to make a connection, shared by all who ask for it meanwhile.
+type dial struct {
+	// done is closed when the two others are set, which then stay as they are.
+	done chan struct{}
+	conn *grpc.ClientConn
+	err  error
+}
+
+// NewConnManager returns a manager without connections.
+func NewConnManager(opts ...ConnOption) *ConnManager {
+	m := &ConnManager{
+		credentials: defaultCredentials,
+		peers:       make(map[Address]*peerConn),
+	}
+
+	for _, opt := range opts {
+		opt.applyConn(m)
+	}
+
+	return m
+}
+
+// Len implements [ConnectionManager]. The connections that are idle count.
+func (m *ConnManager) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	return m.open
+}
+
+// Acquire implements [ConnectionManager]. The address must have a GetDialAddress
+// method, as [Address] does. The network is first used by the first call on the
+// connection. It returns an error when there are no credentials for the address,
+// and one that wraps [ErrClosed] after Close.
+func (m *ConnManager) Acquire(addr mino.Address) (grpc.ClientConnInterface, error) {
+	target, err := newDialTarget(addr)
+	if err != nil {
+		return nil, err
+	}
+
+	d, first, err := m.join(target.key)
+	if err != nil {
+		return nil, err
+	}
+
+	if first {
+		conn, err := contained(func() (*grpc.ClientConn, error) { return m.connect(target) })
+		m.settle(target.key, d, conn, err)
+	}
+
+	<-d.done
+
+	if d.err != nil {
+		m.Release(target.key)
+
+		return nil, fmt.Errorf("failed to connect to %v: %w", target.key, d.err)
+	}
+
+	return d.conn, nil
+}
+
+// Release implements [ConnectionManager]. It does nothing for an address that has
+// not been acquired.
+func (m *ConnManager) Release(addr mino.Address) {
+	closeConn(m.leave(followerOf(addr)))
+}
+
+// Evict implements [ConnectionEvictor].
+func (m *ConnManager) Evict(addr mino.Address) {
+	closeConn(m.drop(followerOf(addr)))
+}
+
+// Close closes all the connections, those in use included, and makes Acquire fail.
+// It may be called more than once. The error is always nil.
+func (m *ConnManager) Close() error {
+	for _, conn := range m.dropAll() {
+		closeConn(conn)
+	}
+
+	return nil
+}
+
+// join counts a reference and returns the dial to wait for. The first to join must
+// dial and settle.
+func (m *ConnManager) join(key Address) (d *dial, first bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	if m.closed {
+		return nil, false, fmt.Errorf("connection manager: %w", ErrClosed)
+	}
+
+	peer := m.peers[key]
+	if peer == nil {
+		peer = new(peerConn)
+		m.peers[key] = peer
+	}
+
+	peer.refs++
+	peer.round++
+	peer.stopIdle()
+
+	if peer.current != nil {
+		return peer.current, false, nil
+	}
+
+	peer.current = &dial{done: make(chan struct{})}
+
+	return peer.current, true, nil
+}
+
+// settle gives a dial its result, for all who wait.
+func (m *ConnManager) settle(key Address, d *dial, conn *grpc.ClientConn, err error) {
+	m.mu.Lock()
+
+	switch {
+	case m.closed:
+		defer closeConn(conn)
+
+		conn, err = nil, ErrClosed
+	case err != nil:
+		// The next one tries again, and does not wait for these to release.
+		m.peers[key].current = nil
+	default:
+		m.open++
+	}
+
+	d.conn, d.err = conn, err
+	m.mu.Unlock()
+	close(d.done)
+}
+
+// leave takes a reference off, and returns the connection if it is to be closed.
+func (m *ConnManager) leave(key Address) *grpc.ClientConn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	peer := m.peers[key]
+	if peer == nil || peer.refs == 0 {
+		return nil
+	}
+
+	peer.refs--
+
+	switch {
+	case peer.refs > 0:
+		return nil
+	case m.idle <= 0 || peer.current == nil:
+		return m.dropLocked(key, peer)
+	default:
+		round := peer.round
+		peer.idle = time.AfterFunc(m.idle, func() { m.expire(key, peer, round) })
+
+		return nil
+	}
+}
+
+// expire ends the idle time of a round.
+func (m *ConnManager) expire(key Address, peer *peerConn, round int) {
+	m.mu.Lock()
+
+	var conn *grpc.ClientConn
+	if m.peers[key] == peer && peer.refs == 0 && peer.round == round {
+		conn = m.dropLocked(key, peer)
+	}
+
+	m.mu.Unlock()
+	closeConn(conn)
+}
+
+// drop takes the connection to an address away and returns it.
+func (m *ConnManager) drop(key Address) *grpc.ClientConn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	peer := m.peers[key]
+	if peer == nil {
+		return nil
+	}
+
+	return m.dropLocked(key, peer)
+}
+
+// dropAll closes the manager and returns the connections. A dial that is still going
+// on finds it closed.
+func (m *ConnManager) dropAll() []*grpc.ClientConn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	m.closed = true
+	conns := make([]*grpc.ClientConn, 0, len(m.peers))
+
+	for key, peer := range m.peers {
+		peer.refs = 0
+		conns = append(conns, m.dropLocked(key, peer))
+	}
+
+	return conns
+}
+
+// dropLocked takes the connection away from a peer, and the peer from the map when
+// nobody refers to it. It returns the connection, or nil when there is none yet.
+func (m *ConnManager) dropLocked(key Address, peer *peerConn) *grpc.ClientConn {
+	var conn *grpc.ClientConn
+
+	if peer.current != nil && peer.current.conn != nil {
+		conn = peer.current.conn
+		peer.current = nil
+		m.open--
+	}
+
+	if peer.refs == 0 {
+		peer.stopIdle()
+		delete(m.peers, key)
+	}
+
+	return conn
+}
+
+// stopIdle stops the timer, if there is one.
+func (p *peerConn) stopIdle() {
+	if p.idle != nil {
+		p.idle.Stop()
+	}
+}
+
+// closeConn closes a connection, if there is one.
+func closeConn(conn *grpc.ClientConn) {
+	if conn != nil {
+		// The only error is that it is closed already.
+		_ = conn.Close()
+	}
 }

@@ -1,0 +1,130 @@
+package session
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minogrpc/session/mino"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// connectParams are for neighbours in a stream: one that comes back is used again
+// about a second later. The default backoff of gRPC grows to two minutes.
+var connectParams = grpc.ConnectParams{
+	Backoff: backoff.Config{
+		BaseDelay:  100 * time.Millisecond,
+		Multiplier: 1.6,
+		Jitter:     0.2,
+		MaxDelay:   time.Second,
+	},
+	MinConnectTimeout: DefaultSetupTimeout,
+}
+
+// ConnOption changes a default of [NewConnManager].
+type ConnOption interface {
+	applyConn(*ConnManager)
+}
+
+type connOptionFunc func(*ConnManager)
+
+func (f connOptionFunc) applyConn(m *ConnManager) { f(m) }
+
+// WithCredentials sets where the credentials for an address come from. The function
+// is called once for each new connection, for several addresses at once, without a
+// lock. It gets the follower form of an [Address], and an address of another type
+// as it is. Its error, or its panic, is the error of Acquire.
+//
+// Without it, or when it is nil, plain gRPC has none, https trusts the root certificates of the
+// system, and other addresses cannot be acquired.
+func WithCredentials(get func(mino.Address) (credentials.TransportCredentials, error)) ConnOption {
+	return connOptionFunc(func(m *ConnManager) {
+		if get != nil {
+			m.credentials = get
+		}
+	})
+}
+
+// WithDialOptions adds options for every connection. They take precedence over
+// those of the manager.
+func WithDialOptions(opts ...grpc.DialOption) ConnOption {
+	return connOptionFunc(func(m *ConnManager) { m.dialOptions = append(m.dialOptions, opts...) })
+}
+
+// WithIdleTimeout sets how long a connection is kept after its last Release. The
+// default is 0, which closes it at once, and so does a negative one.
+func WithIdleTimeout(d time.Duration) ConnOption {
+	return connOptionFunc(func(m *ConnManager) { m.idle = d })
+}
+
+// dialTarget is an address that can be dialled.
+type dialTarget struct {
+	key  Address
+	addr mino.Address
+	host string
+}
+
+// newDialTarget returns an error for an address that cannot be dialled.
+func newDialTarget(addr mino.Address) (dialTarget, error) {
+	addr = unwrapAddress(addr)
+
+	dialable, ok := addr.(interface{ GetDialAddress() string })
+	if !ok {
+		return dialTarget{}, fmt.Errorf("address %v of type %T cannot be dialled", addr, addr)
+	}
+
+	host := dialable.GetDialAddress()
+	if host == "" {
+		return dialTarget{}, errors.New("address is empty")
+	}
+
+	target := dialTarget{key: followerOf(addr), addr: addr, host: host}
+
+	// An orchestrator is the same node as its follower, and so has the same
+	// credentials.
+	if _, own := addr.(Address); own {
+		target.addr = target.key
+	}
+
+	return target, nil
+}
+
+// connect makes a connection. It does not use the network yet.
+func (m *ConnManager) connect(target dialTarget) (*grpc.ClientConn, error) {
+	creds, err := m.credentials(target.addr)
+	if err != nil {
+		return nil, fmt.Errorf("no credentials: %w", err)
+	}
+
+	opts := make([]grpc.DialOption, 0, len(m.dialOptions)+2)
+	opts = append(opts, grpc.WithTransportCredentials(creds), grpc.WithConnectParams(connectParams))
+	opts = append(opts, m.dialOptions...)
+
+	// The default scheme is dns, which would ask a real resolver for the names of a
+	// network in memory. With this one the dialler gets the host as it is, and the
+	// dialler of the system resolves names as well.
+	conn, err := grpc.NewClient("passthrough:///"+target.host, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("failed to make a client: %w", err)
+	}
+
+	return conn, nil
+}
+
+// defaultCredentials are those for addresses that need no help.
+func defaultCredentials(addr mino.Address) (credentials.TransportCredentials, error) {
+	switch addr.ConnectionType() {
+	case mino.ACTgRPC:
+		return insecure.NewCredentials(), nil
+	case mino.ACThttps:
+		return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}), nil
+	case mino.ACTgRPCS:
+		return nil, errors.New("the certificate of the address is unknown: see WithCredentials")
+	default:
+		return nil, fmt.Errorf("there is no way to connect to a %s address", typeName(addr.ConnectionType()))
+	}
+}
