@@ -1,0 +1,113 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+)
+
+// errNoAddress is for the callers that pass a nil address.
+var errNoAddress = errors.New("no address")
+
+// InMemoryStore is a [Storage] that forgets everything when the process ends. Its
+// methods may be used from several goroutines at once.
+type InMemoryStore struct {
+	mu sync.Mutex
+	// chains is keyed by the follower form, which is the same value for all the
+	// forms of the address of a node.
+	chains map[mino.Address]CertChain
+}
+
+// NewInMemoryStore returns an empty store.
+func NewInMemoryStore() *InMemoryStore {
+	return &InMemoryStore{chains: make(map[mino.Address]CertChain)}
+}
+
+// Store implements [Storage]. The chain is copied. It returns an error when the
+// address is nil or the chain is empty: an empty one would read as an unknown
+// address.
+func (s *InMemoryStore) Store(addr mino.Address, chain CertChain) error {
+	if addr == nil {
+		return errNoAddress
+	}
+
+	if len(chain) == 0 {
+		return fmt.Errorf("empty certificate chain for %v", addr)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.chains[session.FollowerOf(addr)] = bytes.Clone(chain)
+
+	return nil
+}
+
+// Load implements [Storage]. The error is always nil.
+func (s *InMemoryStore) Load(addr mino.Address) (CertChain, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.chains[session.FollowerOf(addr)], nil
+}
+
+// Delete implements [Storage]. The error is always nil.
+func (s *InMemoryStore) Delete(addr mino.Address) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	delete(s.chains, session.FollowerOf(addr))
+
+	return nil
+}
+
+// Range implements [Storage]. It goes through what the store holds when it is
+// called: the function may use the store, and does not see what changes meanwhile.
+// The addresses are in their follower form. The error is always nil.
+func (s *InMemoryStore) Range(fn func(addr mino.Address, cert CertChain) bool) error {
+	s.mu.Lock()
+	chains := maps.Clone(s.chains)
+	s.mu.Unlock()
+
+	for addr, chain := range chains {
+		if !fn(addr, chain) {
+			break
+		}
+	}
+
+	return nil
+}
+
+// Fetch implements [Storage]. It gives the node 10 seconds to present its chain.
+func (s *InMemoryStore) Fetch(addr Dialable, digest []byte) error {
+	chain, err := fetch(addr)
+	if err != nil {
+		return err
+	}
+
+	found, err := s.Hash(chain)
+	if err != nil {
+		return err
+	}
+
+	if subtle.ConstantTimeCompare(found, digest) != 1 {
+		return fmt.Errorf("certificate of %v has another digest: %x instead of %x", addr, found, digest)
+	}
+
+	return s.Store(addr, chain)
+}
+
+// Hash implements [Storage]. It is the SHA-256 digest of all the bytes of the
+// chain. The error is always nil.
+func (s *InMemoryStore) Hash(chain CertChain) ([]byte, error) {
+	digest := sha256.Sum256(chain)
+
+	return digest[:], nil
+}
