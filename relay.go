@@ -2,7 +2,10 @@ package session
 
 import (
 	"context"
+	"fmt"
+	"time"
 
+	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -11,6 +14,14 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
+// LinkKey is the metadata key with which the opener of a stream offers what only
+// nodes of this library understand, and with which the callee accepts in its
+// response header. Other nodes ignore it.
+const LinkKey = "session-link"
+
+// LinkReceipts is the value of [LinkKey] for a stream relay with receipts.
+const LinkReceipts = "receipt"
+
 // PacketStream is a gRPC stream of packets, seen from either end.
 type PacketStream interface {
 	Context() context.Context
@@ -18,7 +29,8 @@ type PacketStream interface {
 	Recv() (*ptypes.Packet, error)
 }
 
-// Relay carries packets to one neighbour.
+// Relay carries packets to one neighbour. A session calls Send from several
+// goroutines at once, and the other methods at any time.
 type Relay interface {
 	// GetDistantAddress returns the address of the neighbour.
 	GetDistantAddress() mino.Address
@@ -27,11 +39,15 @@ type Relay interface {
 	Stream() PacketStream
 
 	// Send hands a packet to the neighbour and returns its Ack. A relay that gets
-	// none returns an empty one.
+	// none returns an empty one. It must return when the context is done.
+	//
+	// An error with one of the gRPC codes ResourceExhausted, DeadlineExceeded and
+	// InvalidArgument is about the packet. Any other means that the neighbour does
+	// not take packets any more.
 	Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error)
 
-	// Close releases what the relay holds. The connection belongs to whoever
-	// acquired it.
+	// Close says goodbye: it closes the sending direction of a stream that this
+	// node opened. The connection belongs to whoever acquired it.
 	Close() error
 }
 
@@ -44,29 +60,183 @@ type relayConfig struct {
 	receipts bool
 }
 
+type relayOptionFunc func(*relayConfig)
+
+func (f relayOptionFunc) applyRelay(c *relayConfig) { f(c) }
+
 // WithReceipts says that the node at the other end of a stream relay has agreed to
-// answer each packet with a receipt, by accepting [LinkKey].
+// answer each packet with a receipt, by accepting [LinkReceipts] under [LinkKey].
+// Without it a packet counts as delivered when it has been written to the stream.
 func WithReceipts() RelayOption {
-	panic("not yet written")
+	return relayOptionFunc(func(c *relayConfig) { c.receipts = true })
+}
+
+// carrier is what the relays of this package offer beyond Relay, and a session
+// uses instead: it also carries the identity of a packet.
+type carrier interface {
+	// carry hands over a parcel. It returns a nil Ack when a receipt will come.
+	carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error)
+
+	// reply sends receipts.
+	reply(receipts []*ptypes.Receipt) error
+}
+
+// unicastRelay implements Relay and carrier with one call per packet.
+type unicastRelay struct {
+	endpoint
+	client ptypes.OverlayClient
+	md     metadata.MD
 }
 
 // NewRelay returns a relay that sends each packet in a call of its own over the
-// connection, with the metadata.
+// connection, with the metadata. The stream is only watched for its end.
 func NewRelay(stream PacketStream, gw mino.Address, ctx serde.Context, conn grpc.ClientConnInterface,
-	md metadata.MD, opts ...RelayOption,
+	md metadata.MD,
 ) Relay {
-	panic("not yet written")
+	return &unicastRelay{
+		endpoint: endpoint{gw: gw, stream: stream, ctx: ctx},
+		client:   ptypes.NewOverlayClient(conn),
+		md:       md.Copy(),
+	}
+}
+
+// Send implements Relay.
+func (r *unicastRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error) {
+	return r.carry(ctx, &link.Parcel{Packet: p})
+}
+
+func (r *unicastRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error) {
+	packet, err := r.encode(p)
+	if err != nil {
+		return nil, err
+	}
+
+	return r.client.Forward(metadata.NewOutgoingContext(ctx, r.md), packet)
+}
+
+// reply is never used, as nobody asks for receipts in a call.
+func (r *unicastRelay) reply([]*ptypes.Receipt) error {
+	return nil
+}
+
+// streamRelay implements Relay and carrier with the stream itself.
+type streamRelay struct {
+	endpoint
+	relayConfig
+	// turn is held during a write. It is a channel so that the wait for it can be
+	// given up.
+	turn chan struct{}
 }
 
 // NewStreamRelay returns a relay that sends the packets over the stream itself.
+// Somebody else reads the stream.
 func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts ...RelayOption) Relay {
-	panic("not yet written")
+	r := &streamRelay{
+		endpoint: endpoint{gw: gw, stream: stream, ctx: ctx},
+		turn:     make(chan struct{}, 1),
+	}
+
+	for _, opt := range opts {
+		opt.applyRelay(&r.relayConfig)
+	}
+
+	return r
 }
 
-// LinkKey is the metadata key with which the opener of a stream offers what only
-// nodes of this library understand, and with which the callee accepts in its
-// response header.
-const LinkKey = "session-link"
+// Send implements Relay. It returns an empty Ack when the packet is written.
+func (r *streamRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error) {
+	packet, err := r.encode(&link.Parcel{Packet: p})
+	if err != nil {
+		return nil, err
+	}
 
-// LinkReceipts is the value of [LinkKey] for a stream relay with receipts.
-const LinkReceipts = "receipt"
+	return &ptypes.Ack{}, r.write(ctx, packet)
+}
+
+func (r *streamRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error) {
+	packet, err := r.encode(p)
+	if err != nil {
+		return nil, err
+	}
+
+	if r.receipts {
+		packet.ParcelId = p.ID()
+
+		return nil, r.write(ctx, packet)
+	}
+
+	return &ptypes.Ack{}, r.write(ctx, packet)
+}
+
+func (r *streamRelay) reply(receipts []*ptypes.Receipt) error {
+	return r.write(r.stream.Context(), &ptypes.Packet{Receipts: receipts})
+}
+
+// write waits for its turn, because a stream takes one packet at a time.
+func (r *streamRelay) write(ctx context.Context, packet *ptypes.Packet) error {
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+
+	defer func() { <-r.turn }()
+
+	return r.stream.Send(packet)
+}
+
+// endpoint is what both relays have in common.
+type endpoint struct {
+	gw     mino.Address
+	stream PacketStream
+	ctx    serde.Context
+}
+
+// GetDistantAddress implements Relay.
+func (e *endpoint) GetDistantAddress() mino.Address {
+	return e.gw
+}
+
+// Stream implements Relay.
+func (e *endpoint) Stream() PacketStream {
+	return e.stream
+}
+
+// Close implements Relay.
+func (e *endpoint) Close() error {
+	half, ok := e.stream.(interface{ CloseSend() error })
+	if !ok {
+		return nil
+	}
+
+	return half.CloseSend()
+}
+
+// encode returns what goes over the wire for a parcel.
+func (e *endpoint) encode(p *link.Parcel) (*ptypes.Packet, error) {
+	data, err := contained(func() ([]byte, error) { return p.Packet.Serialize(e.ctx) })
+	if err != nil {
+		return nil, fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
+	}
+
+	packet := &ptypes.Packet{Serialized: data}
+	if len(p.Origin) > 0 {
+		packet.Origin = p.Origin
+		packet.Sequence = p.Sequence
+		packet.HopLimit = p.HopLimit
+		packet.BudgetMs = budgetFor(time.Until(p.Deadline))
+	}
+
+	return packet, nil
+}
+
+// budgetFor returns the budget of the next node in milliseconds. It is shorter
+// than what is left here, so that the node nearest to a trouble reports it.
+func budgetFor(left time.Duration) uint32 {
+	left -= max(50*time.Millisecond, left/10)
+
+	return uint32(min(max(left.Milliseconds(), 1), maxBudget.Milliseconds()))
+}
+
+// maxBudget is the longest time that a packet may ask for.
+const maxBudget = 24 * time.Hour

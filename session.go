@@ -1,6 +1,11 @@
 package session
 
 import (
+	"crypto/rand"
+	"sync"
+
+	"github.com/minogrpc/session/internal/dedupe"
+	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -67,11 +72,126 @@ type Lifecycle interface {
 	Done() <-chan struct{}
 }
 
+// session implements Session and Lifecycle.
+//
+// Locks are taken in this order: mu, then the lock of a link or of the queue. The
+// outcomes of packets are told, and user code but for the routing tables is
+// called, without any of them.
+type session struct {
+	config
+
+	md      metadata.MD
+	me      mino.Address
+	meKey   string
+	msgFac  serde.Factory
+	pktFac  router.PacketFactory
+	ctx     serde.Context
+	connMgr ConnectionManager
+	origin  [16]byte
+	queue   *NonBlockingQueue
+	// done is closed when the session is closed and alive is zero.
+	done chan struct{}
+
+	// mu is the sequencer: what is done in one hold of it is one step in the order
+	// of the packets. The routing tables are called under it.
+	mu       sync.Mutex
+	sequence uint64
+	// parents are in the order of their registration. The newest is preferred.
+	parents []*parent
+	// children are the links that this session opened, by address text.
+	children map[string]*link.Link
+	seen     dedupe.Memory
+	closed   bool
+	deaf     bool
+	// alive counts the links and readers that are not yet released.
+	alive int
+}
+
 // NewSession returns a session without parents. The metadata is sent with every
 // stream and call to a neighbour, together with the gateway and the handshake
 // that the session adds. The connections to neighbours come from the manager.
 func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac router.PacketFactory,
 	ctx serde.Context, connMgr ConnectionManager, opts ...Option,
 ) Session {
-	panic("not yet written")
+	s := &session{
+		config:   newConfig(opts),
+		md:       md.Copy(),
+		me:       unwrapAddress(me),
+		msgFac:   msgFac,
+		pktFac:   pktFac,
+		ctx:      ctx,
+		connMgr:  connMgr,
+		done:     make(chan struct{}),
+		children: make(map[string]*link.Link),
+	}
+
+	// An address that has no text is found out when the first packet is for it.
+	s.meKey, _ = keyOf(s.me)
+	s.queue = NewNonBlockingQueue(WithMaxPackets(s.queuePackets), WithMaxBytes(s.queueBytes))
+	// It never fails, and a weak identity would be worse than none.
+	_, _ = rand.Read(s.origin[:])
+
+	return s
+}
+
+// Close implements Session.
+func (s *session) Close() {
+	s.CloseWithError(nil)
+}
+
+// CloseWithError implements Lifecycle.
+func (s *session) CloseWithError(cause error) {
+	s.queue.closeWith(cause)
+
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+
+		return
+	}
+
+	s.closed = true
+	parents, children := s.parents, s.children
+	s.parents, s.children = nil, nil
+	s.finishLocked()
+	s.mu.Unlock()
+
+	for _, l := range children {
+		l.Close()
+	}
+
+	for _, par := range parents {
+		par.link.Close()
+		close(par.gone)
+	}
+}
+
+// CloseRecv implements Lifecycle.
+func (s *session) CloseRecv() {
+	s.mu.Lock()
+	s.deaf = true
+	s.mu.Unlock()
+
+	s.queue.closeWith(nil)
+}
+
+// Done implements Lifecycle.
+func (s *session) Done() <-chan struct{} {
+	return s.done
+}
+
+// released is called when a link or a reader has ended.
+func (s *session) released() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.alive--
+	s.finishLocked()
+}
+
+// finishLocked notes the end of the session.
+func (s *session) finishLocked() {
+	if s.closed && s.alive == 0 {
+		close(s.done)
+	}
 }

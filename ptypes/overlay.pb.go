@@ -555,7 +555,8 @@ func (x *Ack) GetFailures() []*Failure {
 // Failure is the outcome of one destination that was not reached.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// destination is the text form of an address.
+	// destination is the text form of an address. An empty one stands for every
+	// destination of the parcel about which nothing else is said.
 	Destination []byte `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
 	Reason      Reason `protobuf:"varint,2,opt,name=reason,proto3,enum=ptypes.Reason" json:"reason,omitempty"`
 	// hop is the text form of the address of the node that gave up.

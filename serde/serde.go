@@ -51,10 +51,10 @@ type ContextEngine interface {
 	GetFormat() Format
 
 	// Marshal returns the bytes of a value that the encoding can represent.
-	Marshal(message interface{}) ([]byte, error)
+	Marshal(message any) ([]byte, error)
 
 	// Unmarshal fills the value that message points to.
-	Unmarshal(data []byte, message interface{}) error
+	Unmarshal(data []byte, message any) error
 }
 
 // Context carries the encoding to use, and the factories that an engine needs
@@ -68,7 +68,7 @@ type Context struct {
 }
 
 type binding struct {
-	key     interface{}
+	key     any
 	factory Factory
 	parent  *binding
 }
@@ -80,7 +80,7 @@ func NewContext(engine ContextEngine) Context {
 
 // GetFactory returns the factory that was stored last under the key, or nil. The
 // key must be comparable.
-func (ctx Context) GetFactory(key interface{}) Factory {
+func (ctx Context) GetFactory(key any) Factory {
 	for b := ctx.factory; b != nil; b = b.parent {
 		if b.key == key {
 			return b.factory
@@ -93,7 +93,7 @@ func (ctx Context) GetFactory(key interface{}) Factory {
 // WithFactory returns a context that has the factory under the key. The context
 // it is derived from stays as it is. The key must be comparable, and should be of
 // a type of the caller's own, so that packages do not collide.
-func WithFactory(ctx Context, key interface{}, f Factory) Context {
+func WithFactory(ctx Context, key any, f Factory) Context {
 	ctx.factory = &binding{key: key, factory: f, parent: ctx.factory}
 
 	return ctx

@@ -22,11 +22,11 @@ func (engine) GetFormat() serde.Format {
 }
 
 // Marshal implements serde.ContextEngine.
-func (engine) Marshal(message interface{}) ([]byte, error) {
+func (engine) Marshal(message any) ([]byte, error) {
 	return json.Marshal(message)
 }
 
 // Unmarshal implements serde.ContextEngine.
-func (engine) Unmarshal(data []byte, message interface{}) error {
+func (engine) Unmarshal(data []byte, message any) error {
 	return json.Unmarshal(data, message)
 }

@@ -1,0 +1,218 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// The other keys of the metadata that a session deals with.
+const (
+	gatewayKey  = "gateway"
+	playersKey  = "addr"
+	protocolKey = "protocol"
+)
+
+// maxCalls and maxCallsPerDestination bound the calls that are under way to one
+// neighbour.
+const (
+	maxCalls               = 64
+	maxCallsPerDestination = 8
+)
+
+var errNoHeader = errors.New("the neighbour refused the stream")
+
+// setupShare is the part of the budget of a packet that a set-up for it may take,
+// so that there is time left for another route.
+const setupShare = 3
+
+// linkConfig returns what the links to parents and children have in common.
+func (s *session) linkConfig(peer mino.Address, key string) link.Config {
+	return link.Config{
+		Peer:       peer,
+		Key:        key,
+		Owner:      (*linkOwner)(s),
+		Setup:      s.setup,
+		MaxPackets: s.outboxPackets,
+		MaxBytes:   s.outboxBytes,
+		Calls:      maxCalls,
+		PerLane:    maxCallsPerDestination,
+	}
+}
+
+// openLocked returns a new link to a child. The table is asked for the handshake
+// now, and not when it is sent: the routes that are being decided belong to it.
+// The budget is that of the first packet.
+func (s *session) openLocked(table router.RoutingTable, gw mino.Address, key string, budget time.Duration) *link.Link {
+	handshake, err := contained(func() (router.Handshake, error) { return table.PrepareHandshakeFor(gw), nil })
+
+	cfg := s.linkConfig(gw, key)
+	cfg.Setup = min(cfg.Setup, budget/setupShare)
+
+	l := link.Dial(cfg, func(ctx context.Context) (link.Conn, error) {
+		if err != nil {
+			return nil, fmt.Errorf("failed to prepare the handshake: %w", err)
+		}
+
+		return s.dial(ctx, gw, handshake)
+	})
+
+	s.children[key] = l
+	s.alive++
+
+	return l
+}
+
+// dial opens the stream to a child and waits for its header.
+func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Handshake) (conn link.Conn, err error) {
+	stream, md, err := s.streamMetadata(handshake)
+	if err != nil {
+		return nil, err
+	}
+
+	cc, err := s.connMgr.Acquire(gw)
+	if err != nil {
+		return nil, fmt.Errorf("failed to acquire the connection: %w", err)
+	}
+
+	defer func() {
+		if conn == nil {
+			s.connMgr.Release(gw)
+		}
+	}()
+
+	opened, err := openStream(metadata.NewOutgoingContext(ctx, stream), cc)
+	if err != nil {
+		s.evictAfter(ctx, gw)
+
+		return nil, err
+	}
+
+	relay := NewRelay(opened, gw, s.ctx, cc, md)
+
+	return &relayConn{relay: relay, release: func() { s.connMgr.Release(gw) }}, nil
+}
+
+// openStream returns the stream when the callee has accepted it.
+func openStream(ctx context.Context, cc grpc.ClientConnInterface) (ptypes.Overlay_StreamClient, error) {
+	stream, err := ptypes.NewOverlayClient(cc).Stream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("failed to open the stream: %w", err)
+	}
+
+	header, err := stream.Header()
+	if err != nil {
+		return nil, fmt.Errorf("failed to get the header: %w", err)
+	}
+
+	if header != nil {
+		return stream, nil
+	}
+
+	// The stream is over, and its status is why.
+	_, err = stream.Recv()
+	if err == nil {
+		err = errNoHeader
+	}
+
+	return nil, fmt.Errorf("failed to open the stream: %w", err)
+}
+
+// evictAfter gives up a connection on which a set-up took too long: it may only
+// look alive, and a fresh one may work.
+func (s *session) evictAfter(ctx context.Context, gw mino.Address) {
+	evictor, ok := s.connMgr.(ConnectionEvictor)
+	if ok && errors.Is(context.Cause(ctx), link.ErrSetup) {
+		evictor.Evict(gw)
+	}
+}
+
+// streamMetadata returns what goes with the stream to a child, and with the calls.
+func (s *session) streamMetadata(handshake router.Handshake) (stream, calls metadata.MD, err error) {
+	if handshake == nil {
+		return nil, nil, errors.New("the routing table made no handshake")
+	}
+
+	data, err := contained(func() ([]byte, error) { return handshake.Serialize(s.ctx) })
+	if err != nil {
+		return nil, nil, fmt.Errorf("failed to serialize the handshake: %w", err)
+	}
+
+	gateway, err := keyOf(FollowerOf(s.me))
+	if err != nil {
+		return nil, nil, err
+	}
+
+	stream = s.md.Copy()
+	stream.Delete(playersKey)
+	stream.Set(gatewayKey, gateway)
+
+	calls = maps.Clone(stream)
+	calls.Delete(protocolKey)
+	calls.Delete(HandshakeKey)
+
+	stream.Set(HandshakeKey, string(data))
+
+	return stream, calls, nil
+}
+
+// relayConn implements link.Conn with a relay.
+type relayConn struct {
+	relay   Relay
+	release func()
+}
+
+// Carry implements link.Conn.
+func (c *relayConn) Carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error) {
+	own, ok := c.relay.(carrier)
+	if ok {
+		return own.carry(ctx, p)
+	}
+
+	ack, err := c.relay.Send(ctx, p.Packet)
+	if ack == nil {
+		ack = &ptypes.Ack{}
+	}
+
+	return ack, err
+}
+
+// Reply implements link.Conn.
+func (c *relayConn) Reply(receipts []*ptypes.Receipt) error {
+	own, ok := c.relay.(carrier)
+	if !ok {
+		return nil
+	}
+
+	return own.reply(receipts)
+}
+
+// Recv implements link.Conn.
+func (c *relayConn) Recv() (*ptypes.Packet, error) {
+	return c.relay.Stream().Recv()
+}
+
+// Goodbye implements link.Conn. Only the opener of a stream has somebody to wait
+// for: the other end of it is over when its reader returns.
+func (c *relayConn) Goodbye() bool {
+	err := c.relay.Close()
+	_, opener := c.relay.Stream().(interface{ CloseSend() error })
+
+	return err == nil && opener
+}
+
+// Release implements link.Conn.
+func (c *relayConn) Release() {
+	if c.release != nil {
+		c.release()
+	}
+}

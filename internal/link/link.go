@@ -1,0 +1,447 @@
+// Package link is this node's end of the connection to one neighbour in one
+// session: an outbox, the goroutines that empty it, and the set-up and the end of
+// the connection.
+//
+// Adding a parcel never waits: dialling, the wait for the neighbour's answer and
+// every write happen in goroutines of the link. A parcel is in the link's hands
+// from Add until the [Owner] is told its outcome, is given it back by Drain, or
+// its deadline passes, whichever comes first; it always is one of them.
+//
+// A link is connecting, open, lost or closing, in this order of possible changes,
+// and in the end released. The methods may be called from several goroutines. The
+// lock of a link is never held during a call to its owner or to the connection.
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+)
+
+// Goodbye is how long a closing link waits for what is in its outbox, and for the
+// neighbour to see the end of the stream.
+const Goodbye = time.Second
+
+// maxReplies bounds the receipts that a neighbour does not read.
+const maxReplies = 10_000
+
+var (
+	// ErrClosed is the outcome of parcels that were in the link when it closed.
+	ErrClosed = errors.New("the session is closing")
+
+	// ErrExpired is the outcome of parcels whose deadline has passed.
+	ErrExpired = errors.New("no outcome within the deadline")
+
+	// ErrPacket is wrapped by the errors of a Conn that are about one packet.
+	ErrPacket = errors.New("packet refused")
+
+	// ErrSetup is the loss of a neighbour that did not answer in time.
+	ErrSetup = errors.New("the neighbour did not answer within the set-up deadline")
+
+	errReplies = errors.New("the neighbour does not read its receipts")
+)
+
+// Conn is an open connection to a neighbour.
+type Conn interface {
+	// Carry hands a parcel to the neighbour and returns its Ack, or nil when the
+	// outcome comes as a receipt. It must return when the context is done.
+	Carry(ctx context.Context, p *Parcel) (*ptypes.Ack, error)
+
+	// Reply sends receipts. It is only called where Carry returns nil.
+	Reply(receipts []*ptypes.Receipt) error
+
+	// Recv waits for what the neighbour sends by itself. Its error is the end of
+	// the neighbour.
+	Recv() (*ptypes.Packet, error)
+
+	// Goodbye says that nothing more will come, and tells whether the neighbour
+	// can answer that by ending the stream.
+	Goodbye() bool
+
+	// Release frees the connection. It is called once, when no other call is under
+	// way or will be made.
+	Release()
+}
+
+// Owner is told what happens to a link and its parcels.
+type Owner interface {
+	// Opened is called when a dialled link can be used.
+	Opened(l *Link)
+
+	// Sent is called when a parcel has been handed over.
+	Sent(l *Link, p *Parcel)
+
+	// Received is called with what the neighbour sends by itself.
+	Received(l *Link, p *ptypes.Packet)
+
+	// Answered is called with what the neighbour says about a parcel. Unless last
+	// is set, there is more to come for it.
+	Answered(l *Link, p *Parcel, ack *ptypes.Ack, last bool)
+
+	// Failed is called when a parcel alone has failed.
+	Failed(l *Link, p *Parcel, err error)
+
+	// Lost is called once when the neighbour is lost, with the parcels still in the
+	// outbox: the owner drains it.
+	Lost(l *Link, cause error)
+
+	// Released is called when nothing is left of the link.
+	Released(l *Link)
+}
+
+// Config is what a link is made of.
+type Config struct {
+	// Peer is the neighbour, and Key its address text.
+	Peer mino.Address
+	Key  string
+
+	// Owner is told what happens.
+	Owner Owner
+
+	// Setup is how long Open may take.
+	Setup time.Duration
+
+	// MaxPackets and MaxBytes bound the outbox.
+	MaxPackets, MaxBytes int
+
+	// Calls is how many parcels may be handed over at once, and PerLane how many of
+	// them for the same destination. One call and no lanes keep the order.
+	Calls, PerLane int
+
+	// Sticky links are not lost when a parcel fails: the health of the neighbour is
+	// watched by somebody else.
+	Sticky bool
+}
+
+type state int
+
+const (
+	connecting state = iota
+	open
+	// closing links take no more parcels and are being emptied.
+	closing
+	// lost links have no neighbour any more.
+	lost
+	// dead links have stopped their goroutines.
+	dead
+)
+
+// Link is the end of the connection to one neighbour.
+type Link struct {
+	Config
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// wg counts the goroutines of the link, except for the one that waits for them.
+	wg sync.WaitGroup
+
+	// flushed is closed when a closing link has emptied its outbox, ended when the
+	// stream of the neighbour has ended, and parted when the goodbye is over.
+	flushed, ended, parted chan struct{}
+
+	mu    sync.Mutex
+	work  sync.Cond
+	state state
+	// conn is nil while connecting, and does not change after.
+	conn    Conn
+	box     outbox
+	replies []*ptypes.Receipt
+	// workers are the goroutines that empty the outbox, and idle those of them that
+	// wait and have not been woken.
+	workers, idle int
+	// expiry fires at the earliest deadline in the outbox, if that is armed.
+	expiry *time.Timer
+	armed  time.Time
+}
+
+// Dial returns a connecting link. Open runs in a goroutine of the link, with a
+// context that lasts as long as the link.
+func Dial(cfg Config, dial func(context.Context) (Conn, error)) *Link {
+	l := newLink(cfg)
+	l.wg.Go(func() { l.run(dial) })
+
+	return l
+}
+
+// Attach returns an open link over a connection that somebody else reads, who
+// calls Ended when that is over.
+func Attach(cfg Config, conn Conn) *Link {
+	l := newLink(cfg)
+	l.conn = conn
+	l.state = open
+
+	return l
+}
+
+func newLink(cfg Config) *Link {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	l := &Link{
+		Config:  cfg,
+		ctx:     ctx,
+		cancel:  cancel,
+		flushed: make(chan struct{}),
+		ended:   make(chan struct{}),
+		parted:  make(chan struct{}),
+	}
+	l.work.L = &l.mu
+	l.box.maxPackets, l.box.maxBytes, l.box.perLane = cfg.MaxPackets, cfg.MaxBytes, cfg.PerLane
+
+	return l
+}
+
+// Add takes a parcel, or returns ErrFull. It must not be called once the link has
+// been drained or closed.
+func (l *Link) Add(p *Parcel) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	err := l.box.add(p)
+	if err != nil {
+		return err
+	}
+
+	l.armLocked()
+	l.wakeLocked()
+
+	return nil
+}
+
+// Reply sends a receipt. It does not count for the bounds of the outbox. What
+// follows a receipt of the same parcel that has not left yet is merged with it.
+func (l *Link) Reply(r *ptypes.Receipt) {
+	l.mu.Lock()
+
+	if l.state > closing {
+		l.mu.Unlock()
+
+		return
+	}
+
+	if n := len(l.replies); n > 0 && l.replies[n-1].GetParcelId() == r.GetParcelId() {
+		before := l.replies[n-1]
+		before.Failures = append(before.Failures, r.GetFailures()...)
+		before.Last = r.GetLast()
+	} else {
+		l.replies = append(l.replies, r)
+	}
+
+	// The caller may hold the lock of the outcomes, which the loss will need.
+	if len(l.replies) == maxReplies+1 {
+		go l.Fail(errReplies)
+	}
+
+	l.wakeLocked()
+	l.mu.Unlock()
+}
+
+// Receipt takes a receipt from the neighbour. One for a parcel that is not in the
+// outbox is ignored.
+func (l *Link) Receipt(r *ptypes.Receipt) {
+	l.mu.Lock()
+
+	p := l.box.held[r.GetParcelId()]
+	if p == nil || !p.Sent {
+		l.mu.Unlock()
+
+		return
+	}
+
+	if r.GetLast() {
+		l.removeLocked(p)
+	}
+
+	l.mu.Unlock()
+
+	l.Owner.Answered(l, p, &ptypes.Ack{Failures: r.GetFailures()}, r.GetLast())
+}
+
+// Drain takes the parcels that are in the outbox, in the order they were added.
+// What is under way for them is ignored from now on.
+func (l *Link) Drain() []*Parcel {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	parcels := l.box.drain()
+	l.flushedLocked()
+
+	return parcels
+}
+
+// Fail ends the link because of a loss. It has no effect on one that is closing or
+// lost already.
+func (l *Link) Fail(cause error) {
+	l.mu.Lock()
+
+	if l.state > open {
+		l.mu.Unlock()
+
+		return
+	}
+
+	l.state = lost
+	l.mu.Unlock()
+
+	l.Owner.Lost(l, cause)
+
+	go l.release(cause)
+}
+
+// Close ends the link. What is in the outbox is given some time to be sent, what
+// is left after is reported as ErrClosed. It returns at once.
+func (l *Link) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if l.state > open {
+		return
+	}
+
+	before := l.state
+	l.state = closing
+	l.flushedLocked()
+	l.wakeLocked()
+
+	go l.goodbye(before)
+}
+
+// Ended tells an attached link that the stream of the neighbour has ended.
+func (l *Link) Ended() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if !isClosed(l.ended) {
+		close(l.ended)
+	}
+}
+
+// Parted returns a channel that is closed when a closing link has said goodbye, or
+// a lost one has been given up. What is left to do after does not need the stream.
+func (l *Link) Parted() <-chan struct{} {
+	return l.parted
+}
+
+// run dials, and then reads until the end of the neighbour.
+func (l *Link) run(dial func(context.Context) (Conn, error)) {
+	conn, err := l.dial(dial)
+	if err != nil {
+		l.Ended()
+		l.Fail(err)
+
+		return
+	}
+
+	l.mu.Lock()
+	l.conn = conn
+	opened := l.state == connecting
+
+	if opened {
+		l.state = open
+		l.wakeLocked()
+	}
+	l.mu.Unlock()
+
+	if opened {
+		l.Owner.Opened(l)
+	}
+
+	l.read(conn)
+}
+
+// dial bounds the set-up by a cancellation that is called off when it succeeds: a
+// deadline on the context would end the stream later.
+func (l *Link) dial(dial func(context.Context) (Conn, error)) (conn Conn, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic during the set-up: %v", r)
+		}
+	}()
+
+	timer := time.AfterFunc(l.Setup, func() { l.cancel(ErrSetup) })
+	defer timer.Stop()
+
+	conn, err = dial(l.ctx)
+	if err != nil && l.ctx.Err() != nil {
+		return nil, context.Cause(l.ctx)
+	}
+
+	return conn, err
+}
+
+func (l *Link) read(conn Conn) {
+	for {
+		p, err := conn.Recv()
+		if err != nil {
+			l.Ended()
+			l.Fail(err)
+
+			return
+		}
+
+		l.Owner.Received(l, p)
+	}
+}
+
+// goodbye empties the outbox, ends the stream, and waits for the neighbour to do
+// the same: cancelling the stream at once would lose what has been sent.
+func (l *Link) goodbye(before state) {
+	timer := time.NewTimer(Goodbye)
+	defer timer.Stop()
+
+	if before == open {
+		select {
+		case <-l.flushed:
+		case <-l.ended:
+		case <-timer.C:
+		}
+	}
+
+	for _, p := range l.Drain() {
+		l.Owner.Failed(l, p, ErrClosed)
+	}
+
+	if before == open && l.conn.Goodbye() {
+		select {
+		case <-l.ended:
+		case <-timer.C:
+		}
+	}
+
+	l.release(ErrClosed)
+}
+
+// release stops the goroutines and frees the connection.
+func (l *Link) release(cause error) {
+	l.mu.Lock()
+	l.state = dead
+	l.work.Broadcast()
+
+	if l.expiry != nil {
+		l.expiry.Stop()
+	}
+	l.mu.Unlock()
+
+	l.cancel(cause)
+	close(l.parted)
+	l.wg.Wait()
+
+	if l.conn != nil {
+		l.conn.Release()
+	}
+
+	l.Owner.Released(l)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

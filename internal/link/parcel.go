@@ -1,0 +1,89 @@
+package link
+
+import (
+	"slices"
+	"time"
+
+	"github.com/minogrpc/session/internal/pending"
+	"github.com/minogrpc/session/router"
+)
+
+// Header is what all the parts of one packet have in common.
+type Header struct {
+	// Pending is told the outcomes of the destinations.
+	Pending *pending.Set
+
+	// From is the address text of the neighbour that the packet came from, empty
+	// for one of our own.
+	From string
+
+	// Down is set for a packet that came from a parent, which may only go down.
+	Down bool
+
+	// Origin and Sequence are the identity of the packet.
+	Origin   []byte
+	Sequence uint64
+
+	// HopLimit is how often the next node may pass the packet on.
+	HopLimit uint32
+
+	// Deadline is when the outcomes are reported as unknown.
+	Deadline time.Time
+
+	// Failed holds the address texts of the parents that did not take the packet.
+	Failed []string
+
+	// Attempts counts the neighbours that were lost with the packet, and Lost is
+	// why the last of them was.
+	Attempts int
+	Lost     error
+}
+
+// FailedAt tells whether the parent with that address text did not take the packet.
+func (h Header) FailedAt(key string) bool {
+	return slices.Contains(h.Failed, key)
+}
+
+// Parcel is the part of a packet that goes to one neighbour. It is made for one
+// link and never moves to another.
+type Parcel struct {
+	Header
+
+	// Packet is not changed any more.
+	Packet router.Packet
+
+	// Keys holds the address texts of the destinations of the packet.
+	Keys []string
+
+	// Sent tells, once the parcel has been drained, that it may have reached the
+	// neighbour.
+	Sent bool
+
+	// id is the place of the parcel in the order of the link, from 1.
+	id uint64
+}
+
+// ID returns the number of the parcel in its link.
+func (p *Parcel) ID() uint64 {
+	return p.id
+}
+
+// Size returns the bytes that the parcel counts for.
+func (p *Parcel) Size() int {
+	size := len(p.Packet.GetMessage())
+	for _, key := range p.Keys {
+		size += len(key)
+	}
+
+	return size
+}
+
+// lane returns what the parcel queues up behind. Parcels for one destination wait
+// for each other, and all those for several do.
+func (p *Parcel) lane() string {
+	if len(p.Keys) == 1 {
+		return p.Keys[0]
+	}
+
+	return ""
+}

@@ -1,0 +1,202 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// wakeLocked makes sure that a goroutine looks at the outbox. It starts one when
+// none waits and the bound allows, so that their number follows the traffic.
+func (l *Link) wakeLocked() {
+	if l.state != open && l.state != closing || l.conn == nil {
+		return
+	}
+
+	switch {
+	case l.idle > 0:
+		l.idle--
+		l.work.Signal()
+	case l.workers < l.Calls:
+		l.workers++
+		l.wg.Go(l.empty)
+	}
+}
+
+// empty takes what the outbox has until there is nothing, and ends when another
+// goroutine waits for more already.
+func (l *Link) empty() {
+	for {
+		p, replies, more := l.next()
+
+		switch {
+		case !more:
+			return
+		case p != nil:
+			l.carry(p)
+		default:
+			l.reply(replies)
+		}
+	}
+}
+
+// next waits for something to do. Receipts go before parcels, so that a stream
+// that is busy in one direction does not hold up the outcomes of the other.
+func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	for l.state == open || l.state == closing {
+		if len(l.replies) > 0 {
+			replies, l.replies = l.replies, nil
+
+			return nil, replies, true
+		}
+
+		p = l.box.take()
+		if p != nil {
+			return p, nil, true
+		}
+
+		l.flushedLocked()
+
+		if l.idle > 0 {
+			break
+		}
+
+		l.idle++
+		l.work.Wait()
+	}
+
+	l.workers--
+
+	return nil, nil, false
+}
+
+// flushedLocked notes that a closing link has nothing left.
+func (l *Link) flushedLocked() {
+	empty := len(l.box.held) == 0 && len(l.replies) == 0
+	if l.state == closing && empty && !isClosed(l.flushed) {
+		close(l.flushed)
+	}
+}
+
+// removeLocked takes a parcel out of the outbox. It returns false when somebody
+// else has done so.
+func (l *Link) removeLocked(p *Parcel) bool {
+	removed := l.box.remove(p)
+	l.flushedLocked()
+
+	return removed
+}
+
+// carry hands a parcel over and reports what became of it.
+func (l *Link) carry(p *Parcel) {
+	ctx, cancel := context.WithDeadline(l.ctx, p.Deadline)
+	defer cancel()
+
+	ack, err := l.call(ctx, p)
+	if err == nil {
+		l.Owner.Sent(l, p)
+	}
+
+	if err == nil && ack == nil {
+		return
+	}
+
+	if err != nil && !l.Sticky && IsLoss(err) {
+		// The parcel stays in the outbox of a lost link: the owner finds it there,
+		// in its place. Only a closing link is not lost by this.
+		l.Fail(err)
+	}
+
+	l.mu.Lock()
+	removed := l.state < lost && l.removeLocked(p)
+	l.mu.Unlock()
+
+	switch {
+	case !removed:
+	case err != nil:
+		l.Owner.Failed(l, p, err)
+	default:
+		l.Owner.Answered(l, p, ack, true)
+	}
+}
+
+// call contains the panics of a relay that is not ours.
+func (l *Link) call(ctx context.Context, p *Parcel) (ack *ptypes.Ack, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic in the relay: %v", r)
+		}
+	}()
+
+	return l.conn.Carry(ctx, p)
+}
+
+func (l *Link) reply(receipts []*ptypes.Receipt) {
+	err := l.conn.Reply(receipts)
+	if err != nil && !l.Sticky {
+		l.Fail(fmt.Errorf("failed to send receipts: %w", err))
+	}
+}
+
+// armLocked makes the expiry fire at the earliest deadline.
+func (l *Link) armLocked() {
+	earliest := l.box.earliest
+
+	switch {
+	case len(l.box.held) == 0:
+		return
+	case l.expiry == nil:
+		l.expiry = time.AfterFunc(time.Until(earliest), l.expire)
+	case l.armed.IsZero() || earliest.Before(l.armed):
+		l.expiry.Reset(time.Until(earliest))
+	default:
+		return
+	}
+
+	l.armed = earliest
+}
+
+// expire reports the parcels whose deadline has come.
+func (l *Link) expire() {
+	l.mu.Lock()
+	l.armed = time.Time{}
+	expired := l.box.expire(time.Now())
+
+	for range expired {
+		l.wakeLocked()
+	}
+
+	l.flushedLocked()
+
+	if l.state < dead {
+		l.armLocked()
+	}
+	l.mu.Unlock()
+
+	for _, p := range expired {
+		l.Owner.Failed(l, p, ErrExpired)
+	}
+}
+
+// IsLoss tells whether the error of a call says that the neighbour is lost, and
+// not only that it did not take this one packet.
+func IsLoss(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrPacket) {
+		return false
+	}
+
+	switch status.Code(err) {
+	case codes.ResourceExhausted, codes.DeadlineExceeded, codes.InvalidArgument:
+		return false
+	default:
+		return true
+	}
+}

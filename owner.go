@@ -1,0 +1,107 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
+)
+
+// linkOwner implements link.Owner for a session, so that the methods are not part
+// of what users can find there.
+type linkOwner session
+
+func (o *linkOwner) session() *session {
+	return (*session)(o)
+}
+
+// Opened implements link.Owner.
+func (o *linkOwner) Opened(l *link.Link) {
+	o.session().observeOpened(l.Peer)
+}
+
+// Sent implements link.Owner.
+func (o *linkOwner) Sent(l *link.Link, p *link.Parcel) {
+	o.session().observeSent(l.Peer, p.Packet)
+}
+
+// Received implements link.Owner.
+func (o *linkOwner) Received(l *link.Link, p *ptypes.Packet) {
+	o.session().fromStream(l, p, false)
+}
+
+// Answered implements link.Owner.
+func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, ack *ptypes.Ack, last bool) {
+	o.session().answered(l.Peer, p, ack, last)
+}
+
+// Failed implements link.Owner.
+func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
+	s := o.session()
+
+	packetOnly := errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrExpired) || !link.IsLoss(err)
+	if packetOnly {
+		s.settleParcel(p, s.failureOf(err))
+	} else {
+		s.parentFailed(l, p, err)
+	}
+}
+
+// Lost implements link.Owner.
+func (o *linkOwner) Lost(l *link.Link, cause error) {
+	s := o.session()
+
+	s.mu.Lock()
+	par := s.parentLocked(l.Key)
+	s.mu.Unlock()
+
+	if par != nil && par.link == l {
+		s.loseParent(par, cause)
+	} else {
+		s.loseChild(l, cause)
+	}
+}
+
+// Released implements link.Owner.
+func (o *linkOwner) Released(l *link.Link) {
+	s := o.session()
+	s.observeClosed(l.Peer)
+	s.released()
+}
+
+// loseChild tells the tables and routes again what the child leaves, in one step.
+func (s *session) loseChild(l *link.Link, cause error) {
+	var after aftermath
+
+	s.mu.Lock()
+	if s.children[l.Key] == l {
+		delete(s.children, l.Key)
+	}
+
+	refused := make(map[*parent]bool)
+	for _, par := range s.parents {
+		_, err := contained(func() (struct{}, error) { return struct{}{}, par.table.OnFailure(l.Peer) })
+		refused[par] = err != nil
+	}
+
+	for _, p := range l.Drain() {
+		via := s.tableForLocked(p.Header)
+		s.rerouteLocked([]*link.Parcel{p}, cause, refused[via], &after)
+	}
+	s.mu.Unlock()
+
+	s.observeLost(l.Peer, cause)
+	s.settleAll(&after)
+}
+
+var _ link.Owner = (*linkOwner)(nil)
+
+// infoOf describes a packet to the observer.
+func infoOf(packet router.Packet) PacketInfo {
+	return PacketInfo{
+		Source:       packet.GetSource(),
+		Destinations: len(packet.GetDestination()),
+		Bytes:        len(packet.GetMessage()),
+	}
+}

@@ -1,0 +1,231 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
+)
+
+// suspicion is how long a parent that did not take a packet is used only when
+// there is no other. Its stream tells whether it is lost.
+const suspicion = time.Second
+
+// errReplaced ends the link of a parent that has registered again.
+var errReplaced = errors.New("the parent has registered again")
+
+// parent is one registration. A gateway that registers again is a new one.
+type parent struct {
+	key   string
+	addr  mino.Address
+	table router.RoutingTable
+	link  *link.Link
+	// gone is closed when the registration has ended.
+	gone chan struct{}
+	// suspect is until when another parent is preferred. It belongs to the lock of
+	// the session.
+	suspect time.Time
+}
+
+// GetNumParents implements Session.
+func (s *session) GetNumParents() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return len(s.parents)
+}
+
+// Listen implements Session.
+func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan struct{}) {
+	par := s.addParent(relay, table, true)
+	if par == nil {
+		return
+	}
+
+	if ready != nil {
+		close(ready)
+	}
+
+	go s.read(par, relay.Stream())
+
+	<-par.gone
+	<-par.link.Parted()
+}
+
+// SetPassive implements Session.
+func (s *session) SetPassive(relay Relay, table router.RoutingTable) {
+	s.addParent(relay, table, false)
+}
+
+// addParent registers a parent. It returns nil when the session is closed or the
+// relay is of no use.
+func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool) *parent {
+	if relay == nil || table == nil {
+		return nil
+	}
+
+	addr := unwrapAddress(relay.GetDistantAddress())
+
+	key, err := keyOf(addr)
+	if err != nil {
+		s.logger.Warn().Err(err).Msg("refused a parent")
+
+		return nil
+	}
+
+	par := &parent{key: key, addr: addr, table: table, gone: make(chan struct{})}
+
+	var after aftermath
+
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+
+		return nil
+	}
+
+	par.link = link.Attach(s.parentConfig(par, relay), &relayConn{relay: relay})
+	s.alive++
+
+	if reader {
+		s.alive++
+	}
+
+	old := s.parentLocked(key)
+	s.parents = append(s.parents, par)
+
+	if old != nil {
+		s.dropLocked(old, errReplaced, &after)
+	}
+	s.mu.Unlock()
+
+	s.settleAll(&after)
+	s.observeOpened(addr)
+
+	return par
+}
+
+func (s *session) parentConfig(par *parent, relay Relay) link.Config {
+	cfg := s.linkConfig(par.addr, par.key)
+	cfg.Sticky = true
+
+	_, stream := relay.(*streamRelay)
+	if stream {
+		// One writer and no lanes: the packets leave in the order of the sends.
+		cfg.Calls, cfg.PerLane = 1, 0
+	}
+
+	return cfg
+}
+
+// read hands on what comes over the parent's stream, until it ends.
+func (s *session) read(par *parent, stream PacketStream) {
+	defer s.released()
+
+	for {
+		packet, err := stream.Recv()
+		if err != nil {
+			par.link.Ended()
+			s.loseParent(par, err)
+
+			return
+		}
+
+		s.fromStream(par.link, packet, true)
+	}
+}
+
+// loseParent ends a registration, unless that has happened. The session goes on
+// with the other parents, and closes with the last one.
+func (s *session) loseParent(par *parent, cause error) {
+	var after aftermath
+
+	s.mu.Lock()
+	if !slices.Contains(s.parents, par) {
+		s.mu.Unlock()
+
+		return
+	}
+
+	s.dropLocked(par, cause, &after)
+	last := len(s.parents) == 0
+	s.mu.Unlock()
+
+	s.settleAll(&after)
+
+	if !errors.Is(cause, io.EOF) {
+		s.observeLost(par.addr, cause)
+	}
+
+	if last {
+		s.CloseWithError(endOf(cause))
+	}
+}
+
+// endOf returns what Recv says after the end of the last parent. A parent that
+// has said goodbye is a clean end.
+func endOf(cause error) error {
+	if errors.Is(cause, io.EOF) {
+		return nil
+	}
+
+	return fmt.Errorf("stream closed unexpectedly: %w", cause)
+}
+
+// dropLocked takes a parent out and routes again what waits for it.
+func (s *session) dropLocked(par *parent, cause error, after *aftermath) {
+	s.parents = slices.DeleteFunc(s.parents, func(p *parent) bool { return p == par })
+	s.rerouteLocked(par.link.Drain(), cause, false, after)
+	par.link.Close()
+	close(par.gone)
+}
+
+// parentFailed routes a parcel again that a parent did not take. The parent stays
+// one: its stream tells whether it is lost.
+func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
+	var after aftermath
+
+	h := *p
+	h.Failed = append(slices.Clone(p.Failed), l.Key)
+	// The packet was handed over, but whether it arrived nobody knows.
+	h.Sent = true
+
+	now, news := time.Now(), false
+
+	s.mu.Lock()
+	if par := s.parentLocked(l.Key); par != nil && par.link == l {
+		news = par.suspect.Before(now)
+		par.suspect = now.Add(suspicion)
+	}
+
+	s.rerouteLocked([]*link.Parcel{&h}, cause, false, &after)
+	s.mu.Unlock()
+
+	if news {
+		s.observeLost(l.Peer, cause)
+	}
+
+	s.settleAll(&after)
+}
+
+// parentLocked returns the registration of a gateway, or nil.
+func (s *session) parentLocked(key string) *parent {
+	for _, par := range s.parents {
+		if par.key == key {
+			return par
+		}
+	}
+
+	return nil
+}
+
+// preferredLocked returns the newest parent that has not failed lately, the newest
+// if all have, or nil.
+func (s *session) preferredLocked() *parent {
+	return s.pickParentLocked(link.Header{})
+}

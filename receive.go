@@ -1,0 +1,214 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/pending"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/serde"
+)
+
+// originSize is the length of the identity of a session.
+const originSize = 16
+
+// errIgnored is the answer of a session that has no routing table yet.
+var errIgnored = errors.New("packet ignored")
+
+// RecvPacket implements Session.
+func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error) {
+	var errs []*DeliveryError
+
+	key, err := keyOf(unwrapAddress(from))
+	if err != nil {
+		return nil, fmt.Errorf("packet malformed: gateway: %w", err)
+	}
+
+	done := make(chan struct{})
+
+	err = s.accept(arrival{from: key, addr: from, packet: p}, func(_ mino.Address, err error) {
+		errs = appendFailure(errs, err)
+	}, func() { close(done) })
+	if err != nil {
+		return nil, err
+	}
+
+	// Every destination is in a link that reports it by its deadline.
+	<-done
+
+	return writeAck(errs), nil
+}
+
+// appendFailure adds an outcome if it is one to report.
+func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
+	var failure *DeliveryError
+	if errors.As(err, &failure) {
+		errs = append(errs, failure)
+	}
+
+	return errs
+}
+
+// fromStream takes what a neighbour sends over its stream. Nothing in it waits for
+// anything: the reader must always be there for what comes next.
+func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
+	for _, r := range p.GetReceipts() {
+		l.Receipt(r)
+	}
+
+	if len(p.GetSerialized()) == 0 && p.GetParcelId() == 0 {
+		return
+	}
+
+	reply := func(err *DeliveryError, last bool) {
+		if p.GetParcelId() == 0 {
+			return
+		}
+
+		receipt := &ptypes.Receipt{ParcelId: p.GetParcelId(), Last: last}
+		if err != nil {
+			receipt.Failures = []*ptypes.Failure{writeFailure(err)}
+		}
+
+		l.Reply(receipt)
+	}
+
+	err := s.accept(arrival{from: l.Key, addr: l.Peer, packet: p, down: down}, func(_ mino.Address, err error) {
+		for _, failure := range appendFailure(nil, err) {
+			reply(failure, false)
+		}
+	}, func() { reply(nil, true) })
+	if err != nil {
+		failure := s.failure(ReasonRejected, err)
+		s.dropped(failure)
+		reply(failure, true)
+	}
+}
+
+// arrival is a packet that has come from a neighbour.
+type arrival struct {
+	from   string
+	addr   mino.Address
+	packet *ptypes.Packet
+	// down is set when the neighbour is known to be a parent.
+	down bool
+}
+
+// accept delivers and forwards a packet. It does not wait; the outcomes are told
+// to each and then done, as by a pending.Set. An error means that neither is called.
+func (s *session) accept(in arrival, each func(mino.Address, error), done func()) error {
+	packet, err := s.decodePacket(in.packet)
+	if err != nil {
+		return fmt.Errorf("packet malformed: %w", err)
+	}
+
+	dests := make(map[string]mino.Address, len(packet.GetDestination()))
+
+	for _, dest := range packet.GetDestination() {
+		key, err := keyOf(dest)
+		if err != nil {
+			return fmt.Errorf("packet malformed: destination: %w", err)
+		}
+
+		dests[key] = dest
+	}
+
+	if len(dests) == 0 {
+		return errors.New("packet malformed: no destination")
+	}
+
+	s.observeReceived(in.addr, packet)
+
+	var after aftermath
+
+	err = s.take(in, packet, pending.New(dests, each, done), &after)
+	s.settleAll(&after)
+
+	return err
+}
+
+// take is the step under the lock for a packet that has come.
+func (s *session) take(in arrival, packet router.Packet, set *pending.Set, after *aftermath) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	h := s.headerLocked(in)
+	h.Pending = set
+
+	switch {
+	case s.closed:
+		s.failLocked(h, packet, s.failure(ReasonClosed, errCanceled), after)
+	case len(s.parents) == 0:
+		return errIgnored
+	default:
+		s.dispatchLocked(h, packet, after)
+	}
+
+	return nil
+}
+
+// headerLocked reads what the packet says about itself. A packet without an
+// identity is a new one and gets ours.
+func (s *session) headerLocked(in arrival) link.Header {
+	h := link.Header{
+		From:     in.from,
+		Down:     in.down || s.parentLocked(in.from) != nil,
+		Origin:   in.packet.GetOrigin(),
+		Sequence: in.packet.GetSequence(),
+		HopLimit: in.packet.GetHopLimit(),
+	}
+	budget := time.Duration(in.packet.GetBudgetMs()) * time.Millisecond
+
+	if len(h.Origin) != originSize {
+		s.sequence++
+		h.Origin, h.Sequence, h.HopLimit = s.origin[:], s.sequence, s.hopLimit
+		budget = 0
+	}
+
+	if budget <= 0 {
+		budget = s.outcome
+	}
+
+	h.Deadline = time.Now().Add(min(budget, maxBudget))
+
+	return h
+}
+
+// decodePacket returns the packet of the router.
+func (s *session) decodePacket(p *ptypes.Packet) (router.Packet, error) {
+	packet, err := contained(func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) })
+	if err == nil && packet == nil {
+		err = errors.New("no packet")
+	}
+
+	return packet, err
+}
+
+// Recv implements mino.Receiver.
+func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error) {
+	packet, err := s.queue.pop(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	s.observeDepth()
+
+	from := wrapAddress(packet.GetSource())
+
+	msg, err := contained(func() (serde.Message, error) {
+		return s.msgFac.Deserialize(s.ctx, packet.GetMessage())
+	})
+	if err != nil {
+		failure := &MessageError{From: from, Cause: err}
+		s.rejected(failure)
+
+		return from, nil, failure
+	}
+
+	return from, msg, nil
+}

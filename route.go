@@ -1,0 +1,326 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/minogrpc/session/internal/dedupe"
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
+)
+
+// maxAttempts bounds how often a packet is routed again. A tree of the largest
+// height loses a neighbour per level at most; it is the backstop for a table that
+// names a lost neighbour again and again.
+const maxAttempts = 128
+
+var (
+	errHops     = errors.New("hop limit reached")
+	errUpwards  = errors.New("a packet from a parent goes only down")
+	errBack     = errors.New("the route leads back to where the packet came from")
+	errStranger = errors.New("the orchestrator's link carries only packets for the orchestrator")
+	errForgot   = errors.New("the routing table gave no route")
+	errAttempts = errors.New("too many neighbours were lost on the way")
+	errStale    = errors.New("too old to tell whether it was delivered before")
+)
+
+// dispatchLocked takes what is for this node out of a packet that is new here, and
+// routes the rest.
+func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *aftermath) {
+	mine, err := contained(func() (router.Packet, error) { return packet.Slice(s.me), nil })
+	if err != nil {
+		s.failLocked(h, packet, s.failure(ReasonRejected, err), after)
+
+		return
+	}
+
+	if mine != nil {
+		s.deliverLocked(h, mine, after)
+	}
+
+	switch {
+	case len(packet.GetDestination()) == 0:
+	case h.HopLimit == 0:
+		s.failLocked(h, packet, s.failure(ReasonNoRoute, errHops), after)
+	default:
+		h.HopLimit--
+		s.routeLocked(h, packet, after)
+	}
+}
+
+// deliverLocked puts a packet into the queue, unless it is there or was already.
+func (s *session) deliverLocked(h link.Header, mine router.Packet, after *aftermath) {
+	var err *DeliveryError
+
+	switch s.seen.Check(h.Origin, h.Sequence) {
+	case dedupe.Stale:
+		err = s.failure(ReasonTimeout, errStale)
+	case dedupe.New:
+		err = s.pushLocked(h, mine, after)
+	case dedupe.Seen:
+	}
+
+	if err != nil {
+		err = err.about(s.me)
+	}
+
+	after.outcomes = append(after.outcomes, outcome{set: h.Pending, key: s.meKey, err: err})
+}
+
+func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath) *DeliveryError {
+	if s.deaf {
+		return s.failure(ReasonClosed, errCanceled)
+	}
+
+	err := s.queue.Push(mine)
+
+	switch {
+	case errors.Is(err, ErrClosed):
+		return s.failure(ReasonClosed, errCanceled)
+	case err != nil:
+		return s.failure(ReasonOverflow, err)
+	}
+
+	s.seen.Mark(h.Origin, h.Sequence)
+	after.delivered = append(after.delivered, infoOf(mine))
+
+	return nil
+}
+
+// routeLocked puts the parts of a packet into the outboxes of the next hops.
+func (s *session) routeLocked(h link.Header, packet router.Packet, after *aftermath) {
+	via := s.tableForLocked(h)
+	if via == nil {
+		s.failLocked(h, packet, s.lostOr(h, ReasonNoRoute, errDropped(len(h.Failed))), after)
+
+		return
+	}
+
+	routes, voids, err := forward(via.table, packet)
+	if err != nil {
+		s.failLocked(h, packet, s.failure(ReasonNoRoute, err), after)
+
+		return
+	}
+
+	covered := 0
+
+	for dest, void := range voids {
+		if dest == nil {
+			// It cannot be the key of a map, and is found among the forgotten.
+			continue
+		}
+
+		covered++
+
+		reason := ReasonNoRoute
+		if errors.Is(void.Error, router.ErrUnreachable) {
+			reason = ReasonUnreachable
+		}
+
+		s.failOneLocked(h, dest, s.lostOr(h, reason, void.Error), after)
+	}
+
+	for gw, part := range routes {
+		if part == nil {
+			continue
+		}
+
+		covered += len(part.GetDestination())
+
+		if gw == nil {
+			s.upLocked(h, part, after)
+		} else {
+			s.downLocked(via, h, gw, part, after)
+		}
+	}
+
+	if covered < len(packet.GetDestination()) {
+		s.forgottenLocked(h, packet, routes, voids, after)
+	}
+}
+
+// forgottenLocked settles the destinations that a faulty table passed over.
+func (s *session) forgottenLocked(h link.Header, packet router.Packet, routes router.Routes, voids router.Voids,
+	after *aftermath,
+) {
+	covered := make(map[string]struct{})
+	cover := func(addr mino.Address) {
+		key, _ := keyOf(addr)
+		covered[key] = struct{}{}
+	}
+
+	for dest := range voids {
+		cover(dest)
+	}
+
+	for _, part := range routes {
+		if part != nil {
+			for _, dest := range part.GetDestination() {
+				cover(dest)
+			}
+		}
+	}
+
+	for _, dest := range packet.GetDestination() {
+		key, _ := keyOf(dest)
+
+		_, known := covered[key]
+		if !known {
+			s.failOneLocked(h, dest, s.failure(ReasonNoRoute, errForgot), after)
+		}
+	}
+}
+
+// upLocked sends a part to a parent.
+func (s *session) upLocked(h link.Header, part router.Packet, after *aftermath) {
+	if h.Down {
+		s.failLocked(h, part, s.failure(ReasonNoRoute, errUpwards), after)
+
+		return
+	}
+
+	par := s.pickParentLocked(h)
+	if par == nil {
+		s.failLocked(h, part, s.lostOr(h, ReasonNoRoute, errDropped(len(h.Failed))), after)
+
+		return
+	}
+
+	if isOrchestrator(par.addr) {
+		// The root knows everybody else: what is not for its orchestrator has no
+		// route.
+		mine := part.Slice(par.addr)
+		s.failLocked(h, part, s.failure(ReasonNoRoute, errStranger), after)
+
+		part = mine
+	}
+
+	if part != nil {
+		s.handLocked(par.link, h, part, after)
+	}
+}
+
+// downLocked sends a part to a child, whose link is set up with its first packet.
+func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part router.Packet, after *aftermath) {
+	key, err := keyOf(gw)
+	if err == nil && (key == h.From || key == s.meKey) {
+		err = errBack
+	}
+
+	if err != nil {
+		s.failLocked(h, part, s.failure(ReasonNoRoute, err), after)
+
+		return
+	}
+
+	l := s.children[key]
+	if l == nil {
+		l = s.openLocked(via.table, gw, key, time.Until(h.Deadline))
+	}
+
+	s.handLocked(l, h, part, after)
+}
+
+// handLocked puts a part into an outbox.
+func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, after *aftermath) {
+	dests := part.GetDestination()
+	keys := make([]string, len(dests))
+
+	for i, dest := range dests {
+		keys[i], _ = keyOf(dest)
+	}
+
+	err := l.Add(&link.Parcel{Header: h, Packet: part, Keys: keys})
+	if err != nil {
+		after.fail(h.Pending, keys, dests, s.failure(ReasonOverflow, err))
+	}
+}
+
+// rerouteLocked routes the parcels that a lost neighbour leaves, in their order.
+// With refused set there is no other route for them.
+func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused bool, after *aftermath) {
+	for _, p := range parcels {
+		h := p.Header
+		h.Lost = cause
+		h.Attempts++
+
+		switch {
+		case s.closed, len(s.parents) == 0 && errors.Is(cause, io.EOF):
+			s.failLocked(h, p.Packet, s.failure(ReasonClosed, errCanceled), after)
+		case p.Sent && s.noRetry:
+			s.failLocked(h, p.Packet, s.failure(ReasonTimeout, cause), after)
+		case refused:
+			s.failLocked(h, p.Packet, s.failure(ReasonUnreachable, cause), after)
+		case h.Attempts > maxAttempts:
+			s.failLocked(h, p.Packet, s.failure(ReasonUnreachable, errAttempts), after)
+		default:
+			s.routeLocked(h, p.Packet, after)
+		}
+	}
+}
+
+// lostOr returns the failure to find a route: the loss that made it necessary
+// tells more, if there was one.
+func (s *session) lostOr(h link.Header, reason Reason, err error) *DeliveryError {
+	if h.Lost == nil {
+		if err == nil {
+			err = errForgot
+		}
+
+		return s.failure(reason, err)
+	}
+
+	return s.failure(ReasonUnreachable, fmt.Errorf("%w (%v)", h.Lost, err))
+}
+
+// failLocked notes the same outcome for all the destinations of a packet.
+func (s *session) failLocked(h link.Header, packet router.Packet, err *DeliveryError, after *aftermath) {
+	for _, dest := range packet.GetDestination() {
+		s.failOneLocked(h, dest, err, after)
+	}
+}
+
+func (s *session) failOneLocked(h link.Header, dest mino.Address, err *DeliveryError, after *aftermath) {
+	key, _ := keyOf(dest)
+	after.outcomes = append(after.outcomes, outcome{set: h.Pending, key: key, err: err.about(dest)})
+}
+
+// tableForLocked returns the parent whose table routes a packet: the one that it
+// came from, or the preferred one.
+func (s *session) tableForLocked(h link.Header) *parent {
+	par := s.parentLocked(h.From)
+	if par != nil {
+		return par
+	}
+
+	return s.preferredLocked()
+}
+
+// pickParentLocked returns the parent that a packet goes to: the newest that has
+// not failed lately, and never one that failed with this packet or that it came
+// from.
+func (s *session) pickParentLocked(h link.Header) *parent {
+	var second *parent
+
+	now := time.Now()
+
+	for i := len(s.parents) - 1; i >= 0; i-- {
+		par := s.parents[i]
+
+		switch {
+		case par.key == h.From || h.FailedAt(par.key):
+		case par.suspect.After(now):
+			if second == nil {
+				second = par
+			}
+		default:
+			return par
+		}
+	}
+
+	return second
+}

@@ -1,0 +1,156 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/pending"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/serde"
+)
+
+// Send implements mino.Sender.
+func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
+	to := s.recipients(addrs)
+	errs := make(chan error, len(to.keys)+len(to.bad))
+
+	for _, bad := range to.bad {
+		s.dropped(bad)
+		errs <- bad
+	}
+
+	set := pending.New(to.byKey(), func(_ mino.Address, err error) {
+		if err != nil {
+			errs <- err
+		}
+	}, func() { close(errs) })
+
+	if len(to.keys) == 0 {
+		return errs
+	}
+
+	data, err := s.serialize(msg)
+	after := aftermath{}
+
+	if err != nil {
+		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, err))
+	} else {
+		s.send(set, to, data, &after)
+	}
+
+	s.settleAll(&after)
+
+	return errs
+}
+
+// send takes the sequence number and routes the packet in one step.
+func (s *session) send(set *pending.Set, to recipients, data []byte, after *aftermath) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	via := s.preferredLocked()
+
+	switch {
+	case s.closed:
+		after.fail(set, to.keys, to.addrs, s.failure(ReasonClosed, errCanceled))
+
+		return
+	case via == nil:
+		after.fail(set, to.keys, to.addrs, s.failure(ReasonNoRoute, errDropped(0)))
+
+		return
+	}
+
+	packet, err := contained(func() (router.Packet, error) { return via.table.Make(s.me, to.addrs, data), nil })
+	if err == nil && packet == nil {
+		err = errors.New("the routing table made no packet")
+	}
+
+	if err != nil {
+		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, err))
+
+		return
+	}
+
+	s.sequence++
+	s.dispatchLocked(link.Header{
+		Pending:  set,
+		Origin:   s.origin[:],
+		Sequence: s.sequence,
+		HopLimit: s.hopLimit,
+		Deadline: time.Now().Add(s.outcome),
+	}, packet, after)
+}
+
+// serialize returns the bytes of a message.
+func (s *session) serialize(msg serde.Message) ([]byte, error) {
+	if msg == nil {
+		return nil, errors.New("failed to serialize msg: it is nil")
+	}
+
+	data, err := contained(func() ([]byte, error) { return msg.Serialize(s.ctx) })
+	if err != nil {
+		return nil, fmt.Errorf("failed to serialize msg: %w", err)
+	}
+
+	return data, nil
+}
+
+// recipients are the destinations of one Send, each once, in the order they were
+// named. It shares nothing with the caller's slice.
+type recipients struct {
+	keys  []string
+	addrs []mino.Address
+	// bad are the outcomes of what is no address.
+	bad []*DeliveryError
+}
+
+// recipients sorts what the caller asked for.
+func (s *session) recipients(addrs []mino.Address) recipients {
+	var to recipients
+
+	seen := make(map[string]struct{}, len(addrs))
+
+	for _, addr := range addrs {
+		addr = unwrapAddress(addr)
+
+		key, err := keyOf(addr)
+		if err != nil {
+			// Two addresses that are bad in the same way are one destination.
+			key = fmt.Sprintf("%T %v", addr, err)
+		}
+
+		_, twice := seen[key]
+		if twice {
+			continue
+		}
+
+		seen[key] = struct{}{}
+
+		if err != nil {
+			to.bad = append(to.bad, s.failure(ReasonNoRoute, err).about(addr))
+		} else {
+			to.keys = append(to.keys, key)
+			to.addrs = append(to.addrs, addr)
+		}
+	}
+
+	if len(addrs) == 0 {
+		to.bad = append(to.bad, s.failure(ReasonNoRoute, errors.New("no destination")))
+	}
+
+	return to
+}
+
+// byKey returns the destinations for their account.
+func (to recipients) byKey() map[string]mino.Address {
+	dests := make(map[string]mino.Address, len(to.keys))
+	for i, key := range to.keys {
+		dests[key] = to.addrs[i]
+	}
+
+	return dests
+}
