@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,6 +24,7 @@ import (
 // lost, then the second.
 type detour struct {
 	router.RoutingTable
+
 	gateways []mino.Address
 
 	mu     sync.Mutex
@@ -228,8 +230,7 @@ func TestChild_ThatComesBackIsUsedAgain(t *testing.T) {
 // Promise R2: a lost interior node costs only itself.
 func TestChild_SubtreeOfALostChildIsAdopted(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var players []mino.Address
-
+		players := make([]mino.Address, 0, 15)
 		leaf := &fake.Peer{}
 
 		for i := range 15 {
@@ -251,9 +252,9 @@ func TestChild_SubtreeOfALostChildIsAdopted(t *testing.T) {
 // Promise O1: every unreachable destination has its own error, at any height.
 func TestChild_EveryUnreachableDestinationHasItsError(t *testing.T) {
 	for height := 1; height <= 3; height++ {
-		t.Run(fmt.Sprint(height), func(t *testing.T) {
+		t.Run(strconv.Itoa(height), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				var players []mino.Address
+				players := make([]mino.Address, 0, 20)
 				for i := range 20 {
 					players = append(players, addr(fmt.Sprintf("n%d", i)))
 				}
@@ -328,6 +329,7 @@ func TestChild_EmptyOutboxAdmitsAnyMessage(t *testing.T) {
 // through sends what is for one player through another.
 type through struct {
 	router.RoutingTable
+
 	from, to mino.Address
 }
 

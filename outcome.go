@@ -23,10 +23,11 @@ func errDropped(tried int) error {
 }
 
 // about returns the error for one destination.
-func (e DeliveryError) about(dest mino.Address) *DeliveryError {
-	e.Destination = dest
+func (e *DeliveryError) about(dest mino.Address) *DeliveryError {
+	about := *e
+	about.Destination = dest
 
-	return &e
+	return &about
 }
 
 // failure returns an outcome that this node decides, for any destination.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestSend_SilentPeerTimesOutByTheDeadline(t *testing.T) {
 
 		start := time.Now()
 
-		var unread []<-chan error
+		unread := make([]<-chan error, 0, 1000)
 		for range 1000 {
 			unread = append(unread, sess.Send(fake.Message("hello"), addr("b")))
 		}
@@ -103,11 +104,14 @@ func TestSend_ErrorNamesDestinationReasonHopAndCause(t *testing.T) {
 func TestRecvPacket_AckHasTypedFailuresAndTexts(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.peer("b", acking(&ptypes.Ack{Failures: []*ptypes.Failure{{
-			Destination: []byte("FAb:1"), Reason: ptypes.Reason_REASON_OVERFLOW, Hop: []byte("FAb:1"), Cause: "too much",
+			Destination: []byte("FAb:1"),
+			Reason:      ptypes.Reason_REASON_OVERFLOW,
+			Hop:         []byte("FAb:1"),
+			Cause:       "too much",
 		}}}))
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addrs("b", "c")...))
 
-		ack, err := sess.RecvPacket(addr("z"), w.packet(addr("z"), "hello", addrs("a", "b", "c")...))
+		ack, err := sess.RecvPacket(addr("z"), w.packet(addr("z"), addrs("a", "b", "c")...))
 		require.NoError(t, err)
 		require.Len(t, ack.GetErrors(), 2)
 		require.Len(t, ack.GetFailures(), 2)
@@ -151,19 +155,25 @@ func TestSend_TextsOfAnAckAreMatchedToDestinations(t *testing.T) {
 		errors []string
 		want   want
 	}{
-		"none":                   {nil, want{}},
-		"no route":               {[]string{"no route to grpc://c:1: gone"}, want{c: session.ReasonNoRoute}},
-		"wrapped":                {[]string{"relay: no route to grpc://c:1: gone"}, want{c: session.ReasonNoRoute}},
-		"dropped":                {[]string{"grpc://b:1 dropped the packet: full"}, want{b: session.ReasonRejected}},
-		"overflow":               {[]string{"grpc://b:1 dropped the packet: queue is at maximum capacity"}, want{b: session.ReasonOverflow}},
+		"none":     {nil, want{}},
+		"no route": {[]string{"no route to grpc://c:1: gone"}, want{c: session.ReasonNoRoute}},
+		"wrapped":  {[]string{"relay: no route to grpc://c:1: gone"}, want{c: session.ReasonNoRoute}},
+		"dropped":  {[]string{"grpc://b:1 dropped the packet: full"}, want{b: session.ReasonRejected}},
+		"overflow": {
+			[]string{"grpc://b:1 dropped the packet: queue is at maximum capacity"},
+			want{b: session.ReasonOverflow},
+		},
 		"closing, a destination": {[]string{"session grpc://c:1 is closing: Canceled"}, want{c: session.ReasonClosed}},
 		"closing, the reporter": {
 			[]string{"session grpc://b:1 is closing: Canceled"},
 			want{b: session.ReasonClosed, c: session.ReasonTimeout},
 		},
 		"same one a thousand times": {many, want{c: session.ReasonNoRoute}},
-		"a prefix of it":            {[]string{"no route to grpc://c: gone"}, want{b: session.ReasonTimeout, c: session.ReasonTimeout}},
-		"a thousand strangers":      {strangers, want{b: session.ReasonTimeout, c: session.ReasonTimeout}},
+		"a prefix of it": {
+			[]string{"no route to grpc://c: gone"},
+			want{b: session.ReasonTimeout, c: session.ReasonTimeout},
+		},
+		"a thousand strangers": {strangers, want{b: session.ReasonTimeout, c: session.ReasonTimeout}},
 		"one and a stranger": {
 			append(strangers[:1:1], "no route to grpc://c:1: gone"),
 			want{b: session.ReasonTimeout, c: session.ReasonNoRoute},
@@ -173,7 +183,8 @@ func TestSend_TextsOfAnAckAreMatchedToDestinations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.peer("b", acking(&ptypes.Ack{Errors: test.errors}))
-				sess, _ := w.root(addr("a"), chain{gateway: addr("b"), Table: w.table(1, addr("a"), addrs("b", "c")...)})
+				table := chain{gateway: addr("b"), Table: w.table(1, addr("a"), addrs("b", "c")...)}
+				sess, _ := w.root(addr("a"), table)
 
 				errs := w.outcomes(sess.Send(fake.Message("hello"), addrs("b", "c")...))
 				require.Equal(t, test.want, reasons(errs))
@@ -185,6 +196,7 @@ func TestSend_TextsOfAnAckAreMatchedToDestinations(t *testing.T) {
 // chain is a table that sends everything through one gateway.
 type chain struct {
 	Table
+
 	gateway mino.Address
 }
 
@@ -256,7 +268,7 @@ func TestSend_BadArgumentsAreErrorsOnTheChannel(t *testing.T) {
 					errs = sess.Send(test.msg, test.to...)
 				}
 
-				var got want
+				got := make(want, 0, len(test.want))
 				for _, err := range w.outcomes(errs) {
 					got = append(got, err.Reason)
 				}
@@ -281,7 +293,8 @@ func TestSend_SliceOfTheCallerIsItsOwn(t *testing.T) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addrs("b", "c")...))
 		shared := addrs("b", "c", "a")
 
-		var sends []<-chan error
+		sends := make([]<-chan error, 0, 200)
+
 		for range 100 {
 			first := make(chan (<-chan error))
 
@@ -336,12 +349,12 @@ func TestSend_ToItselfIsQueued(t *testing.T) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
 
 		for i := range 10 {
-			require.Empty(t, w.outcomes(sess.Send(fake.Message(fmt.Sprint(i)), addr("a"))))
+			require.Empty(t, w.outcomes(sess.Send(fake.Message(strconv.Itoa(i)), addr("a"))))
 		}
 
 		for i := range 10 {
 			from, msg := w.recv(sess)
-			require.Equal(t, fake.Message(fmt.Sprint(i)), msg)
+			require.Equal(t, fake.Message(strconv.Itoa(i)), msg)
 			require.True(t, from.Equal(addr("a")))
 		}
 	})
@@ -374,7 +387,7 @@ func TestSend_WithoutParentsIsNoRoute(t *testing.T) {
 		require.Equal(t, session.ReasonNoRoute, errs[0].Reason)
 		require.ErrorContains(t, errs[0], "packet is dropped (tried 0 parent-s)")
 
-		_, err := sess.RecvPacket(addr("b"), w.packet(addr("b"), "hello", addr("a")))
+		_, err := sess.RecvPacket(addr("b"), w.packet(addr("b"), addr("a")))
 		require.EqualError(t, err, "packet ignored")
 	})
 }
@@ -389,7 +402,7 @@ func TestRecvPacket_MalformedIsAnError(t *testing.T) {
 			require.ErrorContains(t, err, "packet malformed: ")
 		}
 
-		_, err := sess.RecvPacket(nil, w.packet(addr("b"), "hello", addr("a")))
+		_, err := sess.RecvPacket(nil, w.packet(addr("b"), addr("a")))
 		require.ErrorContains(t, err, "packet malformed: gateway")
 	})
 }
@@ -441,5 +454,4 @@ func TestDeliveryError_TextKeepsTheWordingOfTheWire(t *testing.T) {
 		require.EqualError(t, err, text)
 		require.ErrorIs(t, err, cause)
 	}
-
 }

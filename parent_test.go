@@ -111,7 +111,7 @@ func TestParent_PacketOnTheStreamIsReceived(t *testing.T) {
 		sess, parent := w.root(addr("a"), w.table(1, addr("a")))
 
 		for range 2 {
-			parent.Feed(w.packet(session.NewOrchestratorAddress(addr("o")), "hello", addr("a")))
+			parent.Feed(w.packet(session.NewOrchestratorAddress(addr("o")), addr("a")))
 			parent.Feed(&ptypes.Packet{Serialized: []byte("garbage")})
 			parent.Feed(&ptypes.Packet{})
 
@@ -174,11 +174,8 @@ func TestParent_EndOfTheLastEndsTheSession(t *testing.T) {
 // returns.
 func TestParent_EveryListenReturnsWithoutAReader(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var (
-			parents  []*fake.Relay
-			returned []<-chan struct{}
-		)
-
+		parents := make([]*fake.Relay, 0, 3)
+		returned := make([]<-chan struct{}, 0, 3)
 		sess := w.session(addr("a"))
 
 		for _, name := range []string{"p0", "p1", "p2"} {
@@ -242,7 +239,7 @@ func TestParent_PassiveStays(t *testing.T) {
 // and every outcome is told.
 func TestParent_CloseDuringErrorAndSends(t *testing.T) {
 	for range 50 {
-		inWorld(t, func(t *testing.T, w *world) {
+		inWorld(t, func(_ *testing.T, w *world) {
 			sess := w.session(addr("a"))
 			parent := fake.NewRelay(addr("p"), nil)
 			w.listen(sess, parent, w.table(1, addr("a")))
@@ -275,7 +272,7 @@ func TestCloseRecv_RelayingGoesOn(t *testing.T) {
 		require.Empty(t, w.outcomes(sess.Send(fake.Message("queued"), addr("a"))))
 		sess.(session.Lifecycle).CloseRecv()
 
-		ack, err := sess.RecvPacket(addr("z"), w.packet(addr("z"), "hello", addrs("a", "b")...))
+		ack, err := sess.RecvPacket(addr("z"), w.packet(addr("z"), addrs("a", "b")...))
 		require.NoError(t, err)
 		require.Equal(t, []string{"session grpc://a:1 is closing: Canceled: closed"}, ack.GetErrors())
 		require.Equal(t, ptypes.Reason_REASON_CLOSED, ack.GetFailures()[0].GetReason())
@@ -323,7 +320,8 @@ func TestClose_FlushesWhatWaits(t *testing.T) {
 		sess := w.session(addr("a"))
 		returned := w.listen(sess, slow, w.table(1, addr("a")))
 
-		var sends []<-chan error
+		sends := make([]<-chan error, 0, 20)
+
 		for range 20 {
 			sends = append(sends, sess.Send(fake.Message("hello"), addr("z")))
 		}

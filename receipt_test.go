@@ -31,6 +31,11 @@ func (w *world) orchestrator(opts ...session.RelayOption) (session.Session, *fak
 	return sess, stream
 }
 
+// failures returns what a receipt says about one destination.
+func failures(dest string, reason ptypes.Reason, cause string) []*ptypes.Failure {
+	return []*ptypes.Failure{{Destination: []byte("FA" + dest + ":1"), Reason: reason, Cause: cause}}
+}
+
 // Promise O1: over a stream with receipts, an outcome is what the receipt says.
 // Promise O6: a receipt for some of the destinations counts at once.
 func TestStreamRelay_ReceiptsSettleTheDestinations(t *testing.T) {
@@ -46,7 +51,7 @@ func TestStreamRelay_ReceiptsSettleTheDestinations(t *testing.T) {
 		require.NotZero(t, id)
 
 		stream.Feed(&ptypes.Packet{Receipts: []*ptypes.Receipt{
-			{ParcelId: id, Failures: []*ptypes.Failure{{Destination: []byte("FAc:1"), Reason: 1, Cause: "none"}}},
+			{ParcelId: id, Failures: failures("c", 1, "none")},
 		}})
 		require.Equal(t, "no route to grpc://c:1: none", (<-errs).Error())
 
@@ -60,8 +65,8 @@ func TestStreamRelay_ReceiptsSettleTheDestinations(t *testing.T) {
 
 		stream.Feed(&ptypes.Packet{Receipts: []*ptypes.Receipt{
 			{ParcelId: id + 1, Last: true},
-			{ParcelId: id, Failures: []*ptypes.Failure{{Destination: []byte("FAd:1"), Reason: 3, Cause: "full"}}, Last: true},
-			{ParcelId: id, Failures: []*ptypes.Failure{{Destination: []byte("FAb:1"), Reason: 3, Cause: "late"}}, Last: true},
+			{ParcelId: id, Failures: failures("d", 3, "full"), Last: true},
+			{ParcelId: id, Failures: failures("b", 3, "late"), Last: true},
 		}})
 		require.Equal(t, map[string]session.Reason{"grpc://d:1": session.ReasonOverflow}, reasons(w.outcomes(errs)))
 	})
@@ -152,17 +157,17 @@ func TestReceipts_AreGivenToTheParent(t *testing.T) {
 
 		<-ready
 
-		p := w.packet(orchestrator, "hello", addrs("a", "b", "c", "stranger")...)
+		p := w.packet(orchestrator, addrs("a", "b", "c", "stranger")...)
 		p.ParcelId = 7
 		stream.Feed(p)
 		stream.Feed(&ptypes.Packet{Serialized: []byte("garbage"), ParcelId: 8})
 		synctest.Wait()
 
-		failures, last := make(map[uint64][]*ptypes.Failure), make(map[uint64]int)
+		failed, last := make(map[uint64][]*ptypes.Failure), make(map[uint64]int)
 
 		for _, sent := range stream.Sent() {
 			for _, r := range sent.GetReceipts() {
-				failures[r.GetParcelId()] = append(failures[r.GetParcelId()], r.GetFailures()...)
+				failed[r.GetParcelId()] = append(failed[r.GetParcelId()], r.GetFailures()...)
 
 				if r.GetLast() {
 					last[r.GetParcelId()]++
@@ -171,10 +176,10 @@ func TestReceipts_AreGivenToTheParent(t *testing.T) {
 		}
 
 		require.Equal(t, map[uint64]int{7: 1, 8: 1}, last)
-		require.Len(t, failures[7], 2)
-		require.Len(t, failures[8], 1)
-		require.Equal(t, ptypes.Reason_REASON_REJECTED, failures[8][0].GetReason())
-		require.Empty(t, failures[8][0].GetDestination())
+		require.Len(t, failed[7], 2)
+		require.Len(t, failed[8], 1)
+		require.Equal(t, ptypes.Reason_REASON_REJECTED, failed[8][0].GetReason())
+		require.Empty(t, failed[8][0].GetDestination())
 		stream.End(io.EOF)
 	})
 }
@@ -186,8 +191,10 @@ func TestStreamRelay_FailureWithoutADestinationIsAboutAll(t *testing.T) {
 		errs := sess.Send(fake.Message("hello"), addrs("b", "c")...)
 
 		synctest.Wait()
+
+		id := stream.Sent()[0].GetParcelId()
 		stream.Feed(&ptypes.Packet{Receipts: []*ptypes.Receipt{
-			{ParcelId: stream.Sent()[0].GetParcelId(), Failures: []*ptypes.Failure{{Reason: 6, Cause: "bad"}}, Last: true},
+			{ParcelId: id, Failures: []*ptypes.Failure{{Reason: 6, Cause: "bad"}}, Last: true},
 		}})
 
 		require.Equal(t, map[string]session.Reason{
@@ -210,14 +217,15 @@ func TestObserver_SeesWhatHappens(t *testing.T) {
 					suffer()
 				}
 
-				sess, parent := w.root(addr("a"), w.table(1, addr("a"), addrs("b", "c")...), session.WithObserver(session.Observer{
+				table := w.table(1, addr("a"), addrs("b", "c")...)
+				sess, parent := w.root(addr("a"), table, session.WithObserver(session.Observer{
 					RelayOpened:     func(peer mino.Address) { saw("opened " + peer.String()) },
 					RelayLost:       func(peer mino.Address, _ error) { saw("lost " + peer.String()) },
 					RelayClosed:     func(peer mino.Address) { saw("closed " + peer.String()) },
 					PacketSent:      func(to mino.Address, _ session.PacketInfo) { saw("sent " + to.String()) },
 					PacketReceived:  func(from mino.Address, _ session.PacketInfo) { saw("received " + from.String()) },
 					PacketDelivered: func(info session.PacketInfo) { saw("delivered from " + info.Source.String()) },
-					PacketDropped:   func(err *session.DeliveryError) { saw("dropped for " + err.Destination.String()) },
+					PacketDropped:   func(err *session.DeliveryError) { saw("dropped " + err.Destination.String()) },
 					QueueDepth: func(packets, bytes int) {
 						if packets == 0 {
 							require.Zero(t, bytes)
@@ -227,7 +235,7 @@ func TestObserver_SeesWhatHappens(t *testing.T) {
 					},
 				}))
 
-				w.receive(sess, addr("b"), w.packet(addr("b"), "hello", addr("a")))
+				w.receive(sess, addr("b"), w.packet(addr("b"), addr("a")))
 				w.recv(sess)
 				w.outcomes(sess.Send(fake.Message("hello"), addrs("b", "c")...))
 				parent.End(io.EOF)
@@ -250,7 +258,7 @@ func TestObserver_SeesWhatHappens(t *testing.T) {
 					"closed grpc://b:1":                         1,
 					"lost grpc://c:1":                           1,
 					"closed grpc://c:1":                         1,
-					"dropped for grpc://c:1":                    1,
+					"dropped grpc://c:1":                        1,
 				}, all)
 			})
 		})

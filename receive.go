@@ -46,8 +46,8 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 
 // appendFailure adds an outcome if it is one to report.
 func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
-	var failure *DeliveryError
-	if errors.As(err, &failure) {
+	failure, ok := errors.AsType[*DeliveryError](err)
+	if ok {
 		errs = append(errs, failure)
 	}
 

@@ -84,6 +84,7 @@ type carrier interface {
 // unicastRelay implements Relay and carrier with one call per packet.
 type unicastRelay struct {
 	endpoint
+
 	client ptypes.OverlayClient
 	md     metadata.MD
 }
@@ -123,6 +124,7 @@ func (r *unicastRelay) reply([]*ptypes.Receipt) error {
 type streamRelay struct {
 	endpoint
 	relayConfig
+
 	// turn is held during a write. It is a channel so that the wait for it can be
 	// given up.
 	turn chan struct{}

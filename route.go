@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/minogrpc/session/internal/dedupe"
@@ -274,7 +275,7 @@ func (s *session) lostOr(h link.Header, reason Reason, err error) *DeliveryError
 		return s.failure(reason, err)
 	}
 
-	return s.failure(ReasonUnreachable, fmt.Errorf("%w (%v)", h.Lost, err))
+	return s.failure(ReasonUnreachable, fmt.Errorf("%w (%w)", h.Lost, err))
 }
 
 // failLocked notes the same outcome for all the destinations of a packet.
@@ -308,9 +309,7 @@ func (s *session) pickParentLocked(h link.Header) *parent {
 
 	now := time.Now()
 
-	for i := len(s.parents) - 1; i >= 0; i-- {
-		par := s.parents[i]
-
+	for _, par := range slices.Backward(s.parents) {
 		switch {
 		case par.key == h.From || h.FailedAt(par.key):
 		case par.suspect.After(now):

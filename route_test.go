@@ -36,10 +36,10 @@ func TestRoute_FromAParentOnlyDown(t *testing.T) {
 			w.listen(sess, parent, w.table(1, addr("a")))
 		}
 
-		got := w.receive(sess, addr("p0"), w.packet(addr("z"), "hello", addr("stranger")))
+		got := w.receive(sess, addr("p0"), w.packet(addr("z"), addr("stranger")))
 		require.Equal(t, map[string]ptypes.Reason{"FAstranger:1": ptypes.Reason_REASON_NO_ROUTE}, got)
 
-		parents[0].Feed(w.packet(addr("z"), "hello", addr("stranger")))
+		parents[0].Feed(w.packet(addr("z"), addr("stranger")))
 		synctest.Wait()
 
 		for _, parent := range parents {
@@ -59,7 +59,7 @@ func TestRoute_FromAChildNeverBack(t *testing.T) {
 		parent := fake.NewRelay(addr("p"), nil)
 		w.listen(sess, parent, w.table(1, addr("a"), addrs("b", "c")...))
 
-		got := w.receive(sess, addr("b"), w.packet(addr("b"), "hello", addrs("b", "c", "z")...))
+		got := w.receive(sess, addr("b"), w.packet(addr("b"), addrs("b", "c", "z")...))
 		require.Equal(t, map[string]ptypes.Reason{"FAb:1": ptypes.Reason_REASON_NO_ROUTE}, got)
 		require.Empty(t, b.Forwards())
 		require.Len(t, c.Forwards(), 1)
@@ -85,7 +85,7 @@ func TestRoute_OnlyTheOrchestratorIsReachedOverItsLink(t *testing.T) {
 		require.Len(t, parent.Sent(), 1)
 		require.Equal(t, []mino.Address{orchestrator}, parent.Sent()[0].GetDestination())
 
-		got := w.receive(sess, addr("b"), w.packet(addr("b"), "hello", addr("stranger")))
+		got := w.receive(sess, addr("b"), w.packet(addr("b"), addr("stranger")))
 		require.Equal(t, map[string]ptypes.Reason{"FAstranger:1": ptypes.Reason_REASON_NO_ROUTE}, got)
 		require.Len(t, parent.Sent(), 1)
 	})
@@ -96,7 +96,7 @@ func TestRoute_ReplyToAWrappedAddressReachesTheOrchestrator(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, parent := w.root(addr("a"), w.table(1, addr("a")))
 
-		parent.Feed(w.packet(parent.GetDistantAddress(), "hello", addr("a")))
+		parent.Feed(w.packet(parent.GetDistantAddress(), addr("a")))
 
 		from, _ := w.recv(sess)
 		require.Empty(t, w.outcomes(sess.Send(fake.Message("reply"), from)))
@@ -111,7 +111,7 @@ func TestRoute_HopLimitIsTheBackstop(t *testing.T) {
 		w.peer("b", b)
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
 
-		p := w.packet(addr("z"), "hello", addrs("a", "b")...)
+		p := w.packet(addr("z"), addrs("a", "b")...)
 		p.Origin, p.Sequence, p.HopLimit = make([]byte, 16), 1, 0
 
 		got := w.receive(sess, addr("c"), p)
@@ -132,7 +132,7 @@ func TestRoute_SecondCopyIsNotDelivered(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
 
-		p := w.packet(addr("z"), "hello", addr("a"))
+		p := w.packet(addr("z"), addr("a"))
 		p.Origin, p.Sequence = make([]byte, 16), 5000
 
 		for range 3 {
@@ -158,6 +158,7 @@ func TestRoute_SecondCopyIsNotDelivered(t *testing.T) {
 // broken is a table that does one thing wrong.
 type broken struct {
 	router.RoutingTable
+
 	forward   func(router.Packet) (router.Routes, router.Voids)
 	handshake func(mino.Address) router.Handshake
 }
@@ -180,14 +181,19 @@ func (b broken) PrepareHandshakeFor(to mino.Address) router.Handshake {
 
 // Promise O1: whatever a table does, every destination has an outcome.
 func TestRoute_FaultyTableStillSettlesEveryDestination(t *testing.T) {
+	forward := func(routes router.Routes, voids router.Voids) broken {
+		return broken{forward: func(router.Packet) (router.Routes, router.Voids) { return routes, voids }}
+	}
+
 	for name, table := range map[string]broken{
-		"forgets":        {forward: func(router.Packet) (router.Routes, router.Voids) { return nil, nil }},
-		"routes to me":   {forward: func(p router.Packet) (router.Routes, router.Voids) { return router.Routes{addr("a"): p}, nil }},
-		"routes nothing": {forward: func(router.Packet) (router.Routes, router.Voids) { return router.Routes{addr("b"): nil}, nil }},
-		"panics":         {forward: func(router.Packet) (router.Routes, router.Voids) { panic("by the test") }},
-		"void for no why": {forward: func(router.Packet) (router.Routes, router.Voids) {
-			return nil, router.Voids{addr("b"): {}, addr("c"): {}}
+		"forgets":         forward(nil, nil),
+		"routes nothing":  forward(router.Routes{addr("b"): nil}, nil),
+		"void for no why": forward(nil, router.Voids{addr("b"): {}, addr("c"): {}}),
+		"void for nobody": forward(nil, router.Voids{nil: {}, addr("c"): {}}),
+		"routes to me": {forward: func(p router.Packet) (router.Routes, router.Voids) {
+			return router.Routes{addr("a"): p}, nil
 		}},
+		"panics":       {forward: func(router.Packet) (router.Routes, router.Voids) { panic("by the test") }},
 		"no handshake": {handshake: func(mino.Address) router.Handshake { return nil }},
 		"panics later": {handshake: func(mino.Address) router.Handshake { panic("by the test") }},
 	} {

@@ -102,7 +102,7 @@ func (w *world) table(height int, me mino.Address, players ...mino.Address) rout
 }
 
 // peer runs a node that the test plays.
-func (w *world) peer(name string, peer *fake.Peer) *grpc.Server {
+func (w *world) peer(name string, peer *fake.Peer) {
 	listener, err := w.net.Listen(name + ":1")
 	require.NoError(w, err)
 
@@ -116,12 +116,12 @@ func (w *world) peer(name string, peer *fake.Peer) *grpc.Server {
 		srv.Stop()
 		serving.Wait()
 	})
-
-	return srv
 }
 
 // root returns a session with an orchestrator as its parent, which the test plays.
-func (w *world) root(me mino.Address, table router.RoutingTable, opts ...session.Option) (session.Session, *fake.Relay) {
+func (w *world) root(me mino.Address, table router.RoutingTable, opts ...session.Option) (
+	session.Session, *fake.Relay,
+) {
 	sess := w.session(me, opts...)
 	parent := fake.NewRelay(session.NewOrchestratorAddress(addr("orchestrator")), nil)
 	w.listen(sess, parent, table)
@@ -174,9 +174,9 @@ func (w *world) recv(sess session.Session) (mino.Address, fake.Message) {
 	return from, msg.(fake.Message)
 }
 
-// packet returns what a neighbour sends.
-func (w *world) packet(from mino.Address, msg string, to ...mino.Address) *ptypes.Packet {
-	p := w.table(3, from).Make(from, to, []byte(msg))
+// packet returns a packet with the message "hello", as a neighbour sends it.
+func (w *world) packet(from mino.Address, to ...mino.Address) *ptypes.Packet {
+	p := w.table(3, from).Make(from, to, []byte("hello"))
 
 	data, err := p.Serialize(json.NewContext())
 	require.NoError(w, err)
