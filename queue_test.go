@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"weak"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/router"
@@ -113,6 +114,22 @@ func TestQueue_MemoryGoesBackAfterABurst(t *testing.T) {
 			q.Close()
 		})
 	}
+}
+
+// Promise M1: a slot keeps nothing of the packet that was in it.
+func TestQueue_PoppedPacketIsReleasedAtOnce(t *testing.T) {
+	q := session.NewNonBlockingQueue()
+	first := &fakePacket{}
+	reference := weak.Make(first)
+
+	require.NoError(t, q.Push(first))
+	pushNumbers(t, q, 1, 3)
+	_, err := q.Pop(t.Context())
+	require.NoError(t, err)
+
+	runtime.GC()
+	require.Nil(t, reference.Value())
+	requireDepth(t, q, 2, 2*packetSize)
 }
 
 // Promise M1: both bounds hold, and reading makes room again.
@@ -285,6 +302,26 @@ func TestQueue_PacketWinsOverDoneContext(t *testing.T) {
 
 	_, err = q.Pop(ctx)
 	require.Equal(t, io.EOF, err)
+}
+
+// There is room for one token only, and for those who are just about to wait it
+// must do: the one who takes it wakes the next.
+func TestQueue_OneTokenWakesAllForWhomThereIsAPacket(t *testing.T) {
+	const poppers = 4
+
+	synctest.Test(t, func(t *testing.T) {
+		q := session.NewNonBlockingQueue()
+		ctx := gatedContext{Context: t.Context(), gate: make(chan struct{})}
+		popped := popErrors(ctx, q, poppers)
+
+		synctest.Wait()
+		pushNumbers(t, q, 0, poppers)
+		close(ctx.gate)
+
+		for range poppers {
+			require.NoError(t, <-popped)
+		}
+	})
 }
 
 // A packet must not be left behind because the goroutine that was woken for it had
@@ -511,6 +548,19 @@ func requireEachOnceInOrder(t *testing.T, seen [][]int, pushers, each int) {
 	for n, count := range counts {
 		require.Equal(t, 1, count, n)
 	}
+}
+
+// gatedContext holds whoever is about to wait for it until the gate is open.
+type gatedContext struct {
+	context.Context
+
+	gate chan struct{}
+}
+
+func (c gatedContext) Done() <-chan struct{} {
+	<-c.gate
+
+	return c.Context.Done()
 }
 
 // popErrors lets goroutines pop once each and returns what they got for errors.

@@ -1,0 +1,497 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/fake"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+)
+
+func TestConnManager_AllWhoAcquireAtOnceShareOneDial(t *testing.T) {
+	const count = 100
+
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("n1", &fake.Peer{})
+		mgr, dials := w.conns()
+
+		var wg sync.WaitGroup
+
+		for range count {
+			wg.Go(func() {
+				conn, err := mgr.Acquire(addr("n1"))
+				if err != nil || call(conn) != nil {
+					t.Error("no connection")
+				}
+			})
+		}
+
+		wg.Wait()
+		require.EqualValues(t, 1, dials.Load())
+		require.Equal(t, 1, mgr.Len())
+
+		for range count - 1 {
+			mgr.Release(addr("n1"))
+		}
+
+		require.Equal(t, 1, mgr.Len())
+		mgr.Release(addr("n1"))
+		require.Equal(t, 0, mgr.Len())
+	})
+}
+
+func TestConnManager_RolesOfOneHostShareOneConnection(t *testing.T) {
+	mgr := newConns(t)
+	follower := addr("n1")
+	orchestrator := session.NewOrchestratorAddress(follower)
+
+	forms := []mino.Address{follower, orchestrator, session.WrapAddress(orchestrator), embeddingAddress{follower}}
+	first := acquire(t, mgr, follower)
+
+	for _, form := range forms {
+		require.Same(t, first, acquire(t, mgr, form))
+	}
+
+	mgr.Release(orchestrator)
+
+	for _, form := range forms {
+		require.Equal(t, 1, mgr.Len())
+		mgr.Release(form)
+	}
+
+	require.Equal(t, 0, mgr.Len())
+}
+
+func TestConnManager_OtherHostsAndTypesAreOtherConnections(t *testing.T) {
+	mgr := newConns(t)
+
+	acquire(t, mgr, addr("n1"))
+	acquire(t, mgr, addr("n2"))
+	acquire(t, mgr, session.NewAddress("https://n1:1"))
+	require.Equal(t, 3, mgr.Len())
+
+	mgr.Release(addr("n1"))
+	require.Equal(t, 2, mgr.Len())
+}
+
+func TestConnManager_ClosesAfterTheLastRelease(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("n1", &fake.Peer{})
+		mgr, dials := w.conns()
+
+		for n := range 3 {
+			conn := acquire(t, mgr, addr("n1"))
+			require.NoError(t, call(conn))
+			mgr.Release(addr("n1"))
+			require.Equal(t, codes.Canceled, status.Code(call(conn)))
+			require.EqualValues(t, n+1, dials.Load())
+		}
+	})
+}
+
+func TestConnManager_KeepsAnIdleConnectionForTheIdleTime(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		mgr, _ := w.conns(session.WithIdleTimeout(time.Minute))
+		first := acquire(t, mgr, addr("n1"))
+
+		// The second round is the one that is not extended.
+		mgr.Release(addr("n1"))
+		wait(time.Minute - 1)
+		require.Same(t, first, acquire(t, mgr, addr("n1")))
+		wait(time.Hour)
+		mgr.Release(addr("n1"))
+
+		wait(time.Minute - 1)
+		require.Equal(t, 1, mgr.Len())
+		wait(1)
+		require.Equal(t, 0, mgr.Len())
+		require.NotSame(t, first, acquire(t, mgr, addr("n1")))
+	})
+}
+
+// The timer may have fired already when an Acquire wants to stop it, and finds a
+// later Release then: that one has its own idle time.
+func TestConnManager_TimerThatCannotBeStoppedClosesNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		mgr, _ := w.conns(session.WithIdleTimeout(time.Minute))
+
+		for range 200 {
+			conn := acquire(t, mgr, addr("n1"))
+			mgr.Release(addr("n1"))
+			time.Sleep(time.Minute)
+
+			// At this instant the timer is due, and runs before or after.
+			again := acquire(t, mgr, addr("n1"))
+			mgr.Release(addr("n1"))
+			synctest.Wait()
+			require.Equal(t, 1, mgr.Len(), conn == again)
+		}
+	})
+}
+
+func TestConnManager_SlowCredentialsDelayNobodyElse(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("n1", &fake.Peer{})
+
+		release := make(chan struct{})
+		asked := new(atomic.Int64)
+		mgr, _ := w.conns(session.WithCredentials(func(to mino.Address) (credentials.TransportCredentials, error) {
+			if to.Equal(addr("slow")) {
+				asked.Add(1)
+				<-release
+			}
+
+			return insecure.NewCredentials(), nil
+		}))
+
+		var wg sync.WaitGroup
+
+		for range 2 {
+			wg.Go(func() {
+				_, err := mgr.Acquire(addr("slow"))
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+
+		synctest.Wait()
+		require.NoError(t, call(acquire(t, mgr, addr("n1"))))
+		mgr.Evict(addr("slow"))
+		require.Equal(t, 1, mgr.Len())
+
+		close(release)
+		wg.Wait()
+		require.EqualValues(t, 1, asked.Load())
+		require.Equal(t, 2, mgr.Len())
+	})
+}
+
+func TestConnManager_EvictEndsHungCallsAndDialsAnew(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		peer := &fake.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
+			<-ctx.Done()
+
+			return nil, ctx.Err()
+		}}
+		w.peer("n1", peer)
+		mgr, dials := w.conns()
+
+		old := acquire(t, mgr, addr("n1"))
+		hung := make(chan error, 1)
+		go func() { hung <- call(old) }()
+
+		synctest.Wait()
+		mgr.Evict(session.NewOrchestratorAddress(addr("n1")))
+		require.Equal(t, codes.Canceled, status.Code(<-hung))
+		require.Equal(t, 0, mgr.Len())
+
+		peer.OnForward = nil
+		fresh := acquire(t, mgr, addr("n1"))
+		require.NoError(t, call(fresh))
+		require.EqualValues(t, 2, dials.Load())
+
+		// Whose Release comes first is not known: both connections are in use.
+		mgr.Release(addr("n1"))
+		require.NoError(t, call(fresh))
+		require.Equal(t, 1, mgr.Len())
+		mgr.Release(addr("n1"))
+		require.Equal(t, 0, mgr.Len())
+	})
+}
+
+func TestConnManager_EvictedWithoutSuccessorLeavesNothing(t *testing.T) {
+	mgr := newConns(t, session.WithIdleTimeout(time.Hour))
+	mgr.Evict(addr("n1"))
+	mgr.Evict(nil)
+
+	acquire(t, mgr, addr("n1"))
+	mgr.Evict(addr("n1"))
+	mgr.Evict(addr("n1"))
+	mgr.Release(addr("n1"))
+	require.Equal(t, 0, mgr.Len())
+
+	// One in its idle time goes at once.
+	acquire(t, mgr, addr("n1"))
+	mgr.Release(addr("n1"))
+	require.Equal(t, 1, mgr.Len())
+	mgr.Evict(addr("n1"))
+	require.Equal(t, 0, mgr.Len())
+}
+
+// Promise L6: Close is idempotent, and leaves no connection.
+func TestConnManager_CloseEndsWhatIsInUseAndWhatIsIdle(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("n1", &fake.Peer{})
+		w.peer("n2", &fake.Peer{})
+		mgr, _ := w.conns(session.WithIdleTimeout(time.Hour))
+
+		used, idle := acquire(t, mgr, addr("n1")), acquire(t, mgr, addr("n2"))
+		require.NoError(t, call(used))
+		require.NoError(t, call(idle))
+		mgr.Release(addr("n2"))
+
+		require.NoError(t, mgr.Close())
+		require.NoError(t, mgr.Close())
+		require.Equal(t, 0, mgr.Len())
+		require.Equal(t, codes.Canceled, status.Code(call(used)))
+		require.Equal(t, codes.Canceled, status.Code(call(idle)))
+
+		_, err := mgr.Acquire(addr("n1"))
+		require.ErrorIs(t, err, session.ErrClosed)
+
+		mgr.Release(addr("n1"))
+		mgr.Evict(addr("n1"))
+		require.Equal(t, 0, mgr.Len())
+	})
+}
+
+func TestConnManager_CloseDuringADialFailsIt(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		release := make(chan struct{})
+		mgr, _ := w.conns(session.WithCredentials(func(mino.Address) (credentials.TransportCredentials, error) {
+			<-release
+
+			return insecure.NewCredentials(), nil
+		}))
+
+		failed := make(chan error, 1)
+		go func() {
+			_, err := mgr.Acquire(addr("n1"))
+			failed <- err
+		}()
+
+		synctest.Wait()
+		require.NoError(t, mgr.Close())
+		close(release)
+		require.ErrorIs(t, <-failed, session.ErrClosed)
+		require.Equal(t, 0, mgr.Len())
+	})
+}
+
+func TestConnManager_ReleaseOfWhatIsNotHeldDoesNothing(t *testing.T) {
+	mgr := newConns(t, session.WithIdleTimeout(time.Hour))
+	mgr.Release(addr("n1"))
+	mgr.Release(nil)
+
+	first := acquire(t, mgr, addr("n1"))
+	mgr.Release(addr("n2"))
+	mgr.Release(addr("n1"))
+	mgr.Release(addr("n1"))
+	require.Same(t, first, acquire(t, mgr, addr("n1")))
+	require.Equal(t, 1, mgr.Len())
+}
+
+// Promise S1: a panic of the callback is an error, and the next one may do better.
+func TestConnManager_FailedCredentialsLeaveNothingBehind(t *testing.T) {
+	oops := errors.New("oops")
+	failures := []func(){func() { panic("oops") }, func() { panic(oops) }, nil}
+
+	mgr := newConns(t, session.WithCredentials(func(mino.Address) (credentials.TransportCredentials, error) {
+		if len(failures) == 0 {
+			return insecure.NewCredentials(), nil
+		}
+
+		fail := failures[0]
+		failures = failures[1:]
+
+		if fail != nil {
+			fail()
+		}
+
+		return nil, oops
+	}))
+
+	for len(failures) > 0 {
+		_, err := mgr.Acquire(addr("n1"))
+		require.ErrorContains(t, err, "oops")
+		require.Equal(t, 0, mgr.Len())
+	}
+
+	// A failure holds nothing, so this is the last Release.
+	acquire(t, mgr, addr("n1"))
+	require.Equal(t, 1, mgr.Len())
+	mgr.Release(addr("n1"))
+	require.Equal(t, 0, mgr.Len())
+}
+
+func TestConnManager_CredentialsAreForTheFollower(t *testing.T) {
+	foreign := embeddingAddress{addr("n2")}
+
+	var asked []mino.Address
+
+	mgr := newConns(t, session.WithCredentials(func(to mino.Address) (credentials.TransportCredentials, error) {
+		asked = append(asked, to)
+
+		return insecure.NewCredentials(), nil
+	}))
+
+	acquire(t, mgr, session.WrapAddress(session.NewOrchestratorAddress(addr("n1"))))
+	acquire(t, mgr, session.WrapAddress(foreign))
+	require.Equal(t, []mino.Address{addr("n1"), foreign}, asked)
+}
+
+func TestConnManager_RefusesWhatItCannotDial(t *testing.T) {
+	mgr := newConns(t, session.WithCredentials(nil))
+
+	table := []struct {
+		addr    mino.Address
+		message string
+	}{
+		{nil, "cannot be dialled"},
+		{foreignAddress{text: "n1:1"}, "cannot be dialled"},
+		{session.WrapAddress(foreignAddress{text: "n1:1"}), "cannot be dialled"},
+		{session.Address{}, "address is empty"},
+		{session.NewAddress("grpcs://n1:1"), "certificate of the address is unknown"},
+		{session.AddressFactory{}.FromText([]byte("FDn1:1")), "no way to connect to a ws address"},
+		{session.AddressFactory{}.FromText([]byte("FZn1:1")), "no way to connect to a unknown-25 address"},
+	}
+
+	for _, row := range table {
+		_, err := mgr.Acquire(row.addr)
+
+		require.ErrorContains(t, err, row.message)
+		require.Equal(t, 0, mgr.Len())
+	}
+}
+
+// Promise L3: a node that comes back is used again soon, however long it was gone.
+func TestConnManager_ReconnectsWithinAboutASecond(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("n1", &fake.Peer{})
+		w.net.RefuseDial("n1:1")
+
+		mgr, _ := w.conns()
+		conn := acquire(t, mgr, addr("n1"))
+		answered := make(chan error, 1)
+		go func() { answered <- call(conn, grpc.WaitForReady(true)) }()
+
+		wait(time.Hour)
+		w.net.AllowDial("n1:1")
+
+		back := time.Now()
+		require.NoError(t, <-answered)
+		require.LessOrEqual(t, time.Since(back), 1200*time.Millisecond)
+	})
+}
+
+func TestConnManager_OverTCP(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+
+	var serving sync.WaitGroup
+
+	srv := new(fake.Peer).NewServer()
+	serving.Go(func() { _ = srv.Serve(lis) })
+
+	defer serving.Wait()
+	defer srv.Stop()
+
+	to := session.NewAddress("grpc://" + lis.Addr().String())
+	mgr := newConns(t)
+	require.NoError(t, call(acquire(t, mgr, to)))
+	mgr.Release(to)
+	require.Equal(t, 0, mgr.Len())
+}
+
+func TestConnManager_EveryAcquireWithItsReleaseLeavesNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("n0", &fake.Peer{})
+		w.peer("n1", &fake.Peer{})
+		mgr, _ := w.conns()
+
+		var wg sync.WaitGroup
+
+		for i := range 8 {
+			to := addr([]string{"n0", "n1"}[i%2])
+
+			wg.Go(func() {
+				for n := range 50 {
+					conn, err := mgr.Acquire(to)
+					if err != nil {
+						t.Error(err)
+
+						return
+					}
+
+					// Only an eviction may end it under its user.
+					if code := status.Code(call(conn)); code != codes.OK && code != codes.Canceled {
+						t.Error(code)
+					}
+
+					if n%10 == i {
+						mgr.Evict(to)
+					}
+
+					mgr.Release(to)
+				}
+			})
+		}
+
+		wg.Wait()
+		require.Equal(t, 0, mgr.Len())
+	})
+}
+
+// conns returns a manager that dials over the network of the world, and the number
+// of its dials so far.
+func (w *world) conns(opts ...session.ConnOption) (*session.ConnManager, *atomic.Int64) {
+	dials := new(atomic.Int64)
+	dialer := w.net.Dialer("me:1")
+	counting := func(ctx context.Context, target string) (net.Conn, error) {
+		dials.Add(1)
+
+		return dialer(ctx, target)
+	}
+
+	mgr := session.NewConnManager(append(opts, session.WithDialOptions(grpc.WithContextDialer(counting)))...)
+	w.cleanup = append(w.cleanup, func() { require.NoError(w, mgr.Close()) })
+
+	return mgr, dials
+}
+
+// newConns returns a manager outside of any world, for tests that do not call.
+func newConns(t *testing.T, opts ...session.ConnOption) *session.ConnManager {
+	t.Helper()
+
+	mgr := session.NewConnManager(opts...)
+	t.Cleanup(func() { require.NoError(t, mgr.Close()) })
+
+	return mgr
+}
+
+func acquire(t *testing.T, mgr *session.ConnManager, to mino.Address) grpc.ClientConnInterface {
+	t.Helper()
+
+	conn, err := mgr.Acquire(to)
+	require.NoError(t, err)
+
+	return conn
+}
+
+// call uses a connection.
+func call(conn grpc.ClientConnInterface, opts ...grpc.CallOption) error {
+	_, err := ptypes.NewOverlayClient(conn).Forward(context.Background(), &ptypes.Packet{}, opts...)
+
+	return err
+}
+
+// wait lets the time of a bubble pass, and all that happens in it.
+func wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
