@@ -390,7 +390,7 @@ func TestConnManager_ReconnectsWithinAboutASecond(t *testing.T) {
 }
 
 func TestConnManager_OverTCP(t *testing.T) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 
 	var serving sync.WaitGroup

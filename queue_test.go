@@ -219,8 +219,9 @@ func TestQueue_ChannelOfAClosedQueueIsClosed(t *testing.T) {
 		pushNumbers(t, q, 0, 10)
 		q.Close()
 
-		requireClosed(t, q.Channel())
-		require.Equal(t, q.Channel(), q.Channel())
+		ch := q.Channel()
+		requireClosed(t, ch)
+		require.Equal(t, ch, q.Channel())
 		requireDepth(t, q, 0, 0)
 	})
 }
