@@ -3,7 +3,6 @@ package session_test
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"runtime"
 	"sync"
@@ -188,81 +187,6 @@ func TestQueue_NoPacketIsAnError(t *testing.T) {
 	requireDepth(t, q, 0, 0)
 }
 
-// Promise L6: Close may be called at any moment and leaves no goroutine.
-func TestQueue_CloseEndsThePumpThatNobodyReadsFrom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := session.NewNonBlockingQueue()
-		ch := q.Channel()
-		pushNumbers(t, q, 0, 1000)
-		synctest.Wait()
-
-		q.Close()
-		q.Close()
-		require.ErrorIs(t, q.Push(packet(0)), session.ErrClosed)
-
-		// What is left is the part that the channel itself holds, in order.
-		next := 0
-		for p := range ch {
-			require.Equal(t, next, number(p))
-			next++
-		}
-
-		require.Less(t, next, 1000)
-		requireDepth(t, q, 0, 0)
-	})
-}
-
-func TestQueue_ChannelOfAClosedQueueIsClosed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := session.NewNonBlockingQueue()
-		pushNumbers(t, q, 0, 10)
-		q.Close()
-
-		ch := q.Channel()
-		requireClosed(t, ch)
-		require.Equal(t, ch, q.Channel())
-		requireDepth(t, q, 0, 0)
-	})
-}
-
-// Promise L6: what is queued comes first, then the cause.
-func TestQueue_ClosedWithACauseGivesTheRestFirst(t *testing.T) {
-	first, second := errors.New("first"), errors.New("second")
-
-	q := session.NewNonBlockingQueue()
-	pushNumbers(t, q, 0, 200)
-	q.CloseWith(first)
-	q.CloseWith(second)
-	require.ErrorIs(t, q.Push(packet(0)), session.ErrClosed)
-
-	for next := range 200 {
-		requirePopped(t, q, next)
-	}
-
-	for range 2 {
-		_, err := q.Pop(t.Context())
-		require.Equal(t, first, err)
-	}
-}
-
-func TestQueue_ClosedWithACauseGivesTheChannelTheRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, before := range []bool{false, true} {
-			q := session.NewNonBlockingQueue()
-			if before {
-				q.Channel()
-			}
-
-			pushNumbers(t, q, 0, 1000)
-			q.CloseWith(errors.New("oops"))
-
-			requireNumbers(t, q.Channel(), 0, 1000)
-			requireClosed(t, q.Channel())
-			q.Close()
-		}
-	})
-}
-
 func TestQueue_PopReturnsWhenTheContextOrTheQueueEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := session.NewNonBlockingQueue()
@@ -296,7 +220,7 @@ func TestQueue_PacketWinsOverDoneContext(t *testing.T) {
 
 	p, err := q.Pop(ctx)
 	require.NoError(t, err)
-	require.Equal(t, 7, number(p))
+	require.Equal(t, 7, numberOf(p))
 
 	q.CloseWith(nil)
 
@@ -360,7 +284,7 @@ func TestQueue_ConcurrentPoppersGetEachPacketOnce(t *testing.T) {
 	for i := range poppers {
 		popping.Go(func() {
 			for p, err := q.Pop(t.Context()); err == nil; p, err = q.Pop(t.Context()) {
-				seen[i] = append(seen[i], number(p))
+				seen[i] = append(seen[i], numberOf(p))
 			}
 		})
 	}
@@ -391,7 +315,7 @@ func packet(n int) router.Packet {
 	return fakePacket{message: binary.BigEndian.AppendUint64(nil, uint64(n))}
 }
 
-func number(p router.Packet) int {
+func numberOf(p router.Packet) int {
 	return int(binary.BigEndian.Uint64(p.GetMessage()))
 }
 
@@ -407,7 +331,7 @@ func requireNumbers(t *testing.T, ch <-chan router.Packet, from, to int) {
 	t.Helper()
 
 	for n := from; n < to; n++ {
-		require.Equal(t, n, number(<-ch))
+		require.Equal(t, n, numberOf(<-ch))
 	}
 }
 
@@ -416,7 +340,7 @@ func requirePopped(t *testing.T, q *session.NonBlockingQueue, n int) {
 
 	p, err := q.Pop(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, n, number(p))
+	require.Equal(t, n, numberOf(p))
 }
 
 func requireClosed(t *testing.T, ch <-chan router.Packet) {
