@@ -159,8 +159,10 @@ func (s *session) streamMetadata(handshake router.Handshake) (stream, calls meta
 	calls = maps.Clone(stream)
 	calls.Delete(protocolKey)
 	calls.Delete(HandshakeKey)
+	calls.Delete(LinkKey)
 
 	stream.Set(HandshakeKey, string(data))
+	stream.Set(LinkKey, LinkGoodbye)
 
 	return stream, calls, nil
 }

@@ -14,6 +14,10 @@ const (
 	// DefaultOutcomeTimeout is how long a Send waits for the outcomes.
 	DefaultOutcomeTimeout = 30 * time.Second
 
+	// DefaultAdoptionGrace is how long a session whose last parent is gone without a
+	// goodbye waits for another one.
+	DefaultAdoptionGrace = 20 * time.Second
+
 	// DefaultQueuePackets and DefaultQueueBytes bound what is received and not yet
 	// read.
 	DefaultQueuePackets = 1_000_000
@@ -40,6 +44,7 @@ type config struct {
 	observer      Observer
 	setup         time.Duration
 	outcome       time.Duration
+	grace         time.Duration
 	queuePackets  int
 	queueBytes    int
 	outboxPackets int
@@ -53,6 +58,7 @@ func newConfig(opts []Option) config {
 		logger:        zerolog.Nop(),
 		setup:         DefaultSetupTimeout,
 		outcome:       DefaultOutcomeTimeout,
+		grace:         DefaultAdoptionGrace,
 		queuePackets:  DefaultQueuePackets,
 		queueBytes:    DefaultQueueBytes,
 		outboxPackets: DefaultOutboxPackets,
@@ -92,6 +98,13 @@ func WithSetupTimeout(d time.Duration) Option {
 // reports [ReasonTimeout]. It must be positive; anything else is ignored.
 func WithOutcomeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.outcome = positive(d, c.outcome) })
+}
+
+// WithAdoptionGrace sets how long a session whose last parent is gone without a
+// goodbye waits for another one before it closes; see [WithGoodbye]. It must be
+// positive; anything else is ignored.
+func WithAdoptionGrace(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.grace = positive(d, c.grace) })
 }
 
 // WithQueueLimits bounds what has been received and not yet read, in packets and

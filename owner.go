@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 )
@@ -54,9 +55,10 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 
 	s.mu.Lock()
 	par := s.parentLocked(l.Key)
+	ours := par != nil && par.link == l
 	s.mu.Unlock()
 
-	if par != nil && par.link == l {
+	if ours {
 		s.loseParent(par, cause)
 	} else {
 		s.loseChild(l, cause)
@@ -80,9 +82,19 @@ func (s *session) loseChild(l *link.Link, cause error) {
 	}
 
 	refused := make(map[*parent]bool)
+
 	for _, par := range s.parents {
+		var orphans []mino.Address
+		if l.Opened() {
+			orphans = orphansOf(par.table, l.Peer)
+		}
+
 		_, err := contained(func() (struct{}, error) { return struct{}{}, par.table.OnFailure(l.Peer) })
 		refused[par] = err != nil
+
+		if err == nil && len(orphans) > 0 {
+			s.adoptLocked(par, orphans)
+		}
 	}
 
 	for _, p := range l.Drain() {
@@ -93,6 +105,39 @@ func (s *session) loseChild(l *link.Link, cause error) {
 
 	s.observeLost(l.Peer, cause)
 	s.settleAll(&after)
+}
+
+// orphansOf returns the nodes behind a neighbour, if the table can tell.
+func orphansOf(table router.RoutingTable, gw mino.Address) []mino.Address {
+	subtree, ok := table.(router.Subtree)
+	if !ok {
+		return nil
+	}
+
+	orphans, _ := contained(func() ([]mino.Address, error) { return subtree.Descendants(gw), nil })
+
+	return orphans
+}
+
+// adoptLocked becomes the parent of the nodes that have lost theirs. Otherwise they
+// would have to wait for the next packet, and might give up before that comes.
+func (s *session) adoptLocked(via *parent, orphans []mino.Address) {
+	packet, err := contained(func() (router.Packet, error) { return via.table.Make(s.me, orphans, nil), nil })
+	if err != nil || packet == nil {
+		return
+	}
+
+	routes, _, err := forward(via.table, packet)
+	if err != nil {
+		return
+	}
+
+	for gw := range routes {
+		key, err := keyOf(gw)
+		if err == nil && key != s.meKey && s.children[key] == nil {
+			s.openLocked(via.table, gw, key, s.outcome)
+		}
+	}
 }
 
 var _ link.Owner = (*linkOwner)(nil)

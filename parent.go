@@ -16,19 +16,28 @@ import (
 // there is no other. Its stream tells whether it is lost.
 const suspicion = time.Second
 
-// errReplaced ends the link of a parent that has registered again.
-var errReplaced = errors.New("the parent has registered again")
+// errReplaced is why what waited for a parent is routed again when that has
+// registered once more, or another one has adopted the session.
+var errReplaced = errors.New("the parent has been replaced")
 
 // parent is one registration. A gateway that registers again is a new one.
 type parent struct {
 	key   string
 	addr  mino.Address
 	table router.RoutingTable
-	link  *link.Link
+	// goodbye is set when an end without one is a break.
+	goodbye bool
 	// gone is closed when the registration has ended.
 	gone chan struct{}
-	// suspect is until when another parent is preferred. It belongs to the lock of
-	// the session.
+
+	// What follows belongs to the lock of the session.
+
+	// link leads to the parent, or, once that is lost, to nowhere.
+	link *link.Link
+	// grace ends the time that is left for another parent to adopt the session. It is
+	// nil while the parent is not lost.
+	grace *time.Timer
+	// suspect is until when another parent is preferred.
 	suspect time.Time
 }
 
@@ -51,10 +60,11 @@ func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan stru
 		close(ready)
 	}
 
-	go s.read(par, relay.Stream())
+	first := par.link
+	go s.read(par, first, relay.Stream())
 
 	<-par.gone
-	<-par.link.Parted()
+	<-first.Parted()
 }
 
 // SetPassive implements Session.
@@ -78,7 +88,14 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		return nil
 	}
 
-	par := &parent{key: key, addr: addr, table: table, gone: make(chan struct{})}
+	own, ok := relay.(carrier)
+	par := &parent{
+		key:     key,
+		addr:    addr,
+		table:   table,
+		goodbye: ok && own.saysGoodbye(),
+		gone:    make(chan struct{}),
+	}
 
 	var after aftermath
 
@@ -96,11 +113,13 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		s.alive++
 	}
 
-	old := s.parentLocked(key)
+	before := slices.Clone(s.parents)
 	s.parents = append(s.parents, par)
 
-	if old != nil {
-		s.dropLocked(old, errReplaced, &after)
+	for _, old := range before {
+		if old.key == key || old.grace != nil {
+			s.dropLocked(old, errReplaced, &after)
+		}
 	}
 	s.mu.Unlock()
 
@@ -124,24 +143,24 @@ func (s *session) parentConfig(par *parent, relay Relay) link.Config {
 }
 
 // read hands on what comes over the parent's stream, until it ends.
-func (s *session) read(par *parent, stream PacketStream) {
+func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
 	defer s.released()
 
 	for {
 		packet, err := stream.Recv()
 		if err != nil {
-			par.link.Ended()
+			l.Ended()
 			s.loseParent(par, err)
 
 			return
 		}
 
-		s.fromStream(par.link, packet, true)
+		s.fromStream(l, packet, true)
 	}
 }
 
 // loseParent ends a registration, unless that has happened. The session goes on
-// with the other parents, and closes with the last one.
+// with the other parents. With the last one it closes, or becomes an orphan.
 func (s *session) loseParent(par *parent, cause error) {
 	var after aftermath
 
@@ -152,8 +171,14 @@ func (s *session) loseParent(par *parent, cause error) {
 		return
 	}
 
-	s.dropLocked(par, cause, &after)
-	last := len(s.parents) == 0
+	last := len(s.parents) == 1
+	orphaned := last && par.goodbye && par.grace == nil && !errors.Is(cause, io.EOF)
+
+	if orphaned {
+		s.orphanLocked(par, cause, &after)
+	} else {
+		s.dropLocked(par, cause, &after)
+	}
 	s.mu.Unlock()
 
 	s.settleAll(&after)
@@ -162,8 +187,37 @@ func (s *session) loseParent(par *parent, cause error) {
 		s.observeLost(par.addr, cause)
 	}
 
-	if last {
+	if last && !orphaned {
 		s.CloseWithError(endOf(cause))
+	}
+}
+
+// orphanLocked gives the session some time to be adopted. Until then it goes by the
+// table of the parent that it has lost, and what is for the parent waits.
+func (s *session) orphanLocked(par *parent, cause error, after *aftermath) {
+	waiting := par.link.Drain()
+	par.link.Close()
+
+	cfg := s.linkConfig(par.addr, par.key)
+	cfg.Owner = orphanOwner{cfg.Owner}
+	par.link = link.Park(cfg)
+	s.alive++
+
+	par.grace = time.AfterFunc(s.grace, func() { s.loseParent(par, cause) })
+	s.rerouteLocked(waiting, cause, false, after)
+}
+
+// orphanOwner is told about the link of a parent that is lost. Its end is nothing
+// that an observer would understand.
+type orphanOwner struct {
+	link.Owner
+}
+
+// Released implements link.Owner.
+func (o orphanOwner) Released(*link.Link) {
+	owner, ok := o.Owner.(*linkOwner)
+	if ok {
+		owner.session().released()
 	}
 }
 
@@ -181,6 +235,15 @@ func endOf(cause error) error {
 func (s *session) dropLocked(par *parent, cause error, after *aftermath) {
 	s.parents = slices.DeleteFunc(s.parents, func(p *parent) bool { return p == par })
 	s.rerouteLocked(par.link.Drain(), cause, false, after)
+	par.end()
+}
+
+// end releases what belongs to a registration that is over.
+func (par *parent) end() {
+	if par.grace != nil {
+		par.grace.Stop()
+	}
+
 	par.link.Close()
 	close(par.gone)
 }

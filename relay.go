@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,8 +20,15 @@ import (
 // response header. Other nodes ignore it.
 const LinkKey = "session-link"
 
-// LinkReceipts is the value of [LinkKey] for a stream relay with receipts.
-const LinkReceipts = "receipt"
+const (
+	// LinkReceipts is the value of [LinkKey] for a stream relay with receipts. The
+	// callee accepts it with the same value.
+	LinkReceipts = "receipt"
+
+	// LinkGoodbye is the value of [LinkKey] with which a parent promises a child to
+	// close its sending direction when the stream is over. It needs no answer.
+	LinkGoodbye = "goodbye"
+)
 
 // PacketStream is a gRPC stream of packets, seen from either end.
 type PacketStream interface {
@@ -58,6 +66,7 @@ type RelayOption interface {
 
 type relayConfig struct {
 	receipts bool
+	goodbye  bool
 }
 
 type relayOptionFunc func(*relayConfig)
@@ -71,6 +80,14 @@ func WithReceipts() RelayOption {
 	return relayOptionFunc(func(c *relayConfig) { c.receipts = true })
 }
 
+// WithGoodbye says that the node at the other end closes its sending direction
+// when the stream is over, as it has promised with [LinkGoodbye]. An end without
+// that is then a break: a session that loses its last parent in this way is an
+// orphan, and waits for the time of [WithAdoptionGrace] for another parent.
+func WithGoodbye() RelayOption {
+	return relayOptionFunc(func(c *relayConfig) { c.goodbye = true })
+}
+
 // carrier is what the relays of this package offer beyond Relay, and a session
 // uses instead: it also carries the identity of a packet.
 type carrier interface {
@@ -79,6 +96,9 @@ type carrier interface {
 
 	// reply sends receipts.
 	reply(receipts []*ptypes.Receipt) error
+
+	// saysGoodbye tells whether an end of the stream without one is a break.
+	saysGoodbye() bool
 }
 
 // unicastRelay implements Relay and carrier with one call per packet.
@@ -92,10 +112,10 @@ type unicastRelay struct {
 // NewRelay returns a relay that sends each packet in a call of its own over the
 // connection, with the metadata. The stream is only watched for its end.
 func NewRelay(stream PacketStream, gw mino.Address, ctx serde.Context, conn grpc.ClientConnInterface,
-	md metadata.MD,
+	md metadata.MD, opts ...RelayOption,
 ) Relay {
 	return &unicastRelay{
-		endpoint: endpoint{gw: gw, stream: stream, ctx: ctx},
+		endpoint: newEndpoint(gw, stream, ctx, opts),
 		client:   ptypes.NewOverlayClient(conn),
 		md:       md.Copy(),
 	}
@@ -123,26 +143,21 @@ func (r *unicastRelay) reply([]*ptypes.Receipt) error {
 // streamRelay implements Relay and carrier with the stream itself.
 type streamRelay struct {
 	endpoint
-	relayConfig
 
-	// turn is held during a write. It is a channel so that the wait for it can be
-	// given up.
+	// turn is held during a write, because a stream takes one thing at a time. It is a
+	// channel so that the wait for it can be given up.
 	turn chan struct{}
+	// shut is set when the sending direction has been closed. It belongs to the turn.
+	shut bool
 }
 
 // NewStreamRelay returns a relay that sends the packets over the stream itself.
 // Somebody else reads the stream.
 func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts ...RelayOption) Relay {
-	r := &streamRelay{
-		endpoint: endpoint{gw: gw, stream: stream, ctx: ctx},
+	return &streamRelay{
+		endpoint: newEndpoint(gw, stream, ctx, opts),
 		turn:     make(chan struct{}, 1),
 	}
-
-	for _, opt := range opts {
-		opt.applyRelay(&r.relayConfig)
-	}
-
-	return r
 }
 
 // Send implements Relay. It returns an empty Ack when the packet is written.
@@ -174,7 +189,6 @@ func (r *streamRelay) reply(receipts []*ptypes.Receipt) error {
 	return r.write(r.stream.Context(), &ptypes.Packet{Receipts: receipts})
 }
 
-// write waits for its turn, because a stream takes one packet at a time.
 func (r *streamRelay) write(ctx context.Context, packet *ptypes.Packet) error {
 	select {
 	case r.turn <- struct{}{}:
@@ -184,14 +198,56 @@ func (r *streamRelay) write(ctx context.Context, packet *ptypes.Packet) error {
 
 	defer func() { <-r.turn }()
 
+	if r.shut {
+		return errShut
+	}
+
 	return r.stream.Send(packet)
 }
 
+// Close implements Relay. It fails when a write takes longer than a goodbye may.
+func (r *streamRelay) Close() error {
+	timer := time.NewTimer(link.Goodbye)
+	defer timer.Stop()
+
+	select {
+	case r.turn <- struct{}{}:
+	case <-timer.C:
+		return errBusy
+	}
+
+	defer func() { <-r.turn }()
+
+	r.shut = true
+
+	return r.endpoint.Close()
+}
+
+var (
+	errShut = errors.New("the relay has been closed")
+	errBusy = errors.New("the stream is blocked")
+)
+
 // endpoint is what both relays have in common.
 type endpoint struct {
+	relayConfig
+
 	gw     mino.Address
 	stream PacketStream
 	ctx    serde.Context
+}
+
+func newEndpoint(gw mino.Address, stream PacketStream, ctx serde.Context, opts []RelayOption) endpoint {
+	e := endpoint{gw: gw, stream: stream, ctx: ctx}
+	for _, opt := range opts {
+		opt.applyRelay(&e.relayConfig)
+	}
+
+	return e
+}
+
+func (e *endpoint) saysGoodbye() bool {
+	return e.goodbye
 }
 
 // GetDistantAddress implements Relay.

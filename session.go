@@ -2,6 +2,7 @@ package session
 
 import (
 	"crypto/rand"
+	"slices"
 	"sync"
 
 	"github.com/minogrpc/session/internal/dedupe"
@@ -66,6 +67,11 @@ type Lifecycle interface {
 	// CloseWithError is Close, and makes Recv return the cause instead of io.EOF
 	// after what is queued. The first cause counts. A nil cause is none.
 	CloseWithError(cause error)
+
+	// Leave is CloseWithError for a node that goes away while the stream goes on. It
+	// says no goodbye to the children, so that they wait to be adopted by another
+	// node. A root is the exception: the stream is over with it.
+	Leave(cause error)
 
 	// Done returns a channel that is closed when the session has been closed and
 	// its last goroutine, stream and connection have been released.
@@ -141,6 +147,24 @@ func (s *session) Close() {
 
 // CloseWithError implements Lifecycle.
 func (s *session) CloseWithError(cause error) {
+	s.closeWith(cause, (*link.Link).Close)
+}
+
+// Leave implements Lifecycle.
+func (s *session) Leave(cause error) {
+	s.mu.Lock()
+	root := slices.ContainsFunc(s.parents, func(par *parent) bool { return isOrchestrator(par.addr) })
+	s.mu.Unlock()
+
+	if root {
+		s.CloseWithError(cause)
+	} else {
+		s.closeWith(cause, (*link.Link).Leave)
+	}
+}
+
+// closeWith ends the session, and parts from the children in one way or the other.
+func (s *session) closeWith(cause error, part func(*link.Link)) {
 	s.queue.closeWith(cause)
 
 	s.mu.Lock()
@@ -157,12 +181,11 @@ func (s *session) CloseWithError(cause error) {
 	s.mu.Unlock()
 
 	for _, l := range children {
-		l.Close()
+		part(l)
 	}
 
 	for _, par := range parents {
-		par.link.Close()
-		close(par.gone)
+		par.end()
 	}
 }
 

@@ -179,6 +179,12 @@ func Attach(cfg Config, conn Conn) *Link {
 	return l
 }
 
+// Park returns a link without a neighbour: its parcels wait in the outbox until
+// they are drained, or their deadlines pass.
+func Park(cfg Config) *Link {
+	return newLink(cfg)
+}
+
 func newLink(cfg Config) *Link {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	l := &Link{
@@ -295,6 +301,15 @@ func (l *Link) Fail(cause error) {
 // Close ends the link. What is in the outbox is given some time to be sent, what
 // is left after is reported as ErrClosed. It returns at once.
 func (l *Link) Close() {
+	l.close(true)
+}
+
+// Leave is Close without a word to the neighbour, to whom it is a loss.
+func (l *Link) Leave() {
+	l.close(false)
+}
+
+func (l *Link) close(farewell bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
@@ -307,7 +322,15 @@ func (l *Link) Close() {
 	l.flushedLocked()
 	l.wakeLocked()
 
-	go l.goodbye(before)
+	go l.part(before, farewell)
+}
+
+// Opened tells whether the neighbour has ever answered.
+func (l *Link) Opened() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.conn != nil
 }
 
 // Ended tells an attached link that the stream of the neighbour has ended.
@@ -387,9 +410,9 @@ func (l *Link) read(conn Conn) {
 	}
 }
 
-// goodbye empties the outbox, ends the stream, and waits for the neighbour to do
-// the same: cancelling the stream at once would lose what has been sent.
-func (l *Link) goodbye(before state) {
+// part empties the outbox, says goodbye, and waits for the neighbour to end the
+// stream: cancelling it at once would lose what has been sent.
+func (l *Link) part(before state, farewell bool) {
 	timer := time.NewTimer(Goodbye)
 	defer timer.Stop()
 
@@ -405,7 +428,7 @@ func (l *Link) goodbye(before state) {
 		l.Owner.Failed(l, p, ErrClosed)
 	}
 
-	if before == open && l.conn.Goodbye() {
+	if before == open && farewell && l.conn.Goodbye() {
 		select {
 		case <-l.ended:
 		case <-timer.C:
