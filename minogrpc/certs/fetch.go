@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -19,9 +20,15 @@ func fetch(addr Dialable) (CertChain, error) {
 		return nil, errNoAddress
 	}
 
-	dialer := &net.Dialer{Timeout: fetchTimeout}
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
 
-	conn, err := tls.DialWithDialer(dialer, "tcp", addr.GetDialAddress(), &tls.Config{
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", addr.GetDialAddress())
+	if err != nil {
+		return nil, fmt.Errorf("fetch certificate of %v: %w", addr, err)
+	}
+
+	conn := tls.Client(raw, &tls.Config{
 		// There is nothing to verify the chain with yet: the caller compares it with
 		// a digest that it has from elsewhere.
 		InsecureSkipVerify: true, //nolint:gosec // the digest is what is trusted
@@ -29,12 +36,13 @@ func fetch(addr Dialable) (CertChain, error) {
 		// A gRPC server hangs up on a client that does not speak HTTP/2.
 		NextProtos: []string{"h2"},
 	})
-	if err != nil {
-		return nil, fmt.Errorf("fetch certificate of %v: %w", addr, err)
-	}
 
 	// What the server thinks of a connection that ends at once is of no interest.
 	defer func() { _ = conn.Close() }()
+
+	if err = conn.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("fetch certificate of %v: %w", addr, err)
+	}
 
 	var parts [][]byte
 	for _, cert := range conn.ConnectionState().PeerCertificates {

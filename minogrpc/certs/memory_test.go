@@ -182,7 +182,7 @@ func TestInMemoryStore_FetchRefusesAnyOtherChain(t *testing.T) {
 func TestInMemoryStore_FetchNeedsANode(t *testing.T) {
 	store := certs.NewInMemoryStore()
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 
