@@ -1,0 +1,98 @@
+package minogrpc
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+)
+
+// NewAddressFactory returns the factory for the addresses of the overlay, which
+// are of type [session.Address].
+func NewAddressFactory() mino.AddressFactory {
+	return session.AddressFactory{}
+}
+
+// ParseAddress returns a TCP address for [NewMinogrpc] to listen on. The IP may be
+// empty for all the interfaces, and the port 0 for a free one. A host name is
+// resolved when the node listens; what is neither is an error then.
+func ParseAddress(ip string, port uint16) net.Addr {
+	parsed := net.ParseIP(ip)
+	if parsed == nil && ip != "" {
+		return hostAddr(net.JoinHostPort(ip, strconv.Itoa(int(port))))
+	}
+
+	return &net.TCPAddr{IP: parsed, Port: int(port)}
+}
+
+// hostAddr is a TCP address whose host is not an IP. A net.TCPAddr cannot hold it,
+// and one without an IP would listen to the whole world for a typing error.
+type hostAddr string
+
+// Network implements net.Addr.
+func (a hostAddr) Network() string { return "tcp" }
+
+// String implements net.Addr.
+func (a hostAddr) String() string { return string(a) }
+
+// follower returns the address of a node, whatever form it comes in. It returns an
+// error when there is none that could be dialled.
+func follower(addr mino.Address) (session.Address, error) {
+	if addr == nil {
+		return session.Address{}, errNoAddress
+	}
+
+	peer, ok := session.FollowerOf(addr).(session.Address)
+	if !ok {
+		return session.Address{}, fmt.Errorf("%v is of the unknown type %T", addr, addr)
+	}
+
+	if _, err := peer.GetHostname(); err != nil {
+		return session.Address{}, err
+	}
+
+	switch peer.ConnectionType() {
+	case mino.ACTgRPC, mino.ACTgRPCS, mino.ACThttps:
+		return peer, nil
+	default:
+		return session.Address{}, fmt.Errorf("no way to connect to %v", peer)
+	}
+}
+
+// textOf returns the text form of an address.
+func textOf(addr session.Address) string {
+	text, _ := addr.MarshalText() // it never fails
+
+	return string(text)
+}
+
+// playersOf returns the addresses of the players, each once.
+func playersOf(players mino.Players) ([]session.Address, error) {
+	if players == nil {
+		return nil, errNoPlayers
+	}
+
+	addrs := make([]session.Address, 0, players.Len())
+	seen := make(map[session.Address]struct{}, players.Len())
+
+	for it := players.AddressIterator(); it.HasNext(); {
+		addr, err := follower(it.GetNext())
+		if err != nil {
+			return nil, fmt.Errorf("player: %w", err)
+		}
+
+		if _, found := seen[addr]; !found {
+			seen[addr] = struct{}{}
+
+			addrs = append(addrs, addr)
+		}
+	}
+
+	if len(addrs) == 0 {
+		return nil, errNoPlayers
+	}
+
+	return addrs, nil
+}

@@ -1,0 +1,272 @@
+package minogrpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"sync"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/serde"
+	"github.com/minogrpc/session/serde/json"
+	"google.golang.org/grpc"
+)
+
+// uriSeparator stands between the segments and the name of a procedure.
+const uriSeparator = "/"
+
+var (
+	errNoAddress = errors.New("no address")
+	errNoPlayers = errors.New("no players")
+
+	// namePattern is what segments and the names of procedures look like.
+	namePattern = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
+)
+
+// Minogrpc is one node of the overlay. It implements [mino.Mino]. All methods may
+// be called from several goroutines at once.
+type Minogrpc struct {
+	config
+
+	me      session.Address
+	text    string // of the address
+	router  router.Router
+	context serde.Context
+	cert    *tls.Certificate // nil without TLS
+	conns   *session.ConnManager
+	server  *grpc.Server
+
+	streams *streams
+	tasks   *tasks
+	life    *life
+
+	mu sync.RWMutex
+	// endpoints are the procedures that the node has a handler for, by their URI.
+	endpoints map[string]*endpoint
+}
+
+// endpoint is a procedure.
+type endpoint struct {
+	uri     string
+	handler mino.Handler
+	factory serde.Factory
+}
+
+// NewMinogrpc returns a node that listens on the address and already serves. The
+// router is shared by all its streams. The others reach the node under the public
+// URL, of the form that [session.NewAddressFromURL] takes; nil stands for the
+// socket that the node listens on, as grpc:// with [NoTLS] and as grpcs://
+// otherwise. The address to listen on may be nil with [WithListener] only.
+//
+// When it returns an error, it holds no port and no goroutine.
+func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ...Option) (*Minogrpc, error) {
+	m := &Minogrpc{
+		config:    newConfig(opts),
+		router:    router,
+		context:   json.NewContext(),
+		streams:   newStreams(),
+		tasks:     newTasks(),
+		life:      newLife(),
+		endpoints: make(map[string]*endpoint),
+	}
+
+	listener, err := m.listen(listen)
+	if err != nil {
+		return nil, err
+	}
+
+	if err = m.setUp(listener.Addr(), public); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+
+	m.serve(listener)
+
+	return m, nil
+}
+
+// listen opens the port, unless the options bring a listener along.
+func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
+	if m.listener != nil {
+		return m.listener, nil
+	}
+
+	if addr == nil {
+		return nil, fmt.Errorf("listen: %w", errNoAddress)
+	}
+
+	var config net.ListenConfig
+
+	listener, err := config.Listen(context.Background(), addr.Network(), addr.String())
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+
+	return listener, nil
+}
+
+// setUp gives the node its address and its certificate, and makes what has to be
+// stopped later.
+func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
+	if m.router == nil {
+		return errors.New("no router")
+	}
+
+	if public == nil {
+		public = &url.URL{Scheme: "grpcs", Host: bound.String()}
+		if m.noTLS {
+			public.Scheme = "grpc"
+		}
+	}
+
+	me, err := session.NewAddressFromURL(*public)
+	if err != nil {
+		return fmt.Errorf("public address %v: %w", public, err)
+	}
+
+	m.me, m.text = me, textOf(me)
+
+	if err = m.setUpCertificate(); err != nil {
+		return err
+	}
+
+	m.conns = session.NewConnManager(m.connOptions()...)
+	m.server = m.newServer()
+
+	return nil
+}
+
+// setUpCertificate makes the certificate where there is none, and stores it, so
+// that the node believes itself.
+func (m *Minogrpc) setUpCertificate() error {
+	if m.noTLS {
+		return nil
+	}
+
+	if m.me.ConnectionType() == mino.ACTgRPC {
+		return fmt.Errorf("the node serves TLS but advertises %v: see NoTLS", m.me)
+	}
+
+	m.cert = m.given
+
+	if m.cert == nil {
+		host, err := m.me.GetHostname()
+		if err != nil {
+			return err
+		}
+
+		if m.cert, err = makeCertificate(&m.config, host); err != nil {
+			return err
+		}
+	}
+
+	if err := m.store.Store(m.me, m.GetCertificateChain()); err != nil {
+		return fmt.Errorf("store own certificate: %w", err)
+	}
+
+	return nil
+}
+
+// serve starts to accept connections. The end of the server is the end of the
+// listener.
+func (m *Minogrpc) serve(listener net.Listener) {
+	ptypes.RegisterOverlayServer(m.server, &overlay{Minogrpc: m})
+
+	m.tasks.start(func() {
+		if err := m.server.Serve(listener); err != nil {
+			m.logger.Error().Err(err).Stringer("addr", m.me).Msg("server failed")
+		}
+	})
+}
+
+// GetAddress returns the address of the node, in its follower form.
+func (m *Minogrpc) GetAddress() mino.Address {
+	return m.me
+}
+
+// GetAddressFactory returns the factory for the addresses of the overlay.
+func (m *Minogrpc) GetAddressFactory() mino.AddressFactory {
+	return NewAddressFactory()
+}
+
+// String returns the address of the node for people to read.
+func (m *Minogrpc) String() string {
+	return fmt.Sprintf("minogrpc[%v]", m.me)
+}
+
+// WithSegment returns the same node with a further segment in the path of the
+// procedures that it creates. A segment is one or more letters and digits of
+// ASCII; CreateRPC returns an error for any other.
+func (m *Minogrpc) WithSegment(name string) mino.Mino {
+	return segment{Minogrpc: m, prefix: name + uriSeparator, bad: !namePattern.MatchString(name)}
+}
+
+// CreateRPC registers the handler under the name and returns the procedure to call
+// it on other nodes. A name is one or more letters and digits of ASCII. It returns
+// an error for any other, when the name is taken, and when the handler or the
+// factory is nil.
+func (m *Minogrpc) CreateRPC(name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
+	return m.createRPC("", name, h, f)
+}
+
+func (m *Minogrpc) createRPC(prefix, name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
+	if !namePattern.MatchString(name) {
+		return nil, fmt.Errorf("invalid name %q of a procedure", name)
+	}
+
+	if h == nil || f == nil {
+		return nil, fmt.Errorf("procedure %q needs a handler and a factory", name)
+	}
+
+	ep := &endpoint{uri: prefix + name, handler: h, factory: f}
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	if m.endpoints[ep.uri] != nil {
+		return nil, fmt.Errorf("procedure %q is already registered", ep.uri)
+	}
+
+	m.endpoints[ep.uri] = ep
+
+	return &procedure{node: m, endpoint: ep}, nil
+}
+
+// endpoint returns the procedure of that URI, or nil.
+func (m *Minogrpc) endpoint(uri string) *endpoint {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+
+	return m.endpoints[uri]
+}
+
+// segment is a node whose procedures are in a path of their own.
+type segment struct {
+	*Minogrpc
+
+	prefix string
+	bad    bool
+}
+
+// WithSegment implements mino.Mino.
+func (s segment) WithSegment(name string) mino.Mino {
+	s.prefix += name + uriSeparator
+	s.bad = s.bad || !namePattern.MatchString(name)
+
+	return s
+}
+
+// CreateRPC implements mino.Mino.
+func (s segment) CreateRPC(name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
+	if s.bad {
+		return nil, fmt.Errorf("invalid segment in %q", s.prefix)
+	}
+
+	return s.createRPC(s.prefix, name, h, f)
+}

@@ -1,0 +1,121 @@
+package minogrpc
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"io"
+	"net"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc"
+)
+
+// DefaultIdleTimeout is how long a connection that nobody uses any more is kept
+// for the next one.
+const DefaultIdleTimeout = 30 * time.Second
+
+// Option changes a default of [NewMinogrpc].
+type Option interface {
+	apply(*config)
+}
+
+// config is what the options of a node set.
+type config struct {
+	noTLS    bool
+	given    *tls.Certificate
+	secret   any
+	public   any
+	random   io.Reader
+	store    certs.Storage
+	logger   zerolog.Logger
+	listener net.Listener
+	idle     time.Duration
+	dial     []grpc.DialOption
+	session  []session.Option
+}
+
+func newConfig(opts []Option) config {
+	c := config{random: rand.Reader, logger: zerolog.Nop(), idle: DefaultIdleTimeout}
+	for _, opt := range opts {
+		opt.apply(&c)
+	}
+
+	if c.store == nil {
+		c.store = certs.NewInMemoryStore()
+	}
+
+	return c
+}
+
+type optionFunc func(*config)
+
+func (f optionFunc) apply(c *config) { f(c) }
+
+// NoTLS makes a node serve without encryption, and without a proof of who it is:
+// for tests, and behind something else that does both.
+func NoTLS() Option {
+	return optionFunc(func(c *config) { c.noTLS = true })
+}
+
+// WithCert sets the certificate, with its key, that the node presents. Without it,
+// or with nil, the node makes one for the host of its public address and signs it
+// itself.
+func WithCert(cert *tls.Certificate) Option {
+	return optionFunc(func(c *config) { c.given = cert })
+}
+
+// WithCertificateKey sets the key of the certificate that the node makes. The
+// secret must be a crypto.Signer; the public half must belong to it, or be nil.
+// Without this option, or with a nil secret, the node makes a P-256 key.
+func WithCertificateKey(secret, public any) Option {
+	return optionFunc(func(c *config) { c.secret, c.public = secret, public })
+}
+
+// WithRandom sets where the randomness of the certificate that the node makes
+// comes from, as far as the standard library lets one choose: it has its own for
+// keys. The ids of streams always come from crypto/rand. Nil is ignored.
+func WithRandom(r io.Reader) Option {
+	return optionFunc(func(c *config) {
+		if r != nil {
+			c.random = r
+		}
+	})
+}
+
+// WithStorage sets the store of the certificates, in which the node also keeps its
+// own. Without it, or with nil, it is a new one in memory.
+func WithStorage(certs certs.Storage) Option {
+	return optionFunc(func(c *config) { c.store = certs })
+}
+
+// WithLogger sets the logger of the node. Without it nothing is logged. The
+// sessions have their own: see [WithSessionOptions].
+func WithLogger(logger zerolog.Logger) Option {
+	return optionFunc(func(c *config) { c.logger = logger })
+}
+
+// WithSessionOptions adds options for the sessions of the node.
+func WithSessionOptions(opts ...session.Option) Option {
+	return optionFunc(func(c *config) { c.session = append(c.session, opts...) })
+}
+
+// WithListener makes the node serve on a listener instead of opening a port. The
+// listener belongs to the node from then on, and is closed even if [NewMinogrpc]
+// fails. With [WithDialOptions] it lets a node run on a network in memory.
+func WithListener(listener net.Listener) Option {
+	return optionFunc(func(c *config) { c.listener = listener })
+}
+
+// WithDialOptions adds options for the connections to other nodes.
+func WithDialOptions(opts ...grpc.DialOption) Option {
+	return optionFunc(func(c *config) { c.dial = append(c.dial, opts...) })
+}
+
+// WithIdleTimeout sets how long a connection that nobody uses any more is kept.
+// The default is [DefaultIdleTimeout]; zero or less closes it at once.
+func WithIdleTimeout(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.idle = d })
+}

@@ -1,0 +1,261 @@
+package minogrpc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// streamIDSize is the number of random bytes in the id of a stream. Who knows the
+// id can send into the stream, so that it must not be guessed.
+const streamIDSize = 16
+
+// errSetup is why a stream could not be opened in time.
+var errSetup = errors.New("the first player did not answer in time")
+
+type protocolTag struct{}
+
+// WithProtocol returns a context for [mino.RPC] Stream that gives the stream a tag,
+// which all nodes of it see in the metadata and may use for tracing. It must be
+// printable ASCII.
+func WithProtocol(ctx context.Context, tag string) context.Context {
+	return context.WithValue(ctx, protocolTag{}, tag)
+}
+
+// Stream implements mino.RPC. The first player becomes the root of the tree: the
+// others are reached through it, and the stream lasts as long as its part in it. It
+// waits until that player has answered, up to 10 seconds. The stream ends when the
+// context is done, or the node is stopped; the cause of either, or why the root was
+// lost or its handler failed, is what Recv returns after what has been received.
+// A player that is named twice counts once.
+func (p *procedure) Stream(ctx context.Context, players mino.Players) (mino.Sender, mino.Receiver, error) {
+	addrs, err := playersOf(players)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	var sess liveSession
+
+	err = p.node.contain(func() (err error) {
+		sess, err = p.open(ctx, addrs)
+
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open stream at %v: %w", addrs[0], err)
+	}
+
+	return sess, sess, nil
+}
+
+// orchestration is a stream that this node has opened.
+type orchestration struct {
+	liveSession
+
+	node *Minogrpc
+	root session.Address
+
+	// stream is the one to the root. It does not end with the context of the caller,
+	// because the session then still has to say goodbye, but with cancel.
+	stream grpc.BidiStreamingClient[ptypes.Packet, ptypes.Packet]
+	cancel context.CancelFunc
+}
+
+// open sets up a stream to the players, the first of whom is the root.
+func (p *procedure) open(ctx context.Context, players []session.Address) (liveSession, error) {
+	m := p.node
+	md := metadata.Pairs(uriKey, p.endpoint.uri, streamIDKey, newStreamID(), protocolKey, protocolOf(ctx))
+	me := session.NewOrchestratorAddress(m.me)
+
+	table, err := m.router.New(mino.NewAddresses(), me)
+	if err != nil {
+		return nil, fmt.Errorf("routing table: %w", err)
+	}
+
+	o := &orchestration{liveSession: m.newSession(md, me, p.endpoint), node: m, root: players[0]}
+
+	header, err := o.connect(ctx, outgoing(md, m.text, players[1:]))
+	if err != nil {
+		return nil, err
+	}
+
+	var opts []session.RelayOption
+	if acceptsReceipts(header) {
+		opts = append(opts, session.WithReceipts())
+	}
+
+	relay := session.NewStreamRelay(o.root, o.stream, m.context, opts...)
+	if err = o.start(ctx, relay, table); err != nil {
+		o.disconnect()
+
+		return nil, err
+	}
+
+	return o.liveSession, nil
+}
+
+// start runs the stream in a goroutine, and waits until the root is registered:
+// before, there is no route for what is sent.
+func (o *orchestration) start(ctx context.Context, relay session.Relay, table router.RoutingTable) error {
+	ready := make(chan struct{})
+	over := make(chan struct{})
+
+	started := o.node.tasks.start(func() {
+		defer close(over)
+
+		o.run(ctx, relay, table, ready)
+	})
+	if !started {
+		return errStopped
+	}
+
+	// If it is over already, Recv has the cause.
+	select {
+	case <-ready:
+	case <-over:
+	}
+
+	return nil
+}
+
+// run lasts as long as the stream.
+func (o *orchestration) run(ctx context.Context, relay session.Relay, table router.RoutingTable, ready chan struct{}) {
+	defer o.disconnect()
+
+	stop := context.AfterFunc(ctx, func() { o.CloseWithError(context.Cause(ctx)) })
+	defer stop()
+
+	stopNode := context.AfterFunc(o.node.life.closing, func() { o.CloseWithError(errStopped) })
+	defer stopNode()
+
+	o.Listen(relay, table, ready)
+
+	// A session that has lost its last parent closes by itself, with the cause.
+	if !isClosed(ready) {
+		o.Close()
+	}
+
+	// The goodbye is over, and what still reads the stream is to end.
+	o.cancel()
+	<-o.Done()
+}
+
+// connect opens the stream to the root and returns the header with which it
+// answers.
+func (o *orchestration) connect(ctx context.Context, md metadata.MD) (metadata.MD, error) {
+	conn, err := o.node.conns.Acquire(o.root)
+	if err != nil {
+		return nil, err
+	}
+
+	var streamCtx context.Context
+
+	streamCtx, o.cancel = context.WithCancel(context.WithoutCancel(ctx))
+
+	// The set-up ends with whatever happens first. A deadline on the context of the
+	// stream would end that one, too, later on.
+	setup, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+
+	timer := time.AfterFunc(session.DefaultSetupTimeout, func() { fail(errSetup) })
+	defer timer.Stop()
+
+	stopNode := context.AfterFunc(o.node.life.closing, func() { fail(errStopped) })
+	defer stopNode()
+
+	stop := context.AfterFunc(setup, o.cancel)
+
+	header, err := o.openStream(metadata.NewOutgoingContext(streamCtx, md), conn)
+
+	switch {
+	case !stop():
+		err = context.Cause(setup)
+	case err != nil && o.node.life.closing.Err() != nil:
+		// The connection was closed before the set-up was told.
+		err = errStopped
+	}
+
+	// The connection may only look alive. A fresh one may work.
+	if errors.Is(err, errSetup) {
+		o.node.conns.Evict(o.root)
+	}
+
+	if err != nil {
+		o.disconnect()
+
+		return nil, err
+	}
+
+	return header, nil
+}
+
+// openStream waits for the header. Its absence is the only sign of a root that
+// refuses, which says why in place of the first packet.
+func (o *orchestration) openStream(ctx context.Context, conn grpc.ClientConnInterface) (metadata.MD, error) {
+	var err error
+
+	o.stream, err = ptypes.NewOverlayClient(conn).Stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	header, err := o.stream.Header()
+	if header != nil || err != nil {
+		return header, err
+	}
+
+	_, err = o.stream.Recv()
+	if err == nil || errors.Is(err, io.EOF) {
+		err = errors.New("the first player ended the stream at once")
+	}
+
+	return nil, err
+}
+
+// disconnect ends the stream to the root and gives the connection back.
+func (o *orchestration) disconnect() {
+	o.cancel()
+	o.node.conns.Release(o.root)
+}
+
+// outgoing returns the metadata for the root.
+func outgoing(md metadata.MD, gateway string, others []session.Address) metadata.MD {
+	md = md.Copy()
+	md.Set(gatewayKey, gateway)
+	md.Set(session.LinkKey, session.LinkReceipts)
+
+	for _, addr := range others {
+		md.Append(playerKey, textOf(addr))
+	}
+
+	return md
+}
+
+// newStreamID returns an id that no other stream has.
+func newStreamID() string {
+	id := make([]byte, streamIDSize)
+	_, _ = rand.Read(id) // it never fails
+
+	return hex.EncodeToString(id)
+}
+
+// protocolOf returns the tag of the stream.
+func protocolOf(ctx context.Context) string {
+	tag, ok := ctx.Value(protocolTag{}).(string)
+	if !ok {
+		return undefinedProtocol
+	}
+
+	return tag
+}

@@ -1,0 +1,265 @@
+package minogrpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// parent is a node that opens a stream to this one, as the session sees it.
+type parent struct {
+	relay session.Relay
+	table router.RoutingTable
+
+	// orchestrator is true for the one who began the stream.
+	orchestrator bool
+
+	// release gives back what the relay needs.
+	release func()
+}
+
+// Stream makes the caller a parent of the stream that the metadata name, until the
+// stream ends on either side. The header is sent when the parent is registered.
+func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
+	if err := o.refuseWhenStopped(); err != nil {
+		return err
+	}
+
+	in, err := o.readStreamCall(server.Context())
+	if err != nil {
+		return err
+	}
+
+	caller := &callerStream{BidiStreamingServer: server, header: acceptLink(in.md)}
+
+	par, err := o.newParent(in, caller)
+	if err != nil {
+		return err
+	}
+
+	defer par.release()
+
+	st, err := o.streams.join(in.key, func() (*stream, error) { return o.newStream(in) })
+	if err != nil {
+		return status.Error(codes.FailedPrecondition, err.Error())
+	}
+
+	defer o.streams.leave(st)
+
+	if par.orchestrator {
+		st.setRoot()
+	}
+
+	if !o.adopt(st, par, caller) {
+		return status.Error(codes.FailedPrecondition, errEnded.Error())
+	}
+
+	return o.finalStatus(st)
+}
+
+// adopt makes the caller a parent for as long as that lasts. It returns false when
+// the session takes no parent any more.
+func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) bool {
+	ready := make(chan struct{})
+	over := make(chan struct{})
+
+	var wg sync.WaitGroup
+
+	wg.Go(func() {
+		select {
+		case <-ready:
+			caller.accept()
+			st.start()
+		case <-over:
+		}
+	})
+
+	st.Listen(par.relay, par.table, ready)
+	close(over)
+	wg.Wait()
+
+	return isClosed(ready)
+}
+
+// finalStatus returns why a stream has ended for one of its parents.
+func (m *Minogrpc) finalStatus(st *stream) error {
+	cause := st.cause()
+
+	switch {
+	case cause != nil:
+		return status.Error(codes.Aborted, cause.Error())
+	case m.life.closing.Err() != nil:
+		return status.Error(codes.Unavailable, errStopped.Error())
+	default:
+		return nil
+	}
+}
+
+// newParent returns the parent that the caller is to become. The errors have a
+// status.
+func (m *Minogrpc) newParent(in *incoming, caller *callerStream) (*parent, error) {
+	if handshakes := in.md.Get(session.HandshakeKey); len(handshakes) > 0 {
+		return m.newFollower(in, caller, handshakes[0])
+	}
+
+	return m.newOrchestrator(in, caller)
+}
+
+// newOrchestrator returns the parent of the root, which gets the players and talks
+// to the orchestrator over the stream.
+func (m *Minogrpc) newOrchestrator(in *incoming, caller *callerStream) (*parent, error) {
+	var players []mino.Address
+
+	for _, text := range in.md.Get(playerKey) {
+		addr, err := readAddress(playerKey, text)
+		if err != nil {
+			return nil, err
+		}
+
+		players = append(players, addr)
+	}
+
+	table, err := m.router.New(mino.NewAddresses(players...), m.me)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "routing table: %v", err)
+	}
+
+	var opts []session.RelayOption
+	if acceptsReceipts(caller.header) {
+		opts = append(opts, session.WithReceipts())
+	}
+
+	gateway := session.NewOrchestratorAddress(in.gateway)
+
+	return &parent{
+		relay:        session.NewStreamRelay(gateway, caller, m.context, opts...),
+		table:        table,
+		orchestrator: true,
+		release:      func() {},
+	}, nil
+}
+
+// newFollower returns the parent of any other node, which is told its part of the
+// routing and sends the packets back in calls.
+func (m *Minogrpc) newFollower(in *incoming, caller *callerStream, handshake string) (*parent, error) {
+	hs, err := m.router.GetHandshakeFactory().HandshakeOf(m.context, []byte(handshake))
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "handshake: %v", err)
+	}
+
+	table, err := m.router.GenerateTableFrom(hs)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "routing table: %v", err)
+	}
+
+	conn, err := m.conns.Acquire(in.gateway)
+	if err != nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "no way back: %v", err)
+	}
+
+	md := metadata.Pairs(uriKey, in.key.uri, streamIDKey, in.key.id, gatewayKey, m.text)
+
+	var opts []session.RelayOption
+	if slices.Contains(in.md.Get(session.LinkKey), session.LinkGoodbye) {
+		opts = append(opts, session.WithGoodbye())
+	}
+
+	return &parent{
+		relay:   session.NewRelay(caller, in.gateway, m.context, conn, md, opts...),
+		table:   table,
+		release: func() { m.conns.Release(in.gateway) },
+	}, nil
+}
+
+// acceptLink returns the header for what the caller offers beyond what all nodes
+// understand: receipts for the packets on the stream of an orchestrator.
+func acceptLink(md metadata.MD) metadata.MD {
+	if len(md.Get(session.HandshakeKey)) == 0 && acceptsReceipts(md) {
+		return metadata.Pairs(session.LinkKey, session.LinkReceipts)
+	}
+
+	return nil
+}
+
+// acceptsReceipts tells whether the node at the other end gives receipts.
+func acceptsReceipts(md metadata.MD) bool {
+	return slices.Contains(md.Get(session.LinkKey), session.LinkReceipts)
+}
+
+// callerStream is the stream of a parent. It makes sure that the header is the
+// first thing that the parent gets: the session may send a packet as soon as it
+// has registered the parent.
+type callerStream struct {
+	grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]
+
+	header metadata.MD
+	once   sync.Once
+}
+
+// accept sends the header. When that fails the stream is over, as the others who
+// use it notice.
+func (s *callerStream) accept() {
+	s.once.Do(func() { _ = s.SendHeader(s.header) })
+}
+
+// Send implements session.PacketStream.
+func (s *callerStream) Send(p *ptypes.Packet) error {
+	s.accept()
+
+	return s.BidiStreamingServer.Send(p)
+}
+
+// newStream returns the node's part in a stream that it does not know yet, and
+// starts the goroutine that runs the handler.
+func (m *Minogrpc) newStream(in *incoming) (*stream, error) {
+	protocol := undefinedProtocol
+	if values := in.md.Get(protocolKey); len(values) > 0 {
+		protocol = values[0]
+	}
+
+	md := metadata.Pairs(uriKey, in.key.uri, streamIDKey, in.key.id, protocolKey, protocol)
+	st := newStream(in.key, m.newSession(md, m.me, in.endpoint))
+
+	if !m.tasks.start(func() { m.takePart(st, in.endpoint) }) {
+		st.Close()
+
+		return nil, errStopped
+	}
+
+	return st, nil
+}
+
+// takePart runs the handler of a stream, once there is a parent, and lasts as long
+// as the session.
+func (m *Minogrpc) takePart(st *stream, ep *endpoint) {
+	stop := context.AfterFunc(m.life.closing, func() { st.Leave(nil) })
+	defer stop()
+
+	select {
+	case <-st.started:
+	case <-st.Done():
+	}
+
+	// Who has been accepted gets a handler, also when it has gone since.
+	if isClosed(st.started) {
+		err := m.contain(func() error { return ep.handler.Stream(st, st) })
+		if err != nil && !errors.Is(err, io.EOF) {
+			m.logger.Warn().Err(err).Str("rpc", ep.uri).Str("stream", st.key.id).Msg("handler failed")
+		}
+
+		st.handlerEnded(err)
+	}
+
+	<-st.Done()
+}

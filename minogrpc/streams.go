@@ -1,0 +1,167 @@
+package minogrpc
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/minogrpc/session"
+	"google.golang.org/grpc/metadata"
+)
+
+// errEnded is why a stream that has ended takes no parent any more.
+var errEnded = errors.New("the stream has ended on this node")
+
+// liveSession is what session.NewSession returns.
+type liveSession interface {
+	session.Session
+	session.Lifecycle
+}
+
+// stream is the part of the node, as a player, in one stream.
+type stream struct {
+	liveSession
+
+	key streamKey
+
+	// start closes started, when the first parent has been registered.
+	started chan struct{}
+	start   func()
+
+	// callers counts those who are registered as a parent or are about to be. The
+	// mutex of the streams guards it.
+	callers int
+
+	mu sync.Mutex
+	// root is true when an orchestrator has opened the stream.
+	root bool
+	// failure is what the handler has ended the stream with.
+	failure error
+}
+
+// newSession returns the session of an address of this node.
+func (m *Minogrpc) newSession(md metadata.MD, me session.Address, ep *endpoint) liveSession {
+	pktFac := m.router.GetPacketFactory()
+	sess := session.NewSession(md, me, ep.factory, pktFac, m.context, m.conns, m.session...)
+
+	return sess.(liveSession) //nolint:forcetypeassert // session.Lifecycle promises it
+}
+
+func newStream(key streamKey, sess liveSession) *stream {
+	st := &stream{liveSession: sess, key: key, started: make(chan struct{})}
+	st.start = sync.OnceFunc(func() { close(st.started) })
+
+	return st
+}
+
+// setRoot remembers that the stream begins at this node.
+func (st *stream) setRoot() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+
+	st.root = true
+}
+
+// handlerEnded does what the end of the handler, with or without an error, means
+// for the stream: the end of it where a failed handler is the root's, because the
+// orchestrator waits for that one; elsewhere, only that nobody reads any more.
+func (st *stream) handlerEnded(err error) {
+	st.mu.Lock()
+
+	fatal := st.root && err != nil
+	if fatal {
+		st.failure = err
+	}
+
+	st.mu.Unlock()
+
+	if fatal {
+		st.CloseWithError(err)
+	} else {
+		st.CloseRecv()
+	}
+}
+
+// cause returns what the handler has ended the stream with, or nil.
+func (st *stream) cause() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+
+	return st.failure
+}
+
+// streams are the streams in which the node is a player.
+type streams struct {
+	mu    sync.Mutex
+	open  map[streamKey]*stream
+	ended endedStreams
+}
+
+func newStreams() *streams {
+	return &streams{open: make(map[streamKey]*stream)}
+}
+
+// join announces a caller of a stream and returns the stream, which it makes for
+// the first one. It returns errEnded for a stream that is over. Each join without
+// an error is followed by one leave.
+func (s *streams) join(key streamKey, create func() (*stream, error)) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	st := s.open[key]
+
+	if st == nil {
+		if s.ended.has(key, time.Now()) {
+			return nil, errEnded
+		}
+
+		var err error
+		if st, err = create(); err != nil {
+			return nil, err
+		}
+
+		s.open[key] = st
+	}
+
+	st.callers++
+
+	return st, nil
+}
+
+// leave takes back a join. Without callers the stream has ended: for good, if it
+// had ever begun.
+func (s *streams) leave(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	st.callers--
+	if st.callers > 0 {
+		return
+	}
+
+	delete(s.open, st.key)
+
+	if isClosed(st.started) {
+		s.ended.add(st.key, time.Now())
+	} else {
+		// Other than a session that loses its last parent, it does not close by itself.
+		st.Close()
+	}
+}
+
+// find returns a stream that is running, or nil.
+func (s *streams) find(key streamKey) *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.open[key]
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
