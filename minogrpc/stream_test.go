@@ -240,28 +240,26 @@ func TestStream_ContextEndsTheSetUpWhileNothingAnswers(t *testing.T) {
 
 // Promise L8: the end of a handler is not the end of its node.
 func TestStream_NodeRelaysAfterItsHandler(t *testing.T) {
-	nodes, rpc := startAll(t, 3, echo, minogrpc.NoTLS())
-	done := make(chan struct{})
-	root := start(t, minogrpc.NoTLS())
-	mino.MustCreateRPC(root, rpcName, handler{stream: func(mino.Sender, mino.Receiver) error {
-		close(done)
+	synctest.Test(t, func(t *testing.T) {
+		network := sessiontest.NewNetwork()
+		t.Cleanup(network.Close)
 
-		return nil
-	}}, texts{})
+		node, child := startIn(t, network, "grpc://n1:1"), startIn(t, network, "grpc://n2:1")
+		root := startIn(t, network, "grpc://n3:1")
+		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
+		mino.MustCreateRPC(child, rpcName, echo, texts{})
+		mino.MustCreateRPC(root, rpcName, handler{stream: func(mino.Sender, mino.Receiver) error {
+			return nil
+		}}, texts{})
 
-	out, in, err := rpc.Stream(withContext(t), playersOf(append([]*minogrpc.Minogrpc{root}, nodes[1:]...)...))
-	require.NoError(t, err)
-	<-done
-	requireEchoes(t, out, in, nodes[1:]...)
+		out, in, err := rpc.Stream(withContext(t), playersOf(root, child, node))
+		require.NoError(t, err)
+		synctest.Wait()
 
-	// The handler has returned, but the session may learn of it a little later.
-	require.Eventually(t, func() bool {
-		var delivery *session.DeliveryError
-
-		return errors.As(<-out.Send(text("too late"), root.GetAddress()), &delivery) &&
-			delivery.Reason == session.ReasonClosed
-	}, 10*time.Second, time.Millisecond)
-	requireEchoes(t, out, in, nodes[1:]...)
+		requireEchoes(t, out, in, child, node)
+		require.ErrorContains(t, closedReason(t, out, root), "is closing")
+		requireEchoes(t, out, in, child, node)
+	})
 }
 
 // Promise L8: a handler that fails elsewhere than at the root ends nothing.
