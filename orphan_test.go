@@ -18,10 +18,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// guardian registers a parent that has promised to say goodbye, and returns its
+// guardian registers with the session of a a parent that has promised to say goodbye, and returns its
 // stream, which the test ends, and a channel that is closed when Listen returns.
-func (w *world) guardian(sess session.Session, me, name string) (*fake.Stream, <-chan struct{}) {
-	conn, err := grpc.NewClient("passthrough:///"+name+":1", grpc.WithContextDialer(w.net.Dialer(me+":1")),
+func (w *world) guardian(sess session.Session, name string) (*fake.Stream, <-chan struct{}) {
+	conn, err := grpc.NewClient("passthrough:///"+name+":1", grpc.WithContextDialer(w.net.Dialer("a:1")),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(w, err)
 
@@ -32,7 +32,7 @@ func (w *world) guardian(sess session.Session, me, name string) (*fake.Stream, <
 	go func() {
 		defer close(returned)
 
-		sess.Listen(relay, w.table(1, addr(me)), ready)
+		sess.Listen(relay, w.table(1, addr("a")), ready)
 	}()
 
 	<-ready
@@ -55,7 +55,7 @@ func TestOrphan_AdoptedSessionGoesOn(t *testing.T) {
 		w.peer("p1", adopter)
 
 		sess := w.session(addr("a"))
-		stream, returned := w.guardian(sess, "a", "p0")
+		stream, returned := w.guardian(sess, "p0")
 
 		stream.End(errLost)
 		synctest.Wait()
@@ -64,7 +64,7 @@ func TestOrphan_AdoptedSessionGoesOn(t *testing.T) {
 		errs := sess.Send(fake.Message("hello"), addr("z"))
 
 		time.Sleep(session.DefaultAdoptionGrace - time.Second) // Virtual time.
-		w.guardian(sess, "a", "p1")
+		w.guardian(sess, "p1")
 
 		require.Empty(t, w.outcomes(errs))
 		require.Len(t, adopter.Forwards(), 1)
@@ -81,7 +81,7 @@ func TestOrphan_AdoptedSessionGoesOn(t *testing.T) {
 func TestOrphan_EndsAfterTheGracePeriod(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"), session.WithAdoptionGrace(3*time.Second))
-		stream, returned := w.guardian(sess, "a", "p0")
+		stream, returned := w.guardian(sess, "p0")
 
 		start := time.Now()
 
@@ -103,7 +103,7 @@ func TestOrphan_EndsAfterTheGracePeriod(t *testing.T) {
 func TestOrphan_GoodbyeIsTheEnd(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
-		stream, returned := w.guardian(sess, "a", "p0")
+		stream, returned := w.guardian(sess, "p0")
 
 		start := time.Now()
 
@@ -119,6 +119,8 @@ func TestOrphan_GoodbyeIsTheEnd(t *testing.T) {
 // Promise R2: a node that leaves does not end the stream for its children, while
 // one that closes does.
 func TestLeave_SaysNoGoodbyeToTheChildren(t *testing.T) {
+	root := session.NewOrchestratorAddress(addr("p"))
+
 	for name, test := range map[string]struct {
 		parent session.Address
 		end    func(session.Lifecycle)
@@ -126,7 +128,7 @@ func TestLeave_SaysNoGoodbyeToTheChildren(t *testing.T) {
 	}{
 		"leave":         {addr("p"), func(l session.Lifecycle) { l.Leave(nil) }, codes.Canceled},
 		"close":         {addr("p"), func(l session.Lifecycle) { l.CloseWithError(errLost) }, codes.OK},
-		"leave, a root": {session.NewOrchestratorAddress(addr("p")), func(l session.Lifecycle) { l.Leave(nil) }, codes.OK},
+		"leave, a root": {root, func(l session.Lifecycle) { l.Leave(nil) }, codes.OK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
