@@ -1,0 +1,114 @@
+// Package session runs one node's part in a distributed RPC.
+//
+// In a distributed RPC one node, the orchestrator, opens a stream to a first player,
+// and from there a tree of streams grows to all the other players, as messages need
+// it. Every node that takes part holds a [Session], through which a protocol sends
+// to any of the players and receives from any of them, whatever lies between.
+//
+// # What it promises
+//
+// Failure. Every destination of every Send has exactly one outcome. Either the
+// message has been put into the queue of the session at the destination, or one
+// [*DeliveryError] on the channel that Send returns names the destination, the
+// [Reason], the node that gave up and the cause. The channel is closed when the last
+// outcome is known, by the outcome deadline at the latest ([WithOutcomeTimeout]), and
+// never blocks anybody who does not read it. A message whose neighbour is lost on the
+// way is sent by another route where the routing table has one. A deadline that
+// passes is the one case in which nobody knows: [ReasonTimeout].
+//
+// Order. The queue of a session is first in, first out. A message that is sent after
+// the outcome of the one before is known arrives after it. Two messages that are on
+// their way at the same time may arrive in either order. A session recognises a
+// second copy of a message that came from a session of this package and does not
+// deliver it again; see [WithoutRetry] for where other implementations take part.
+//
+// Concurrency. All methods of a session may be called from several goroutines at
+// once. Send serializes the message before it returns, keeps neither the message nor
+// the slice of addresses, and waits for nothing: connections are made, and the slow
+// are waited for, in goroutines of the session. A neighbour that does not answer
+// costs what goes through it, and nothing else. What waits is bounded, in packets and
+// in bytes, both for the reader ([WithQueueLimits]) and for each neighbour
+// ([WithOutboxLimits]); past a bound the sender is told [ReasonOverflow].
+//
+// End. Close is idempotent and may be called at any moment. It leaves nothing behind:
+// [Lifecycle] tells when the last goroutine, stream and connection is gone. Recv gives
+// what is in the queue first, and then io.EOF, or the cause of an unclean end.
+//
+// A panic in what is not ours, be it a factory, a routing table, a relay or an
+// observer, is an error of that one message or stream.
+//
+// # The parts
+//
+// The orchestrator opened the stream, and the players take part in it. Both can be on
+// one node, and are two addresses then: see [Address]. A session has one or more
+// parents, the neighbours that the stream came from, and children, to which it opens
+// streams itself when the first packet is for them. The stream to a neighbour is its
+// health check: its end is the end of the neighbour.
+//
+// When a child is lost, its routing table tells who was behind it, and the session
+// becomes their parent. They wait for that: a session whose last parent is gone
+// without a goodbye stays an orphan for the time of [WithAdoptionGrace], in which its
+// handler goes on and what it sends upwards waits. Without a new parent it is closed
+// then, as it is at once after a goodbye, or where nobody has promised one
+// ([WithGoodbye]). The root is the one node that a stream cannot do without.
+//
+// A [Relay] carries packets to one neighbour. There are two kinds: [NewRelay] makes a
+// call for each packet, whose answer has the outcomes, and is what the players use
+// among themselves. [NewStreamRelay] writes the packets to the stream, for the link
+// between the orchestrator and the first player, where there may be no way to call
+// back; with [WithReceipts] the outcomes come back over the same stream.
+//
+// A [router.RoutingTable] decides which neighbour is next for each destination. Each
+// parent brings its own one along. What came from a parent only goes down, and what
+// came from a child never goes back to it. When a child is lost the table is told, and
+// what the child had not answered is routed again.
+//
+// # For the author of a protocol
+//
+// Protocols see [mino.Sender] and [mino.Receiver] alone, and get them from an overlay,
+// such as the one in package minogrpc. An error on the channel of Send is for
+// [errors.As]:
+//
+//	for err := range out.Send(msg, players...) {
+//		var failure *session.DeliveryError
+//		if errors.As(err, &failure) && failure.Reason == session.ReasonOverflow {
+//			slowDown(failure.Destination)
+//		}
+//	}
+//
+// The address that Recv returns is equal to that of the player and, for a message of
+// the orchestrator, leads back to it when it is given to Send. As the key of a map use
+// its [FollowerOf].
+//
+// # For the author of an overlay
+//
+// An overlay makes a session with [NewSession] when the first parent of a stream
+// appears, and gives it the connections of a [ConnManager] or one of its own. For
+// every parent it calls Listen, with a relay to the parent and the table that a
+// [router.Router] makes: of the players where the parent is an orchestrator, of the
+// handshake under [HandshakeKey] in the metadata where it is another player. The
+// response header goes out when the ready channel is closed, because the parent sends
+// nothing before it; the stream is over when Listen returns.
+//
+//	relay := session.NewRelay(stream, gateway, ctx, conn, md)
+//	ready := make(chan struct{})
+//
+//	go func() {
+//		<-ready
+//		stream.SendHeader(nil)
+//	}()
+//
+//	sess.Listen(relay, table, ready)
+//
+// Packets that come in calls go to RecvPacket, and its Ack is the answer to the call.
+// Packets that come over the parent's stream are read by Listen; SetPassive is for an
+// overlay that reads the stream itself. The session of the orchestrator is one more:
+// its parent is the first player.
+//
+// The sessions of NewSession implement [Lifecycle]: CloseRecv is for the end of the
+// handler, after which the node goes on relaying, CloseWithError for a cause that Recv
+// is to return, Leave for a node that goes away while the stream goes on, and Done for
+// the overlay that has to wait.
+//
+// An [Observer] is told what a session does, for logs, metrics and tests.
+package session
