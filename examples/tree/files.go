@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -16,7 +17,7 @@ type counter func(folder fs.FS, name string) (int, error)
 
 // listFiles returns the text files in a folder and in those below it, in lexical
 // order. It leaves out what is hidden, what is no regular file, what cannot be read,
-// and what has a zero byte near its beginning.
+// and what has a zero byte near its beginning. It is an error when nothing is left.
 func listFiles(folder fs.FS) ([]string, error) {
 	var files []string
 
@@ -36,6 +37,10 @@ func listFiles(folder fs.FS) ([]string, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the files: %w", err)
+	}
+
+	if len(files) == 0 {
+		return nil, errors.New("list the files: there is no text among them")
 	}
 
 	return files, nil

@@ -23,6 +23,7 @@ func TestCommand_ExitCodes(t *testing.T) {
 		{"unknown flag", []string{"-nope"}, exitUsage, "-nope"},
 		{"argument", []string{"folder"}, exitUsage, "no arguments"},
 		{"no folder", []string{"-dir", "does/not/exist"}, exitFailure, "list the files"},
+		{"empty folder", []string{"-dir", t.TempDir()}, exitFailure, "no text"},
 		{"no time", []string{"-dir", ".", "-timeout", "1ns"}, exitFailure, "deadline exceeded"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
