@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -46,6 +47,7 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 		MaxBytes:   s.outboxBytes,
 		Calls:      maxCalls,
 		PerLane:    maxCallsPerDestination,
+		Budget:     s.memory(),
 	}
 }
 
@@ -53,7 +55,7 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 // now, and not when it is sent: the routes that are being decided belong to it.
 // The budget is that of the first packet.
 func (s *session) openLocked(table router.RoutingTable, gw mino.Address, key string, budget time.Duration) *link.Link {
-	handshake, err := contained(func() (router.Handshake, error) { return table.PrepareHandshakeFor(gw), nil })
+	handshake, err := contain.Call(func() (router.Handshake, error) { return table.PrepareHandshakeFor(gw), nil })
 
 	cfg := s.linkConfig(gw, key)
 	cfg.Setup = min(cfg.Setup, budget/setupShare)
@@ -142,7 +144,7 @@ func (s *session) streamMetadata(handshake router.Handshake) (stream, calls meta
 		return nil, nil, errors.New("the routing table made no handshake")
 	}
 
-	data, err := contained(func() ([]byte, error) { return handshake.Serialize(s.ctx) })
+	data, err := contain.Call(func() ([]byte, error) { return handshake.Serialize(s.ctx) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("failed to serialize the handshake: %w", err)
 	}
@@ -164,7 +166,27 @@ func (s *session) streamMetadata(handshake router.Handshake) (stream, calls meta
 	stream.Set(HandshakeKey, string(data))
 	stream.Set(LinkKey, LinkGoodbye)
 
+	size := sizeOf(stream)
+	if size > s.maxMetadata {
+		return nil, nil, fmt.Errorf("metadata of %d bytes is more than %d", size, s.maxMetadata)
+	}
+
 	return stream, calls, nil
+}
+
+// sizeOf returns what the metadata count for, as HTTP/2 defines it.
+func sizeOf(md metadata.MD) int {
+	const perField = 32
+
+	size := 0
+
+	for key, values := range md {
+		for _, value := range values {
+			size += len(key) + len(value) + perField
+		}
+	}
+
+	return size
 }
 
 // relayConn implements link.Conn with a relay.

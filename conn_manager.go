@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -115,7 +116,7 @@ func (m *ConnManager) Acquire(addr mino.Address) (grpc.ClientConnInterface, erro
 	}
 
 	if first {
-		conn, err := contained(func() (*grpc.ClientConn, error) { return m.connect(target) })
+		conn, err := contain.Call(func() (*grpc.ClientConn, error) { return m.connect(target) })
 		m.settle(target.key, d, conn, err)
 	}
 

@@ -4,36 +4,32 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/router"
 )
 
-// errPanic is what the error of a contained panic wraps.
-var errPanic = errors.New("panic")
+// fault ends the session when the error is a contained panic: whatever has failed
+// so badly is in a state that nobody knows. It may be called under the lock.
+func (s *session) fault(err error) {
+	failure, ok := errors.AsType[*contain.PanicError](err)
+	if !ok {
+		return
+	}
 
-// contained calls a function that is not ours, and returns its panic as an error.
-func contained[T any](call func() (T, error)) (result T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errPanic, r)
-		}
-	}()
+	s.logger.Error().Err(err).Bytes("stack", failure.Stack).Msg("panic contained, the session ends")
 
-	return call()
+	go s.Leave(err)
 }
 
-// forward calls the table.
-func forward(table router.RoutingTable, packet router.Packet) (router.Routes, router.Voids, error) {
-	var voids router.Voids
-
-	routes, err := contained(func() (router.Routes, error) {
-		routes, v := table.Forward(packet)
-		voids = v
-
-		return routes, nil
-	})
-
-	return routes, voids, err
+// step runs a part of the way of a packet under the lock, in which the routing table
+// and the packet are called. After a panic whatever it has left open is settled.
+func (s *session) step(set *pending.Set, keys []string, dests []mino.Address, after *aftermath, run func()) {
+	err := contain.Do(run)
+	if err != nil {
+		s.fault(err)
+		after.fail(set, keys, dests, s.failure(ReasonRejected, err))
+	}
 }
 
 // keyOf returns the text of an address, which is what the session knows it by. It
@@ -48,7 +44,7 @@ func keyOf(addr mino.Address) (string, error) {
 		return "", errors.New("address is empty")
 	}
 
-	text, err := contained(addr.MarshalText)
+	text, err := contain.Call(addr.MarshalText)
 	if err != nil {
 		return "", fmt.Errorf("address without a text: %w", err)
 	}

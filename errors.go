@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
 )
 
@@ -13,6 +14,10 @@ var ErrClosed = errors.New("closed")
 
 // ErrQueueFull is what Push returns when one of the bounds of a queue is reached.
 var ErrQueueFull = errors.New("queue is at maximum capacity")
+
+// ErrMemory is what Push returns when the queues and outboxes of all the sessions
+// that share a [MemoryBudget] hold as much as that allows.
+var ErrMemory = memory.ErrExhausted
 
 // Reason says why a destination was not reached.
 type Reason int

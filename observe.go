@@ -1,20 +1,14 @@
 package session
 
 import (
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
 
-// observe calls a function of the observer and contains its panic.
+// observe calls a function of the observer.
 func (s *session) observe(call func()) {
-	_, err := contained(func() (struct{}, error) {
-		call()
-
-		return struct{}{}, nil
-	})
-	if err != nil {
-		s.logger.Error().Err(err).Msg("the observer failed")
-	}
+	s.fault(contain.Do(call))
 }
 
 func (s *session) observeOpened(peer mino.Address) {

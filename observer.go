@@ -4,8 +4,8 @@ import "github.com/minogrpc/session/mino"
 
 // Observer is told what a session does. Every field may be nil, and costs nothing
 // then. The functions are called from several goroutines at once, without a lock,
-// and on the way of the packets: they must be quick. One that panics is contained
-// and logged. The addresses and errors must not be changed.
+// and on the way of the packets: they must be quick. One that panics ends the
+// session, not the process. The addresses and errors must not be changed.
 type Observer struct {
 	// RelayOpened is called when a neighbour can be reached: a child has answered,
 	// or a parent has been registered.

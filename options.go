@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"github.com/minogrpc/session/internal/memory"
 	"github.com/rs/zerolog"
 )
 
@@ -28,6 +29,13 @@ const (
 	DefaultOutboxPackets = 10_000
 	DefaultOutboxBytes   = 64 << 20
 
+	// DefaultMaxMessage bounds one message, in bytes.
+	DefaultMaxMessage = 64 << 20
+
+	// DefaultMaxMetadata bounds the metadata of a stream to a child, in bytes, the
+	// handshake included.
+	DefaultMaxMetadata = 16 << 20
+
 	// DefaultHopLimit is how often a packet is passed on. It is twice the largest
 	// height of a tree and a bit.
 	DefaultHopLimit = 132
@@ -49,6 +57,9 @@ type config struct {
 	queueBytes    int
 	outboxPackets int
 	outboxBytes   int
+	maxMessage    int
+	maxMetadata   int
+	budget        *MemoryBudget
 	hopLimit      uint32
 	noRetry       bool
 }
@@ -63,6 +74,8 @@ func newConfig(opts []Option) config {
 		queueBytes:    DefaultQueueBytes,
 		outboxPackets: DefaultOutboxPackets,
 		outboxBytes:   DefaultOutboxBytes,
+		maxMessage:    DefaultMaxMessage,
+		maxMetadata:   DefaultMaxMetadata,
 		hopLimit:      DefaultHopLimit,
 	}
 
@@ -126,6 +139,53 @@ func WithOutboxLimits(packets, bytes int) Option {
 		c.outboxPackets = positive(packets, c.outboxPackets)
 		c.outboxBytes = positive(bytes, c.outboxBytes)
 	})
+}
+
+// WithMaxMessageSize bounds the serialized message of one Send, in bytes. It must be
+// positive; anything else is ignored. A larger one is refused with [ReasonRejected]
+// before it is sent, and when it comes from a neighbour.
+func WithMaxMessageSize(bytes int) Option {
+	return optionFunc(func(c *config) { c.maxMessage = positive(bytes, c.maxMessage) })
+}
+
+// WithMaxMetadata bounds the metadata of a stream to a child, in bytes. It must be
+// positive; anything else is ignored. It should not be more than what the children
+// accept: a larger one would cost the whole connection. A child whose handshake is
+// larger counts as lost, so that the table finds a way without it.
+func WithMaxMetadata(bytes int) Option {
+	return optionFunc(func(c *config) { c.maxMetadata = positive(bytes, c.maxMetadata) })
+}
+
+// MemoryBudget is a number of bytes that the queues and outboxes of several sessions
+// may hold together, usually all those of a node. It may be used from several
+// goroutines at once.
+type MemoryBudget struct {
+	budget *memory.Budget
+}
+
+// NewMemoryBudget returns a budget of that many bytes.
+func NewMemoryBudget(bytes int) *MemoryBudget {
+	return &MemoryBudget{budget: memory.NewBudget(bytes)}
+}
+
+// Used returns the bytes that are held now.
+func (b *MemoryBudget) Used() int {
+	return b.budget.Used()
+}
+
+// WithMemoryBudget makes the session share a budget with others. Past it the sender
+// is told [ReasonOverflow]. A session without one is only bound by its own limits.
+func WithMemoryBudget(budget *MemoryBudget) Option {
+	return optionFunc(func(c *config) { c.budget = budget })
+}
+
+// memory returns the budget, or nil when there is none.
+func (c *config) memory() *memory.Budget {
+	if c.budget == nil {
+		return nil
+	}
+
+	return c.budget.budget
 }
 
 // WithHopLimit sets how often a packet may be passed on before it is dropped. It

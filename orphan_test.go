@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// guardian registers with the session of a a parent that has promised to say goodbye, and returns its
+// guardian registers with the session a parent that has promised to say goodbye, and returns its
 // stream, which the test ends, and a channel that is closed when Listen returns.
 func (w *world) guardian(sess session.Session, name string) (*fake.Stream, <-chan struct{}) {
 	conn, err := grpc.NewClient("passthrough:///"+name+":1", grpc.WithContextDialer(w.net.Dialer("a:1")),

@@ -84,7 +84,7 @@ func (s *session) settle(set *pending.Set, key string, err *DeliveryError) {
 func (s *session) settleParcel(p *link.Parcel, err *DeliveryError) {
 	var after aftermath
 
-	after.fail(p.Pending, p.Keys, p.Packet.GetDestination(), err)
+	after.fail(p.Pending, p.Keys, p.Dests, err)
 	s.settleAll(&after)
 }
 
@@ -110,13 +110,12 @@ func (s *session) failureOf(err error) *DeliveryError {
 // the destinations that it was given count, whatever it names.
 func (s *session) answered(peer mino.Address, p *link.Parcel, ack *ptypes.Ack, last bool) {
 	told := s.readAck(peer, ack)
-	dests := p.Packet.GetDestination()
 
 	if len(told.byKey) > 0 || len(told.byName) > 0 {
 		for i, key := range p.Keys {
-			err := told.about(key, dests[i])
+			err := told.about(key, p.Dests[i])
 			if err != nil {
-				s.settle(p.Pending, key, err.about(dests[i]))
+				s.settle(p.Pending, key, err.about(p.Dests[i]))
 			}
 		}
 	}
@@ -130,7 +129,7 @@ func (s *session) answered(peer mino.Address, p *link.Parcel, ack *ptypes.Ack, l
 		if rest == nil {
 			s.settle(p.Pending, key, nil)
 		} else {
-			s.settle(p.Pending, key, rest.about(dests[i]))
+			s.settle(p.Pending, key, rest.about(p.Dests[i]))
 		}
 	}
 }

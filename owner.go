@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -41,6 +42,8 @@ func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, ack *ptypes.Ack, last
 func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 	s := o.session()
 
+	s.fault(err)
+
 	packetOnly := errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrExpired) || !link.IsLoss(err)
 	if packetOnly {
 		s.settleParcel(p, s.failureOf(err))
@@ -52,6 +55,7 @@ func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 // Lost implements link.Owner.
 func (o *linkOwner) Lost(l *link.Link, cause error) {
 	s := o.session()
+	s.fault(cause)
 
 	s.mu.Lock()
 	par := s.parentLocked(l.Key)
@@ -89,11 +93,12 @@ func (s *session) loseChild(l *link.Link, cause error) {
 			orphans = orphansOf(par.table, l.Peer)
 		}
 
-		_, err := contained(func() (struct{}, error) { return struct{}{}, par.table.OnFailure(l.Peer) })
+		_, err := contain.Call(func() (struct{}, error) { return struct{}{}, par.table.OnFailure(l.Peer) })
+		s.fault(err)
 		refused[par] = err != nil
 
 		if err == nil && len(orphans) > 0 {
-			s.adoptLocked(par, orphans)
+			s.fault(contain.Do(func() { s.adoptLocked(par, orphans) }))
 		}
 	}
 
@@ -114,7 +119,7 @@ func orphansOf(table router.RoutingTable, gw mino.Address) []mino.Address {
 		return nil
 	}
 
-	orphans, _ := contained(func() ([]mino.Address, error) { return subtree.Descendants(gw), nil })
+	orphans, _ := contain.Call(func() ([]mino.Address, error) { return subtree.Descendants(gw), nil })
 
 	return orphans
 }
@@ -122,15 +127,12 @@ func orphansOf(table router.RoutingTable, gw mino.Address) []mino.Address {
 // adoptLocked becomes the parent of the nodes that have lost theirs. Otherwise they
 // would have to wait for the next packet, and might give up before that comes.
 func (s *session) adoptLocked(via *parent, orphans []mino.Address) {
-	packet, err := contained(func() (router.Packet, error) { return via.table.Make(s.me, orphans, nil), nil })
-	if err != nil || packet == nil {
+	packet := via.table.Make(s.me, orphans, nil)
+	if packet == nil {
 		return
 	}
 
-	routes, _, err := forward(via.table, packet)
-	if err != nil {
-		return
-	}
+	routes, _ := via.table.Forward(packet)
 
 	for gw := range routes {
 		key, err := keyOf(gw)

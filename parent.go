@@ -174,6 +174,11 @@ func (s *session) loseParent(par *parent, cause error) {
 	last := len(s.parents) == 1
 	orphaned := last && par.goodbye && par.grace == nil && !errors.Is(cause, io.EOF)
 
+	if last && !orphaned {
+		// Recv must have its cause before Listen returns.
+		s.queue.closeWith(endOf(cause))
+	}
+
 	if orphaned {
 		s.orphanLocked(par, cause, &after)
 	} else {

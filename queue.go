@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/router"
 )
 
@@ -51,6 +52,9 @@ func WithMaxBytes(n int) QueueOption {
 type NonBlockingQueue struct {
 	maxPackets int
 	maxBytes   int
+
+	// budget is what the queues and outboxes of a node share. Nil is no limit.
+	budget *memory.Budget
 
 	// wake holds a token when one of the goroutines in pop has something to do.
 	wake chan struct{}
@@ -103,8 +107,8 @@ func NewNonBlockingQueue(opts ...QueueOption) *NonBlockingQueue {
 	return q
 }
 
-// Push implements [Queue]. It returns [ErrQueueFull] when a bound is reached, and
-// an error that wraps [ErrClosed] after Close.
+// Push implements [Queue]. It returns [ErrQueueFull] when a bound is reached,
+// [ErrMemory] when that of the node is, and an error that wraps [ErrClosed] after Close.
 func (q *NonBlockingQueue) Push(p router.Packet) error {
 	if p == nil {
 		return errors.New("queue: no packet")
@@ -123,6 +127,10 @@ func (q *NonBlockingQueue) Push(p router.Packet) error {
 
 	if q.packets > 0 && (q.packets >= q.maxPackets || entry.size > q.maxBytes-q.bytes) {
 		return ErrQueueFull
+	}
+
+	if !q.budget.Reserve(entry.size) {
+		return ErrMemory
 	}
 
 	q.packets++
@@ -173,6 +181,10 @@ func (q *NonBlockingQueue) closeWith(cause error) {
 	q.cause = cause
 	q.wakeLocked()
 
+	// Nobody may ever come for what is left, and the node has other sessions.
+	q.budget.Release(q.bytes)
+	q.budget = nil
+
 	if q.out != nil && !q.pumping {
 		close(q.out)
 	}
@@ -216,11 +228,17 @@ func (q *NonBlockingQueue) depth() (packets, bytes int) {
 	return q.packets, q.bytes
 }
 
+// freeLocked takes a packet off the count.
+func (q *NonBlockingQueue) freeLocked(size int) {
+	q.packets--
+	q.bytes -= size
+	q.budget.Release(size)
+}
+
 // takeLocked takes the oldest packet out of the backlog for good.
 func (q *NonBlockingQueue) takeLocked() router.Packet {
 	entry := q.backlog.pop()
-	q.packets--
-	q.bytes -= entry.size
+	q.freeLocked(entry.size)
 
 	// One token may stand for several packets, so whoever takes one passes it on.
 	if q.backlog.size > 0 {

@@ -78,7 +78,6 @@ func (q *NonBlockingQueue) pump() {
 // pump holds counts until the pump has seen it gone.
 func (q *NonBlockingQueue) countReceivedLocked() {
 	for q.handed.size > len(q.out) {
-		q.packets--
-		q.bytes -= q.handed.pop()
+		q.freeLocked(q.handed.pop())
 	}
 }

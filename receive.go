@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
@@ -107,33 +109,44 @@ func (s *session) accept(in arrival, each func(mino.Address, error), done func()
 		return fmt.Errorf("packet malformed: %w", err)
 	}
 
-	dests := make(map[string]mino.Address, len(packet.GetDestination()))
-
-	for _, dest := range packet.GetDestination() {
-		key, err := keyOf(dest)
-		if err != nil {
-			return fmt.Errorf("packet malformed: destination: %w", err)
-		}
-
-		dests[key] = dest
-	}
-
-	if len(dests) == 0 {
-		return errors.New("packet malformed: no destination")
+	to, err := destinationsOf(packet)
+	if err != nil {
+		return fmt.Errorf("packet malformed: %w", err)
 	}
 
 	s.observeReceived(in.addr, packet)
 
 	var after aftermath
 
-	err = s.take(in, packet, pending.New(dests, each, done), &after)
+	err = s.take(in, packet, to, pending.New(to.byKey(), each, done), &after)
 	s.settleAll(&after)
 
 	return err
 }
 
+// destinationsOf returns where a packet is to go.
+func destinationsOf(packet router.Packet) (recipients, error) {
+	dests := packet.GetDestination()
+	if len(dests) == 0 {
+		return recipients{}, errors.New("no destination")
+	}
+
+	to := recipients{keys: make([]string, len(dests)), addrs: slices.Clone(dests)}
+
+	for i, dest := range dests {
+		key, err := keyOf(dest)
+		if err != nil {
+			return recipients{}, fmt.Errorf("destination: %w", err)
+		}
+
+		to.keys[i] = key
+	}
+
+	return to, nil
+}
+
 // take is the step under the lock for a packet that has come.
-func (s *session) take(in arrival, packet router.Packet, set *pending.Set, after *aftermath) error {
+func (s *session) take(in arrival, packet router.Packet, to recipients, set *pending.Set, after *aftermath) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -142,11 +155,13 @@ func (s *session) take(in arrival, packet router.Packet, set *pending.Set, after
 
 	switch {
 	case s.closed:
-		s.failLocked(h, packet, s.failure(ReasonClosed, errCanceled), after)
+		after.fail(set, to.keys, to.addrs, s.failure(ReasonClosed, errCanceled))
 	case len(s.parents) == 0:
 		return errIgnored
+	case len(packet.GetMessage()) > s.maxMessage:
+		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, errTooLarge(packet.GetMessage(), s.maxMessage)))
 	default:
-		s.dispatchLocked(h, packet, after)
+		s.step(set, to.keys, to.addrs, after, func() { s.dispatchLocked(h, packet, after) })
 	}
 
 	return nil
@@ -181,7 +196,9 @@ func (s *session) headerLocked(in arrival) link.Header {
 
 // decodePacket returns the packet of the router.
 func (s *session) decodePacket(p *ptypes.Packet) (router.Packet, error) {
-	packet, err := contained(func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) })
+	packet, err := contain.Call(func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) })
+	s.fault(err)
+
 	if err == nil && packet == nil {
 		err = errors.New("no packet")
 	}
@@ -200,10 +217,12 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 
 	from := wrapAddress(packet.GetSource())
 
-	msg, err := contained(func() (serde.Message, error) {
+	msg, err := contain.Call(func() (serde.Message, error) {
 		return s.msgFac.Deserialize(s.ctx, packet.GetMessage())
 	})
 	if err != nil {
+		s.fault(err)
+
 		failure := &MessageError{From: from, Cause: err}
 		s.rejected(failure)
 

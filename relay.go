@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -272,7 +273,7 @@ func (e *endpoint) Close() error {
 
 // encode returns what goes over the wire for a parcel.
 func (e *endpoint) encode(p *link.Parcel) (*ptypes.Packet, error) {
-	data, err := contained(func() ([]byte, error) { return p.Packet.Serialize(e.ctx) })
+	data, err := contain.Call(func() ([]byte, error) { return p.Packet.Serialize(e.ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
 	}

@@ -20,7 +20,7 @@ const maxAttempts = 128
 
 var (
 	errHops     = errors.New("hop limit reached")
-	errUpwards  = errors.New("a packet from a parent goes only down")
+	errUpwards  = errors.New("no node below knows it, and it came from above")
 	errBack     = errors.New("the route leads back to where the packet came from")
 	errStranger = errors.New("the orchestrator's link carries only packets for the orchestrator")
 	errForgot   = errors.New("the routing table gave no route")
@@ -31,13 +31,7 @@ var (
 // dispatchLocked takes what is for this node out of a packet that is new here, and
 // routes the rest.
 func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *aftermath) {
-	mine, err := contained(func() (router.Packet, error) { return packet.Slice(s.me), nil })
-	if err != nil {
-		s.failLocked(h, packet, s.failure(ReasonRejected, err), after)
-
-		return
-	}
-
+	mine := packet.Slice(s.me)
 	if mine != nil {
 		s.deliverLocked(h, mine, after)
 	}
@@ -95,18 +89,12 @@ func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath
 func (s *session) routeLocked(h link.Header, packet router.Packet, after *aftermath) {
 	via := s.tableForLocked(h)
 	if via == nil {
-		s.failLocked(h, packet, s.lostOr(h, ReasonNoRoute, errDropped(len(h.Failed))), after)
+		s.failLocked(h, packet, s.parentlessFailure(h), after)
 
 		return
 	}
 
-	routes, voids, err := forward(via.table, packet)
-	if err != nil {
-		s.failLocked(h, packet, s.failure(ReasonNoRoute, err), after)
-
-		return
-	}
-
+	routes, voids := via.table.Forward(packet)
 	covered := 0
 
 	for dest, void := range voids {
@@ -122,7 +110,7 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, after *afterm
 			reason = ReasonUnreachable
 		}
 
-		s.failOneLocked(h, dest, s.lostOr(h, reason, void.Error), after)
+		s.failOneLocked(h, dest, s.voidFailure(h, reason, void.Error), after)
 	}
 
 	for gw, part := range routes {
@@ -186,7 +174,7 @@ func (s *session) upLocked(h link.Header, part router.Packet, after *aftermath) 
 
 	par := s.pickParentLocked(h)
 	if par == nil {
-		s.failLocked(h, part, s.lostOr(h, ReasonNoRoute, errDropped(len(h.Failed))), after)
+		s.failLocked(h, part, s.parentlessFailure(h), after)
 
 		return
 	}
@@ -235,7 +223,7 @@ func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, af
 		keys[i], _ = keyOf(dest)
 	}
 
-	err := l.Add(&link.Parcel{Header: h, Packet: part, Keys: keys})
+	err := l.Add(&link.Parcel{Header: h, Packet: part, Keys: keys, Dests: dests})
 	if err != nil {
 		after.fail(h.Pending, keys, dests, s.failure(ReasonOverflow, err))
 	}
@@ -251,31 +239,41 @@ func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused boo
 
 		switch {
 		case s.closed, len(s.parents) == 0 && errors.Is(cause, io.EOF):
-			s.failLocked(h, p.Packet, s.failure(ReasonClosed, errCanceled), after)
+			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonClosed, errCanceled))
 		case p.Sent && s.noRetry:
-			s.failLocked(h, p.Packet, s.failure(ReasonTimeout, cause), after)
+			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, cause))
 		case refused:
-			s.failLocked(h, p.Packet, s.failure(ReasonUnreachable, cause), after)
+			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, cause))
 		case h.Attempts > maxAttempts:
-			s.failLocked(h, p.Packet, s.failure(ReasonUnreachable, errAttempts), after)
+			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, errAttempts))
 		default:
-			s.routeLocked(h, p.Packet, after)
+			s.step(h.Pending, p.Keys, p.Dests, after, func() { s.routeLocked(h, p.Packet, after) })
 		}
 	}
 }
 
-// lostOr returns the failure to find a route: the loss that made it necessary
-// tells more, if there was one.
-func (s *session) lostOr(h link.Header, reason Reason, err error) *DeliveryError {
-	if h.Lost == nil {
-		if err == nil {
-			err = errForgot
-		}
-
+// voidFailure returns the outcome of a destination without a route. If a neighbour
+// was lost with the packet, that is why.
+func (s *session) voidFailure(h link.Header, reason Reason, err error) *DeliveryError {
+	switch {
+	case h.Lost != nil:
+		return s.failure(ReasonUnreachable, h.Lost)
+	case err == nil:
+		return s.failure(reason, errForgot)
+	default:
 		return s.failure(reason, err)
 	}
+}
 
-	return s.failure(ReasonUnreachable, fmt.Errorf("%w (%w)", h.Lost, err))
+// parentlessFailure returns the outcome of a packet for which there is no parent,
+// or none that takes it.
+func (s *session) parentlessFailure(h link.Header) *DeliveryError {
+	err := errDropped(len(h.Failed))
+	if h.Lost == nil {
+		return s.failure(ReasonNoRoute, err)
+	}
+
+	return s.failure(ReasonUnreachable, fmt.Errorf("%w: %w", err, h.Lost))
 }
 
 // failLocked notes the same outcome for all the destinations of a packet.

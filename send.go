@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
 )
+
+var errNoPacket = errors.New("the routing table made no packet")
 
 // Send implements mino.Sender.
 func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
@@ -64,25 +66,23 @@ func (s *session) send(set *pending.Set, to recipients, data []byte, after *afte
 		return
 	}
 
-	packet, err := contained(func() (router.Packet, error) { return via.table.Make(s.me, to.addrs, data), nil })
-	if err == nil && packet == nil {
-		err = errors.New("the routing table made no packet")
-	}
-
-	if err != nil {
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, err))
-
-		return
-	}
-
 	s.sequence++
-	s.dispatchLocked(link.Header{
+	h := link.Header{
 		Pending:  set,
 		Origin:   s.origin[:],
 		Sequence: s.sequence,
 		HopLimit: s.hopLimit,
 		Deadline: time.Now().Add(s.outcome),
-	}, packet, after)
+	}
+
+	s.step(set, to.keys, to.addrs, after, func() {
+		packet := via.table.Make(s.me, to.addrs, data)
+		if packet == nil {
+			after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, errNoPacket))
+		} else {
+			s.dispatchLocked(h, packet, after)
+		}
+	})
 }
 
 // serialize returns the bytes of a message.
@@ -91,12 +91,21 @@ func (s *session) serialize(msg serde.Message) ([]byte, error) {
 		return nil, errors.New("failed to serialize msg: it is nil")
 	}
 
-	data, err := contained(func() ([]byte, error) { return msg.Serialize(s.ctx) })
+	data, err := contain.Call(func() ([]byte, error) { return msg.Serialize(s.ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("failed to serialize msg: %w", err)
 	}
 
+	if len(data) > s.maxMessage {
+		return nil, errTooLarge(data, s.maxMessage)
+	}
+
 	return data, nil
+}
+
+// errTooLarge is the cause of a message that is refused for its size.
+func errTooLarge(data []byte, limit int) error {
+	return fmt.Errorf("message of %d bytes is larger than %d", len(data), limit)
 }
 
 // recipients are the destinations of one Send, each once, in the order they were

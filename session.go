@@ -73,6 +73,10 @@ type Lifecycle interface {
 	// node. A root is the exception: the stream is over with it.
 	Leave(cause error)
 
+	// Err returns what the session was closed with, or nil while it is open and after
+	// a clean end.
+	Err() error
+
 	// Done returns a channel that is closed when the session has been closed and
 	// its last goroutine, stream and connection have been released.
 	Done() <-chan struct{}
@@ -108,7 +112,9 @@ type session struct {
 	children map[string]*link.Link
 	seen     dedupe.Memory
 	closed   bool
-	deaf     bool
+	// cause is what the session was closed with.
+	cause error
+	deaf  bool
 	// alive counts the links and readers that are not yet released.
 	alive int
 }
@@ -134,6 +140,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 	// An address that has no text is found out when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
 	s.queue = NewNonBlockingQueue(WithMaxPackets(s.queuePackets), WithMaxBytes(s.queueBytes))
+	s.queue.budget = s.memory()
 	// It never fails, and a weak identity would be worse than none.
 	_, _ = rand.Read(s.origin[:])
 
@@ -175,6 +182,7 @@ func (s *session) closeWith(cause error, part func(*link.Link)) {
 	}
 
 	s.closed = true
+	s.cause = cause
 	parents, children := s.parents, s.children
 	s.parents, s.children = nil, nil
 	s.finishLocked()
@@ -187,6 +195,14 @@ func (s *session) closeWith(cause error, part func(*link.Link)) {
 	for _, par := range parents {
 		par.end()
 	}
+}
+
+// Err implements Lifecycle.
+func (s *session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.cause
 }
 
 // CloseRecv implements Lifecycle.

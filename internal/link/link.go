@@ -15,10 +15,11 @@ package link
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 )
@@ -109,6 +110,9 @@ type Config struct {
 	// MaxPackets and MaxBytes bound the outbox.
 	MaxPackets, MaxBytes int
 
+	// Budget is what the outbox shares with others. Nil is no limit.
+	Budget *memory.Budget
+
 	// Calls is how many parcels may be handed over at once, and PerLane how many of
 	// them for the same destination. One call and no lanes keep the order.
 	Calls, PerLane int
@@ -152,6 +156,8 @@ type Link struct {
 	conn    Conn
 	box     outbox
 	replies []*ptypes.Receipt
+	// replying is set while receipts that have left replies are being written.
+	replying bool
 	// workers are the goroutines that empty the outbox, and idle those of them that
 	// wait and have not been woken.
 	workers, idle int
@@ -197,11 +203,12 @@ func newLink(cfg Config) *Link {
 	}
 	l.work.L = &l.mu
 	l.box.maxPackets, l.box.maxBytes, l.box.perLane = cfg.MaxPackets, cfg.MaxBytes, cfg.PerLane
+	l.box.budget = cfg.Budget
 
 	return l
 }
 
-// Add takes a parcel, or returns ErrFull. It must not be called once the link has
+// Add takes a parcel, or returns why there is no room for it. It must not be called once the link has
 // been drained or closed.
 func (l *Link) Add(p *Parcel) error {
 	l.mu.Lock()
@@ -378,17 +385,11 @@ func (l *Link) run(dial func(context.Context) (Conn, error)) {
 
 // dial bounds the set-up by a cancellation that is called off when it succeeds: a
 // deadline on the context would end the stream later.
-func (l *Link) dial(dial func(context.Context) (Conn, error)) (conn Conn, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic during the set-up: %v", r)
-		}
-	}()
-
+func (l *Link) dial(dial func(context.Context) (Conn, error)) (Conn, error) {
 	timer := time.AfterFunc(l.Setup, func() { l.cancel(ErrSetup) })
 	defer timer.Stop()
 
-	conn, err = dial(l.ctx)
+	conn, err := contain.Call(func() (Conn, error) { return dial(l.ctx) })
 	if err != nil && l.ctx.Err() != nil {
 		return nil, context.Cause(l.ctx)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/minogrpc/session/internal/memory"
 )
 
 // ErrFull is the error of a parcel for which there is no room.
@@ -22,6 +24,9 @@ const share = 4
 // and so one order for everything.
 type outbox struct {
 	maxPackets, maxBytes, perLane int
+
+	// budget is what all the outboxes and queues of a node share. Nil is no limit.
+	budget *memory.Budget
 
 	// held are the parcels in the outbox by their number.
 	held  map[uint64]*Parcel
@@ -50,8 +55,8 @@ type lane struct {
 	ready    bool
 }
 
-// add takes a parcel, or returns ErrFull. An empty outbox takes any, and so does a
-// destination's empty share.
+// add takes a parcel, or returns ErrFull, or the error of the budget. An empty
+// outbox takes any that the budget allows, and so does a destination's empty share.
 func (b *outbox) add(p *Parcel) error {
 	size := p.Size()
 	if len(b.held) > 0 && (len(b.held) >= b.maxPackets || b.bytes+size > b.maxBytes) {
@@ -63,6 +68,10 @@ func (b *outbox) add(p *Parcel) error {
 		if u.packets > 0 && (u.packets >= max(1, b.maxPackets/share) || u.bytes+size > b.maxBytes/share) {
 			return ErrFull
 		}
+	}
+
+	if !b.budget.Reserve(size) {
+		return memory.ErrExhausted
 	}
 
 	b.hold(p, size)
@@ -180,6 +189,7 @@ func (b *outbox) release(p *Parcel) {
 	size := p.Size()
 	delete(b.held, p.id)
 	b.bytes -= size
+	b.budget.Release(size)
 
 	for _, key := range p.Keys {
 		u := b.usage[key]
@@ -196,6 +206,7 @@ func (b *outbox) drain() []*Parcel {
 	parcels := b.inOrder(func(*Parcel) bool { return true })
 
 	b.held, b.usage, b.lanes, b.ready = nil, nil, nil, nil
+	b.budget.Release(b.bytes)
 	b.bytes = 0
 
 	return parcels

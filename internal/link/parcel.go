@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/pending"
+	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
 
@@ -52,8 +53,9 @@ type Parcel struct {
 	// Packet is not changed any more.
 	Packet router.Packet
 
-	// Keys holds the address texts of the destinations of the packet.
-	Keys []string
+	// Dests are the destinations of the packet, and Keys their address texts.
+	Dests []mino.Address
+	Keys  []string
 
 	// Sent tells, once the parcel has been drained, that it may have reached the
 	// neighbour.

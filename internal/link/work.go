@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -54,6 +55,7 @@ func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
 	for l.state == open || l.state == closing {
 		if len(l.replies) > 0 {
 			replies, l.replies = l.replies, nil
+			l.replying = true
 
 			return nil, replies, true
 		}
@@ -80,7 +82,7 @@ func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
 
 // flushedLocked notes that a closing link has nothing left.
 func (l *Link) flushedLocked() {
-	empty := len(l.box.held) == 0 && len(l.replies) == 0
+	empty := len(l.box.held) == 0 && len(l.replies) == 0 && !l.replying
 	if l.state == closing && empty && !isClosed(l.flushed) {
 		close(l.flushed)
 	}
@@ -100,7 +102,7 @@ func (l *Link) carry(p *Parcel) {
 	ctx, cancel := context.WithDeadline(l.ctx, p.Deadline)
 	defer cancel()
 
-	ack, err := l.call(ctx, p)
+	ack, err := contain.Call(func() (*ptypes.Ack, error) { return l.conn.Carry(ctx, p) })
 	if err == nil {
 		l.Owner.Sent(l, p)
 	}
@@ -128,19 +130,15 @@ func (l *Link) carry(p *Parcel) {
 	}
 }
 
-// call contains the panics of a relay that is not ours.
-func (l *Link) call(ctx context.Context, p *Parcel) (ack *ptypes.Ack, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic in the relay: %v", r)
-		}
-	}()
-
-	return l.conn.Carry(ctx, p)
-}
-
+// reply sends receipts.
 func (l *Link) reply(receipts []*ptypes.Receipt) {
 	err := l.conn.Reply(receipts)
+
+	l.mu.Lock()
+	l.replying = false
+	l.flushedLocked()
+	l.mu.Unlock()
+
 	if err != nil && !l.Sticky {
 		l.Fail(fmt.Errorf("failed to send receipts: %w", err))
 	}

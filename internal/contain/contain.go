@@ -1,0 +1,52 @@
+// Package contain keeps the panics of code that is not ours from ending the
+// process: they become errors.
+package contain
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// ErrPanic is what the error of every panic wraps.
+var ErrPanic = errors.New("panic")
+
+// PanicError is a panic that was contained.
+type PanicError struct {
+	// Value is what panic was called with.
+	Value any
+	// Stack is the stack of the goroutine at that moment, for the log.
+	Stack []byte
+}
+
+// Error implements error. The text may reach other nodes: it has no stack.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("%v: %v", ErrPanic, e.Value)
+}
+
+// Unwrap returns ErrPanic.
+func (e *PanicError) Unwrap() error {
+	return ErrPanic
+}
+
+// Call calls the function and returns what it does, or its panic.
+func Call[T any](call func() (T, error)) (result T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+
+	return call()
+}
+
+// Do is Call for a function without a result.
+func Do(call func()) error {
+	_, err := Call(func() (struct{}, error) {
+		call()
+
+		return struct{}{}, nil
+	})
+
+	return err
+}

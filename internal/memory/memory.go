@@ -1,0 +1,54 @@
+// Package memory counts the bytes that several queues hold together.
+package memory
+
+import (
+	"errors"
+	"sync/atomic"
+)
+
+// ErrExhausted says that a budget has too little left.
+var ErrExhausted = errors.New("the memory budget of the node is used up")
+
+// Budget is a number of bytes that may be held at once. A nil Budget has no limit.
+// It may be used from several goroutines at once.
+type Budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// NewBudget returns a budget of that many bytes.
+func NewBudget(limit int) *Budget {
+	return &Budget{limit: int64(limit)}
+}
+
+// Reserve takes n bytes, or returns false and takes nothing when there are not as
+// many left.
+func (b *Budget) Reserve(n int) bool {
+	if b == nil {
+		return true
+	}
+
+	if b.used.Add(int64(n)) > b.limit {
+		b.used.Add(-int64(n))
+
+		return false
+	}
+
+	return true
+}
+
+// Release gives back what Reserve has taken.
+func (b *Budget) Release(n int) {
+	if b != nil {
+		b.used.Add(-int64(n))
+	}
+}
+
+// Used returns the bytes that are taken.
+func (b *Budget) Used() int {
+	if b == nil {
+		return 0
+	}
+
+	return int(b.used.Load())
+}
