@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
-	"github.com/minogrpc/session/internal/fake"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -26,7 +26,7 @@ func TestConnManager_AllWhoAcquireAtOnceShareOneDial(t *testing.T) {
 	const count = 100
 
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &fake.Peer{})
+		w.peer("n1", &sessiontest.Peer{})
 		mgr, dials := w.conns()
 
 		var wg sync.WaitGroup
@@ -90,7 +90,7 @@ func TestConnManager_OtherHostsAndTypesAreOtherConnections(t *testing.T) {
 
 func TestConnManager_ClosesAfterTheLastRelease(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &fake.Peer{})
+		w.peer("n1", &sessiontest.Peer{})
 		mgr, dials := w.conns()
 
 		for n := range 3 {
@@ -145,7 +145,7 @@ func TestConnManager_TimerThatCannotBeStoppedClosesNothing(t *testing.T) {
 
 func TestConnManager_SlowCredentialsDelayNobodyElse(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &fake.Peer{})
+		w.peer("n1", &sessiontest.Peer{})
 
 		release := make(chan struct{})
 		asked := new(atomic.Int64)
@@ -183,7 +183,7 @@ func TestConnManager_SlowCredentialsDelayNobodyElse(t *testing.T) {
 
 func TestConnManager_EvictEndsHungCallsAndDialsAnew(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		peer := &fake.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
+		peer := &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
 			<-ctx.Done()
 
 			return nil, ctx.Err()
@@ -236,8 +236,8 @@ func TestConnManager_EvictedWithoutSuccessorLeavesNothing(t *testing.T) {
 // Promise L6: Close is idempotent, and leaves no connection.
 func TestConnManager_CloseEndsWhatIsInUseAndWhatIsIdle(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &fake.Peer{})
-		w.peer("n2", &fake.Peer{})
+		w.peer("n1", &sessiontest.Peer{})
+		w.peer("n2", &sessiontest.Peer{})
 		mgr, _ := w.conns(session.WithIdleTimeout(time.Hour))
 
 		used, idle := acquire(t, mgr, addr("n1")), acquire(t, mgr, addr("n2"))
@@ -372,7 +372,7 @@ func TestConnManager_RefusesWhatItCannotDial(t *testing.T) {
 // Promise L3: a node that comes back is used again soon, however long it was gone.
 func TestConnManager_ReconnectsWithinAboutASecond(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &fake.Peer{})
+		w.peer("n1", &sessiontest.Peer{})
 		w.net.RefuseDial("n1:1")
 
 		mgr, _ := w.conns()
@@ -393,13 +393,7 @@ func TestConnManager_OverTCP(t *testing.T) {
 	lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 
-	var serving sync.WaitGroup
-
-	srv := new(fake.Peer).NewServer()
-	serving.Go(func() { _ = srv.Serve(lis) })
-
-	defer serving.Wait()
-	defer srv.Stop()
+	defer new(sessiontest.Peer).Serve(lis)()
 
 	to := session.NewAddress("grpc://" + lis.Addr().String())
 	mgr := newConns(t)
@@ -410,8 +404,8 @@ func TestConnManager_OverTCP(t *testing.T) {
 
 func TestConnManager_EveryAcquireWithItsReleaseLeavesNothing(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n0", &fake.Peer{})
-		w.peer("n1", &fake.Peer{})
+		w.peer("n0", &sessiontest.Peer{})
+		w.peer("n1", &sessiontest.Peer{})
 		mgr, _ := w.conns()
 
 		var wg sync.WaitGroup

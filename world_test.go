@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,20 +101,11 @@ func (w *world) table(height int, me mino.Address, players ...mino.Address) rout
 }
 
 // peer runs a node that the test plays.
-func (w *world) peer(name string, peer *fake.Peer) {
+func (w *world) peer(name string, peer *sessiontest.Peer) {
 	listener, err := w.net.Listen(name + ":1")
 	require.NoError(w, err)
 
-	srv := peer.NewServer()
-
-	var serving sync.WaitGroup
-
-	serving.Go(func() { _ = srv.Serve(listener) })
-
-	w.cleanup = append(w.cleanup, func() {
-		srv.Stop()
-		serving.Wait()
-	})
+	w.cleanup = append(w.cleanup, peer.Serve(listener))
 }
 
 // root returns a session with an orchestrator as its parent, which the test plays.

@@ -5,6 +5,9 @@
 // routers: [TestRouter] checks whether a router keeps what the router package asks
 // of it, whatever the shape of its routes. [Depths] shows that shape.
 //
+// What goes wrong can be scripted in virtual time: the faults of a link are methods
+// of [Network], and a hostile or faulty neighbour is a [Peer].
+//
 // The package imports testing and belongs into tests, or into the packages that
 // serve them.
 package sessiontest

@@ -105,6 +105,15 @@ func (n *Network) Dialer(from string) func(ctx context.Context, target string) (
 	}
 }
 
+// Connections returns the number of connections of which at least one end has not
+// been closed, and which no fault has broken: after a test it should be zero.
+func (n *Network) Connections() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	return len(n.connections)
+}
+
 // Close closes the listeners and breaks the connections and the dials. Nothing
 // can listen or dial afterwards. It may be called more than once.
 func (n *Network) Close() {
