@@ -35,7 +35,7 @@
 // what is in the queue first, and then io.EOF, or the cause of an unclean end.
 //
 // A panic in what is not ours, be it a factory, a routing table, a relay or an
-// observer, is an error of that one message or stream.
+// observer, ends the session, with the panic for its cause, and not the process.
 //
 // # The parts
 //
