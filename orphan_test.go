@@ -77,6 +77,54 @@ func TestOrphan_AdoptedSessionGoesOn(t *testing.T) {
 	})
 }
 
+// Promise L5: a packet that a lost parent did not take before its stream told of the
+// loss waits as well, and goes to the adopter.
+func TestOrphan_PacketThatFailsBeforeTheLossIsKnownWaits(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		adopter := &fake.Peer{}
+		w.peer("p1", adopter)
+
+		sess := w.session(addr("a"))
+		stream, _ := w.guardian(sess, "p0") // Nobody listens there.
+
+		errs := sess.Send(fake.Message("hello"), addr("z"))
+
+		synctest.Wait()
+		stream.End(errLost)
+		synctest.Wait()
+		w.guardian(sess, "p1")
+
+		require.Empty(t, w.outcomes(errs))
+		require.Len(t, adopter.Forwards(), 1)
+	})
+}
+
+// Promise L3: a parent that cannot be called, while its stream goes on, is tried
+// again for a while.
+func TestOrphan_ParentThatTakesNothingIsTriedForAWhile(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		sess := w.session(addr("a"))
+		w.guardian(sess, "p0")
+
+		start := time.Now()
+		errs := w.outcomes(sess.Send(fake.Message("hello"), addr("z")))
+		require.Equal(t, session.ReasonUnreachable, errs[0].Reason)
+		require.Equal(t, 3*time.Second, time.Since(start))
+
+		late := sess.Send(fake.Message("hello"), addr("z"))
+
+		synctest.Wait()
+
+		parent := &fake.Peer{}
+		w.peer("p0", parent)
+		require.Empty(t, w.outcomes(late))
+		require.Len(t, parent.Forwards(), 1)
+
+		last := sess.Send(fake.Message("hello"), addr("z"))
+		require.Empty(t, w.outcomes(last))
+	})
+}
+
 // Promise L5: an orphan that nobody adopts ends after the grace period.
 func TestOrphan_EndsAfterTheGracePeriod(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

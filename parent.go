@@ -16,6 +16,10 @@ import (
 // there is no other. Its stream tells whether it is lost.
 const suspicion = time.Second
 
+// maxPostponed is how often a packet that no parent takes waits for the end of the
+// suspicion, before it is given up.
+const maxPostponed = 3
+
 // errReplaced is why what waited for a parent is routed again when that has
 // registered once more, or another one has adopted the session.
 var errReplaced = errors.New("the parent has been replaced")
@@ -39,6 +43,10 @@ type parent struct {
 	grace *time.Timer
 	// suspect is until when another parent is preferred.
 	suspect time.Time
+	// limbo holds what the parent did not take and no other could, until again tries
+	// once more, or the stream tells that the parent is lost. It is nil when empty.
+	limbo *link.Link
+	again *time.Timer
 }
 
 // GetNumParents implements Session.
@@ -200,30 +208,31 @@ func (s *session) loseParent(par *parent, cause error) {
 // orphanLocked gives the session some time to be adopted. Until then it goes by the
 // table of the parent that it has lost, and what is for the parent waits.
 func (s *session) orphanLocked(par *parent, cause error, after *aftermath) {
-	waiting := par.link.Drain()
+	waiting := par.drain()
 	par.link.Close()
-
-	cfg := s.linkConfig(par.addr, par.key)
-	cfg.Owner = orphanOwner{cfg.Owner}
-	par.link = link.Park(cfg)
-	s.alive++
-
+	par.link = s.parkLocked(par)
 	par.grace = time.AfterFunc(s.grace, func() { s.loseParent(par, cause) })
 	s.rerouteLocked(waiting, cause, false, after)
 }
 
-// orphanOwner is told about the link of a parent that is lost. Its end is nothing
-// that an observer would understand.
-type orphanOwner struct {
-	link.Owner
+// parkLocked returns a link that only holds what is for a parent.
+func (s *session) parkLocked(par *parent) *link.Link {
+	cfg := s.linkConfig(par.addr, par.key)
+	cfg.Owner = parkOwner{(*linkOwner)(s)}
+	s.alive++
+
+	return link.Park(cfg)
+}
+
+// parkOwner is told about a parked link, whose end is nothing that an observer would
+// understand.
+type parkOwner struct {
+	*linkOwner
 }
 
 // Released implements link.Owner.
-func (o orphanOwner) Released(*link.Link) {
-	owner, ok := o.Owner.(*linkOwner)
-	if ok {
-		owner.session().released()
-	}
+func (o parkOwner) Released(*link.Link) {
+	o.session().released()
 }
 
 // endOf returns what Recv says after the end of the last parent. A parent that
@@ -239,14 +248,36 @@ func endOf(cause error) error {
 // dropLocked takes a parent out and routes again what waits for it.
 func (s *session) dropLocked(par *parent, cause error, after *aftermath) {
 	s.parents = slices.DeleteFunc(s.parents, func(p *parent) bool { return p == par })
-	s.rerouteLocked(par.link.Drain(), cause, false, after)
+	s.rerouteLocked(par.drain(), cause, false, after)
 	par.end()
+}
+
+// drain takes what waits for the parent.
+func (par *parent) drain() []*link.Parcel {
+	waiting := par.link.Drain()
+
+	if par.limbo != nil {
+		waiting = append(waiting, par.limbo.Drain()...)
+		par.closeLimbo()
+	}
+
+	return waiting
+}
+
+func (par *parent) closeLimbo() {
+	par.again.Stop()
+	par.limbo.Close()
+	par.limbo = nil
 }
 
 // end releases what belongs to a registration that is over.
 func (par *parent) end() {
 	if par.grace != nil {
 		par.grace.Stop()
+	}
+
+	if par.limbo != nil {
+		par.closeLimbo()
 	}
 
 	par.link.Close()
@@ -258,25 +289,79 @@ func (par *parent) end() {
 func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 	var after aftermath
 
-	h := *p
+	h := p.Header
 	h.Failed = append(slices.Clone(p.Failed), l.Key)
-	// The packet was handed over, but whether it arrived nobody knows.
-	h.Sent = true
 
 	now, news := time.Now(), false
 
 	s.mu.Lock()
-	if par := s.parentLocked(l.Key); par != nil && par.link == l {
+	par := s.parentLocked(l.Key)
+
+	if par != nil && par.link == l {
 		news = par.suspect.Before(now)
 		par.suspect = now.Add(suspicion)
 	}
 
-	s.rerouteLocked([]*link.Parcel{&h}, cause, false, &after)
+	switch {
+	case s.noRetry && !s.closed:
+		// It was handed over, and whether it arrived nobody knows.
+		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, cause))
+	case s.postponableLocked(par, h):
+		s.postponeLocked(par, p, cause, &after)
+	default:
+		s.againLocked(h, p, cause, &after)
+	}
 	s.mu.Unlock()
 
 	if news {
 		s.observeLost(l.Peer, cause)
 	}
+
+	s.settleAll(&after)
+}
+
+// postponableLocked tells whether a packet that a parent did not take should wait for
+// what its stream tells. The calls to a lost node often fail first.
+func (s *session) postponableLocked(par *parent, h link.Header) bool {
+	return par != nil && par.goodbye && h.Attempts < maxPostponed && s.pickParentLocked(h) == nil
+}
+
+// postponeLocked keeps a parcel for a parent that did not take it.
+func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after *aftermath) {
+	l := par.link
+
+	if par.grace == nil {
+		if par.limbo == nil {
+			par.limbo = s.parkLocked(par)
+			par.again = time.AfterFunc(suspicion, func() { s.retry(par) })
+		}
+
+		l = par.limbo
+	}
+
+	h := p.Header
+	h.Lost = cause
+
+	err := l.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
+	if err != nil {
+		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonOverflow, err))
+	}
+}
+
+// retry routes again what has been postponed.
+func (s *session) retry(par *parent) {
+	var after aftermath
+
+	s.mu.Lock()
+	if par.limbo != nil {
+		waiting := par.limbo.Drain()
+		par.closeLimbo()
+
+		for _, p := range waiting {
+			s.rerouteLocked([]*link.Parcel{p}, p.Lost, false, &after)
+		}
+	}
+	s.mu.Unlock()
 
 	s.settleAll(&after)
 }

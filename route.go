@@ -230,25 +230,36 @@ func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, af
 }
 
 // rerouteLocked routes the parcels that a lost neighbour leaves, in their order.
-// With refused set there is no other route for them.
+// With refused set there is no other route for them. Any parent may be tried again:
+// which of them there are has changed.
 func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused bool, after *aftermath) {
 	for _, p := range parcels {
 		h := p.Header
-		h.Lost = cause
-		h.Attempts++
+		h.Failed = nil
 
 		switch {
-		case s.closed, len(s.parents) == 0 && errors.Is(cause, io.EOF):
-			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonClosed, errCanceled))
 		case p.Sent && s.noRetry:
 			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, cause))
 		case refused:
 			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, cause))
-		case h.Attempts > maxAttempts:
-			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, errAttempts))
 		default:
-			s.step(h.Pending, p.Keys, p.Dests, after, func() { s.routeLocked(h, p.Packet, after) })
+			s.againLocked(h, p, cause, after)
 		}
+	}
+}
+
+// againLocked routes one parcel again.
+func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, after *aftermath) {
+	h.Lost = cause
+	h.Attempts++
+
+	switch {
+	case s.closed, len(s.parents) == 0 && errors.Is(cause, io.EOF):
+		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonClosed, errCanceled))
+	case h.Attempts > maxAttempts:
+		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, errAttempts))
+	default:
+		s.step(h.Pending, p.Keys, p.Dests, after, func() { s.routeLocked(h, p.Packet, after) })
 	}
 }
 
