@@ -45,8 +45,8 @@ demo: ## Run the tree of 15 nodes
 	go run ./examples/tree
 
 .PHONY: bench
-bench: ## Run the benchmarks (BENCH=. chooses which)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+bench: ## Compare with raw gRPC, in a few minutes (BENCH=. chooses what)
+	go run ./internal/bench -only '$(BENCH)'
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target in turn (FUZZTIME=10s each)

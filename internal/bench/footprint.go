@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"time"
+)
+
+// measureFootprint counts what streams over a tree of 32 nodes hold while nothing
+// happens in them.
+func measureFootprint(p plan, t *table, secure bool) error {
+	const players = 32
+
+	var first, further, goroutines, conns series
+
+	for range p.rounds {
+		f, err := newFootprint(shape{players: players, secure: secure})
+		if err != nil {
+			return err
+		}
+
+		first = append(first, f.first/players)
+		further = append(further, f.further/players)
+		goroutines = append(goroutines, f.goroutines/players)
+		conns = append(conns, f.conns/players)
+	}
+
+	what := ", tree of 32, " + transport(secure)
+	t.kibibytes("live heap per session"+what+", with its connections", "150", first)
+	t.kibibytes("live heap per session"+what+", on connections that exist", "", further)
+	t.count("goroutines per link"+what+", both ends, without gRPC's own", "2", goroutines)
+	t.count("connections per link"+what, "1", conns)
+
+	return nil
+}
+
+// footprint is what is held after one stream has been used by all its players, and
+// by each further stream.
+type footprint struct {
+	first, further    float64 // bytes
+	goroutines, conns float64
+}
+
+// newFootprint makes an overlay of its own, which no earlier stream has left
+// anything in.
+func newFootprint(s shape) (f footprint, err error) {
+	w, err := newWorld(s)
+	if err != nil {
+		return f, err
+	}
+
+	defer func() { err = errors.Join(err, w.close()) }()
+
+	const more = 4
+
+	heap, running := liveHeap(), ownGoroutines()
+
+	if err = w.use(1); err != nil {
+		return f, err
+	}
+
+	afterOne := liveHeap()
+	f.first = afterOne - heap
+	f.goroutines = ownGoroutines() - running
+	f.conns = float64(w.conns.Load())
+
+	if err = w.use(more); err != nil {
+		return f, err
+	}
+
+	f.further = (liveHeap() - afterOne) / more
+
+	return f, nil
+}
+
+// use opens that many streams, and has all their players answer once.
+func (w *world) use(streams int) error {
+	return repeat(streams, func() error {
+		line, err := w.broadcast(payload(1 << 10))
+		if err != nil {
+			return err
+		}
+
+		return line.collect(len(w.players))
+	})
+}
+
+// liveHeap returns the bytes in use once nothing happens any more.
+func liveHeap() float64 {
+	awaitSilence()
+
+	// What is in a sync.Pool goes with the second collection.
+	runtime.GC()
+	runtime.GC()
+
+	var stats runtime.MemStats
+
+	runtime.ReadMemStats(&stats)
+
+	return float64(stats.HeapAlloc)
+}
+
+// awaitSilence waits until the number of goroutines has not changed for a while.
+func awaitSilence() {
+	const pause, enough = 10 * time.Millisecond, 5
+
+	before, same := -1, 0
+
+	for same < enough {
+		time.Sleep(pause)
+
+		now := runtime.NumGoroutine()
+		if now == before {
+			same++
+		} else {
+			before, same = now, 0
+		}
+	}
+}
+
+// ownGoroutines returns how many goroutines run code of the library and were not
+// started by gRPC. The handlers, which are in this package, do not count.
+func ownGoroutines() float64 {
+	stacks := make([]byte, 1<<20)
+	for {
+		n := runtime.Stack(stacks, true)
+		if n < len(stacks) {
+			stacks = stacks[:n]
+
+			break
+		}
+
+		stacks = make([]byte, 2*len(stacks))
+	}
+
+	own := 0
+
+	for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
+		switch {
+		case bytes.Contains(stack, []byte("/internal/bench/")):
+		case bytes.Contains(stack, []byte("created by google.golang.org/grpc")):
+		case bytes.Contains(stack, []byte("github.com/minogrpc/session")):
+			own++
+		}
+	}
+
+	return float64(own)
+}

@@ -1,0 +1,135 @@
+// Command bench compares sessions with raw gRPC and prints one table of ratios.
+//
+//	go run ./internal/bench                # everything, a few minutes
+//	go run ./internal/bench -quick         # everything, roughly, in half a minute
+//	go run ./internal/bench -only 'hop.*TLS' -rounds 25
+//
+// A figure is the median over rounds. Each round runs the raw side and then ours in
+// the same process, both ends over the loopback interface, and gives one ratio: what
+// else happens on the machine falls on both sides. The spread is from the first to
+// the third quartile. docs/performance.md says what each row means.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"runtime/pprof"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+func main() {
+	err := run(os.Args[1:], os.Stdout)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// settings are what the flags say.
+type settings struct {
+	plan
+
+	only    *regexp.Regexp
+	profile string
+	list    bool
+}
+
+// The two plans that the flags choose from.
+var (
+	thorough = plan{rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers}
+	quick    = plan{rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers}
+)
+
+// parse reads the flags.
+func parse(args []string) (settings, error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	hurry := flags.Bool("quick", false, "few and short rounds, for figures that are only roughly right")
+	only := flags.String("only", ".", "measure only what matches the `regexp`, in any case of letters")
+	rounds := flags.Int("rounds", 0, "how many rounds each figure is the median of (default 15)")
+	profile := flags.String("cpuprofile", "", "write a CPU profile to the `file`; the tag side tells ours from raw")
+	list := flags.Bool("list", false, "print what there is to measure, and do not")
+
+	if err := flags.Parse(args); err != nil {
+		return settings{}, err
+	}
+
+	pattern, err := regexp.Compile("(?i)" + *only)
+	if err != nil {
+		return settings{}, fmt.Errorf("-only: %w", err)
+	}
+
+	s := settings{plan: thorough, only: pattern, profile: *profile, list: *list}
+	if *hurry {
+		s.plan = quick
+	}
+
+	if *rounds > 0 {
+		s.rounds = *rounds
+	}
+
+	return s, nil
+}
+
+// run measures what the arguments ask for. The table grows row by row, so that one
+// who waits sees something.
+func run(args []string, out io.Writer) (err error) {
+	s, err := parse(args)
+	if err != nil {
+		return err
+	}
+
+	if s.profile != "" {
+		stop, err := startProfile(s.profile)
+		if err != nil {
+			return err
+		}
+
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+
+	t := &table{out: out}
+	if !s.list {
+		t.printf("%s, %s/%s, %d cores, grpc %s, median of %d rounds\n\n",
+			runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), grpc.Version, s.rounds)
+		t.head()
+	}
+
+	for _, m := range measurements() {
+		switch {
+		case !s.only.MatchString(m.name):
+		case s.list:
+			t.printf("%s\n", m.name)
+		default:
+			if err := m.run(s.plan, t); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+		}
+	}
+
+	return t.err
+}
+
+// startProfile starts to profile and returns what ends it.
+func startProfile(name string) (stop func() error, err error) {
+	file, err := os.Create(name) //nolint:gosec // the user of the command chooses the file
+	if err != nil {
+		return nil, err
+	}
+
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+
+	return func() error {
+		pprof.StopCPUProfile()
+
+		return file.Close()
+	}, nil
+}
