@@ -33,8 +33,12 @@ const (
 var errNoHeader = errors.New("the neighbour refused the stream")
 
 // setupShare is the part of the budget of a packet that a set-up for it may take,
-// so that there is time left for another route.
-const setupShare = 3
+// so that there is time left for another route. A child is given minSetup all the
+// same: the budget comes from elsewhere, and the loss would cost others, too.
+const (
+	setupShare = 3
+	minSetup   = time.Second
+)
 
 // linkConfig returns what the links to parents and children have in common.
 func (s *session) linkConfig(peer mino.Address, key string) link.Config {
@@ -58,14 +62,20 @@ func (s *session) openLocked(table router.RoutingTable, gw mino.Address, key str
 	handshake, err := contain.Call(func() (router.Handshake, error) { return table.PrepareHandshakeFor(gw), nil })
 
 	cfg := s.linkConfig(gw, key)
-	cfg.Setup = min(cfg.Setup, budget/setupShare)
+	cfg.Setup = min(cfg.Setup, max(budget/setupShare, minSetup))
+	patient := cfg.Setup == s.setup
 
 	l := link.Dial(cfg, func(ctx context.Context) (link.Conn, error) {
 		if err != nil {
 			return nil, fmt.Errorf("failed to prepare the handshake: %w", err)
 		}
 
-		return s.dial(ctx, gw, handshake)
+		conn, err := s.dial(ctx, gw, handshake)
+		if err != nil && patient {
+			s.evictAfter(ctx, gw)
+		}
+
+		return conn, err
 	})
 
 	s.children[key] = l
@@ -94,8 +104,6 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 
 	opened, err := openStream(metadata.NewOutgoingContext(ctx, stream), cc)
 	if err != nil {
-		s.evictAfter(ctx, gw)
-
 		return nil, err
 	}
 
@@ -189,6 +197,11 @@ func sizeOf(md metadata.MD) int {
 	return size
 }
 
+// recv reads from a stream that may not be ours.
+func recv(stream PacketStream) (*ptypes.Packet, error) {
+	return contain.Call(stream.Recv)
+}
+
 // relayConn implements link.Conn with a relay.
 type relayConn struct {
 	relay   Relay
@@ -222,14 +235,17 @@ func (c *relayConn) Reply(receipts []*ptypes.Receipt) error {
 
 // Recv implements link.Conn.
 func (c *relayConn) Recv() (*ptypes.Packet, error) {
-	return c.relay.Stream().Recv()
+	return recv(c.relay.Stream())
 }
 
 // Goodbye implements link.Conn. Only the opener of a stream has somebody to wait
 // for: the other end of it is over when its reader returns.
 func (c *relayConn) Goodbye() bool {
-	err := c.relay.Close()
-	_, opener := c.relay.Stream().(interface{ CloseSend() error })
+	opener, err := contain.Call(func() (bool, error) {
+		_, opener := c.relay.Stream().(interface{ CloseSend() error })
+
+		return opener, c.relay.Close()
+	})
 
 	return err == nil && opener
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
 )
@@ -87,7 +88,7 @@ type DeliveryError struct {
 func (e *DeliveryError) Error() string {
 	dest := "<nil>"
 	if e.Destination != nil {
-		dest = e.Destination.String()
+		dest = nameOf(e.Destination)
 	}
 
 	switch e.Reason {
@@ -98,6 +99,16 @@ func (e *DeliveryError) Error() string {
 	default:
 		return fmt.Sprintf("%s dropped the packet: %v", dest, e.Cause)
 	}
+}
+
+// nameOf prints an address, which may be of a type that is not ours.
+func nameOf(addr mino.Address) string {
+	name, err := contain.Call(func() (string, error) { return addr.String(), nil })
+	if err != nil {
+		return fmt.Sprintf("%T", addr)
+	}
+
+	return name
 }
 
 // Unwrap returns the cause.

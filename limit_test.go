@@ -115,6 +115,8 @@ func TestLimit_MemoryBudgetIsShared(t *testing.T) {
 		require.Zero(t, budget.Used())
 
 		require.Empty(t, w.outcomes(second.Send(fake.Message(make([]byte, 500)), addr("c"))))
+		second.(session.Lifecycle).CloseRecv()
+		require.Equal(t, 500, budget.Used())
 		second.Close()
 		require.Zero(t, budget.Used())
 

@@ -270,6 +270,7 @@ func TestSend_BadArgumentsAreErrorsOnTheChannel(t *testing.T) {
 
 				got := make(want, 0, len(test.want))
 				for _, err := range w.outcomes(errs) {
+					require.NotEmpty(t, err.Error())
 					got = append(got, err.Reason)
 				}
 

@@ -103,7 +103,8 @@ func (s *session) loseChild(l *link.Link, cause error) {
 	}
 
 	for _, p := range l.Drain() {
-		via := s.tableForLocked(p.Header)
+		// Only the table that chose the neighbour knows whether there is another.
+		via, _ := p.Via.(*parent)
 		s.rerouteLocked([]*link.Parcel{p}, cause, refused[via], &after)
 	}
 	s.mu.Unlock()

@@ -155,9 +155,10 @@ func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
 	defer s.released()
 
 	for {
-		packet, err := stream.Recv()
+		packet, err := recv(stream)
 		if err != nil {
 			l.Ended()
+			s.fault(err)
 			s.loseParent(par, err)
 
 			return
@@ -179,17 +180,19 @@ func (s *session) loseParent(par *parent, cause error) {
 		return
 	}
 
-	last := len(s.parents) == 1
-	orphaned := last && par.goodbye && par.grace == nil && !errors.Is(cause, io.EOF)
+	var left remains
 
-	if last && !orphaned {
+	last := len(s.parents) == 1
+
+	switch {
+	case last && par.goodbye && par.grace == nil && !errors.Is(cause, io.EOF):
+		s.orphanLocked(par, cause, &after)
+	case last:
 		// Recv must have its cause before Listen returns.
 		s.queue.closeWith(endOf(cause))
-	}
-
-	if orphaned {
-		s.orphanLocked(par, cause, &after)
-	} else {
+		s.dropLocked(par, cause, &after)
+		left = s.closeLocked(endOf(cause))
+	default:
 		s.dropLocked(par, cause, &after)
 	}
 	s.mu.Unlock()
@@ -200,9 +203,7 @@ func (s *session) loseParent(par *parent, cause error) {
 		s.observeLost(par.addr, cause)
 	}
 
-	if last && !orphaned {
-		s.CloseWithError(endOf(cause))
-	}
+	left.release((*link.Link).Close)
 }
 
 // orphanLocked gives the session some time to be adopted. Until then it goes by the

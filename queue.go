@@ -181,10 +181,6 @@ func (q *NonBlockingQueue) closeWith(cause error) {
 	q.cause = cause
 	q.wakeLocked()
 
-	// Nobody may ever come for what is left, and the node has other sessions.
-	q.budget.Release(q.bytes)
-	q.budget = nil
-
 	if q.out != nil && !q.pumping {
 		close(q.out)
 	}
@@ -226,6 +222,16 @@ func (q *NonBlockingQueue) depth() (packets, bytes int) {
 	q.countReceivedLocked()
 
 	return q.packets, q.bytes
+}
+
+// leaveBudget stops counting for the node: nobody may ever come for what is left in a
+// queue that is closed, and the node has other sessions.
+func (q *NonBlockingQueue) leaveBudget() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+
+	q.budget.Release(q.bytes)
+	q.budget = nil
 }
 
 // freeLocked takes a packet off the count.

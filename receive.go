@@ -16,6 +16,10 @@ import (
 	"github.com/minogrpc/session/serde"
 )
 
+// maxPatience is how many times the own outcome deadline a packet of others may ask
+// for.
+const maxPatience = 10
+
 // originSize is the length of the identity of a session.
 const originSize = 16
 
@@ -43,7 +47,22 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 	// Every destination is in a link that reports it by its deadline.
 	<-done
 
+	if s.leftOpen(errs) {
+		return nil, errCanceled
+	}
+
 	return writeAck(errs), nil
+}
+
+// leftOpen tells whether this node has not passed on a packet because it is closing.
+// Then it is the neighbour's to find another way: it must not take our word for what
+// became of others.
+func (s *session) leftOpen(errs []*DeliveryError) bool {
+	return slices.ContainsFunc(errs, func(err *DeliveryError) bool {
+		dest, _ := keyOf(err.Destination)
+
+		return err.Hop == s.me && errors.Is(err, ErrClosed) && dest != s.meKey
+	})
 }
 
 // appendFailure adds an outcome if it is one to report.
@@ -104,12 +123,7 @@ type arrival struct {
 // accept delivers and forwards a packet. It does not wait; the outcomes are told
 // to each and then done, as by a pending.Set. An error means that neither is called.
 func (s *session) accept(in arrival, each func(mino.Address, error), done func()) error {
-	packet, err := s.decodePacket(in.packet)
-	if err != nil {
-		return fmt.Errorf("packet malformed: %w", err)
-	}
-
-	to, err := destinationsOf(packet)
+	packet, to, err := s.decodePacket(in.packet)
 	if err != nil {
 		return fmt.Errorf("packet malformed: %w", err)
 	}
@@ -131,7 +145,11 @@ func destinationsOf(packet router.Packet) (recipients, error) {
 		return recipients{}, errors.New("no destination")
 	}
 
-	to := recipients{keys: make([]string, len(dests)), addrs: slices.Clone(dests)}
+	to := recipients{
+		keys:  make([]string, len(dests)),
+		addrs: slices.Clone(dests),
+		size:  len(packet.GetMessage()),
+	}
 
 	for i, dest := range dests {
 		key, err := keyOf(dest)
@@ -158,8 +176,8 @@ func (s *session) take(in arrival, packet router.Packet, to recipients, set *pen
 		after.fail(set, to.keys, to.addrs, s.failure(ReasonClosed, errCanceled))
 	case len(s.parents) == 0:
 		return errIgnored
-	case len(packet.GetMessage()) > s.maxMessage:
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, errTooLarge(packet.GetMessage(), s.maxMessage)))
+	case to.size > s.maxMessage:
+		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)))
 	default:
 		s.step(set, to.keys, to.addrs, after, func() { s.dispatchLocked(h, packet, after) })
 	}
@@ -175,7 +193,7 @@ func (s *session) headerLocked(in arrival) link.Header {
 		Down:     in.down || s.parentLocked(in.from) != nil,
 		Origin:   in.packet.GetOrigin(),
 		Sequence: in.packet.GetSequence(),
-		HopLimit: in.packet.GetHopLimit(),
+		HopLimit: min(in.packet.GetHopLimit(), s.hopLimit),
 	}
 	budget := time.Duration(in.packet.GetBudgetMs()) * time.Millisecond
 
@@ -189,21 +207,32 @@ func (s *session) headerLocked(in arrival) link.Header {
 		budget = s.outcome
 	}
 
-	h.Deadline = time.Now().Add(min(budget, maxBudget))
+	// What a neighbour asks for costs this node memory for as long.
+	h.Deadline = time.Now().Add(min(budget, maxPatience*s.outcome))
 
 	return h
 }
 
-// decodePacket returns the packet of the router.
-func (s *session) decodePacket(p *ptypes.Packet) (router.Packet, error) {
-	packet, err := contain.Call(func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) })
+// decodePacket returns the packet of the router, and where it is to go.
+func (s *session) decodePacket(p *ptypes.Packet) (packet router.Packet, to recipients, err error) {
+	packet, err = contain.Call(func() (router.Packet, error) {
+		packet, err := s.pktFac.PacketOf(s.ctx, p.GetSerialized())
+		if err != nil {
+			return nil, err
+		}
+
+		if packet == nil {
+			return nil, errors.New("no packet")
+		}
+
+		to, err = destinationsOf(packet)
+
+		return packet, err
+	})
+
 	s.fault(err)
 
-	if err == nil && packet == nil {
-		err = errors.New("no packet")
-	}
-
-	return packet, err
+	return packet, to, err
 }
 
 // Recv implements mino.Receiver.

@@ -48,7 +48,8 @@ type Relay interface {
 	Stream() PacketStream
 
 	// Send hands a packet to the neighbour and returns its Ack. A relay that gets
-	// none returns an empty one. It must return when the context is done.
+	// none returns an empty one. It should return when the context is done; one that
+	// does not holds up what waits for the same neighbour.
 	//
 	// An error with one of the gRPC codes ResourceExhausted, DeadlineExceeded and
 	// InvalidArgument is about the packet. Any other means that the neighbour does
@@ -136,7 +137,7 @@ func (r *unicastRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, 
 	return r.client.Forward(metadata.NewOutgoingContext(ctx, r.md), packet)
 }
 
-// reply is never used, as nobody asks for receipts in a call.
+// reply drops the receipts: nobody has agreed to them.
 func (r *unicastRelay) reply([]*ptypes.Receipt) error {
 	return nil
 }

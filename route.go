@@ -58,11 +58,17 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, after *afterm
 	case dedupe.Seen:
 	}
 
-	if err != nil {
-		err = err.about(s.me)
-	}
+	// A router may take more for this node than its very address.
+	for _, dest := range mine.GetDestination() {
+		key, _ := keyOf(dest)
+		o := outcome{set: h.Pending, key: key}
 
-	after.outcomes = append(after.outcomes, outcome{set: h.Pending, key: s.meKey, err: err})
+		if err != nil {
+			o.err = err.about(dest)
+		}
+
+		after.outcomes = append(after.outcomes, o)
+	}
 }
 
 func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath) *DeliveryError {
@@ -94,17 +100,11 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, after *afterm
 		return
 	}
 
+	h.Via = via
 	routes, voids := via.table.Forward(packet)
-	covered := 0
+	s.forgottenLocked(h, packet, routes, voids, after)
 
 	for dest, void := range voids {
-		if dest == nil {
-			// It cannot be the key of a map, and is found among the forgotten.
-			continue
-		}
-
-		covered++
-
 		reason := ReasonNoRoute
 		if errors.Is(void.Error, router.ErrUnreachable) {
 			reason = ReasonUnreachable
@@ -118,17 +118,11 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, after *afterm
 			continue
 		}
 
-		covered += len(part.GetDestination())
-
 		if gw == nil {
 			s.upLocked(h, part, after)
 		} else {
 			s.downLocked(via, h, gw, part, after)
 		}
-	}
-
-	if covered < len(packet.GetDestination()) {
-		s.forgottenLocked(h, packet, routes, voids, after)
 	}
 }
 

@@ -97,15 +97,15 @@ func (s *session) serialize(msg serde.Message) ([]byte, error) {
 	}
 
 	if len(data) > s.maxMessage {
-		return nil, errTooLarge(data, s.maxMessage)
+		return nil, errTooLarge(len(data), s.maxMessage)
 	}
 
 	return data, nil
 }
 
 // errTooLarge is the cause of a message that is refused for its size.
-func errTooLarge(data []byte, limit int) error {
-	return fmt.Errorf("message of %d bytes is larger than %d", len(data), limit)
+func errTooLarge(size, limit int) error {
+	return fmt.Errorf("message of %d bytes is larger than %d", size, limit)
 }
 
 // recipients are the destinations of one Send, each once, in the order they were
@@ -115,6 +115,8 @@ type recipients struct {
 	addrs []mino.Address
 	// bad are the outcomes of what is no address.
 	bad []*DeliveryError
+	// size is that of the message of a packet that has come, in bytes.
+	size int
 }
 
 // recipients sorts what the caller asked for.
@@ -140,6 +142,10 @@ func (s *session) recipients(addrs []mino.Address) recipients {
 		seen[key] = struct{}{}
 
 		if err != nil {
+			if errors.Is(err, contain.ErrPanic) {
+				addr = nil // Such as a nil pointer, which nobody could print.
+			}
+
 			to.bad = append(to.bad, s.failure(ReasonNoRoute, err).about(addr))
 		} else {
 			to.keys = append(to.keys, key)

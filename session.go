@@ -172,27 +172,44 @@ func (s *session) Leave(cause error) {
 
 // closeWith ends the session, and parts from the children in one way or the other.
 func (s *session) closeWith(cause error, part func(*link.Link)) {
-	s.queue.closeWith(cause)
-
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	left := s.closeLocked(cause)
+	s.mu.Unlock()
 
-		return
+	left.release(part)
+}
+
+// remains is what a session had when it was closed.
+type remains struct {
+	parents  []*parent
+	children map[string]*link.Link
+}
+
+// closeLocked closes the session, unless it is closed, and returns what is left.
+func (s *session) closeLocked(cause error) remains {
+	if s.closed {
+		return remains{}
 	}
 
 	s.closed = true
 	s.cause = cause
-	parents, children := s.parents, s.children
+	s.queue.closeWith(cause)
+	s.queue.leaveBudget()
+
+	left := remains{parents: s.parents, children: s.children}
 	s.parents, s.children = nil, nil
 	s.finishLocked()
-	s.mu.Unlock()
 
-	for _, l := range children {
+	return left
+}
+
+// release ends the links. It returns at once.
+func (r remains) release(part func(*link.Link)) {
+	for _, l := range r.children {
 		part(l)
 	}
 
-	for _, par := range parents {
+	for _, par := range r.parents {
 		par.end()
 	}
 }

@@ -28,8 +28,9 @@ import (
 // neighbour to see the end of the stream.
 const Goodbye = time.Second
 
-// maxReplies bounds the receipts that a neighbour does not read.
-const maxReplies = 10_000
+// maxReplies bounds what is in the receipts that a neighbour does not read: one for
+// each of them, and one for each failure.
+const maxReplies = 100_000
 
 var (
 	// ErrClosed is the outcome of parcels that were in the link when it closed.
@@ -53,7 +54,7 @@ type Conn interface {
 	// outcome comes as a receipt. It must return when the context is done.
 	Carry(ctx context.Context, p *Parcel) (*ptypes.Ack, error)
 
-	// Reply sends receipts. It is only called where Carry returns nil.
+	// Reply sends receipts. Its failure is the end of the stream, which Recv tells.
 	Reply(receipts []*ptypes.Receipt) error
 
 	// Recv waits for what the neighbour sends by itself. Its error is the end of
@@ -104,7 +105,7 @@ type Config struct {
 	// Owner is told what happens.
 	Owner Owner
 
-	// Setup is how long Open may take.
+	// Setup is how long the dial may take.
 	Setup time.Duration
 
 	// MaxPackets and MaxBytes bound the outbox.
@@ -156,6 +157,8 @@ type Link struct {
 	conn    Conn
 	box     outbox
 	replies []*ptypes.Receipt
+	// owed is what counts for the bound of replies.
+	owed int
 	// replying is set while receipts that have left replies are being written.
 	replying bool
 	// workers are the goroutines that empty the outbox, and idle those of them that
@@ -166,7 +169,7 @@ type Link struct {
 	armed  time.Time
 }
 
-// Dial returns a connecting link. Open runs in a goroutine of the link, with a
+// Dial returns a connecting link. The dial runs in a goroutine of the link, with a
 // context that lasts as long as the link.
 func Dial(cfg Config, dial func(context.Context) (Conn, error)) *Link {
 	l := newLink(cfg)
@@ -230,7 +233,7 @@ func (l *Link) Add(p *Parcel) error {
 func (l *Link) Reply(r *ptypes.Receipt) {
 	l.mu.Lock()
 
-	if l.state > closing {
+	if l.state > closing || l.owed > maxReplies {
 		l.mu.Unlock()
 
 		return
@@ -239,13 +242,16 @@ func (l *Link) Reply(r *ptypes.Receipt) {
 	if n := len(l.replies); n > 0 && l.replies[n-1].GetParcelId() == r.GetParcelId() {
 		before := l.replies[n-1]
 		before.Failures = append(before.Failures, r.GetFailures()...)
-		before.Last = r.GetLast()
+		before.Last = before.GetLast() || r.GetLast()
 	} else {
 		l.replies = append(l.replies, r)
 	}
 
-	// The caller may hold the lock of the outcomes, which the loss will need.
-	if len(l.replies) == maxReplies+1 {
+	within := l.owed <= maxReplies
+	l.owed += 1 + len(r.GetFailures())
+
+	if within && l.owed > maxReplies {
+		// The caller may hold the lock of the outcomes, which the loss will need.
 		go l.Fail(errReplies)
 	}
 
@@ -286,52 +292,6 @@ func (l *Link) Drain() []*Parcel {
 	return parcels
 }
 
-// Fail ends the link because of a loss. It has no effect on one that is closing or
-// lost already.
-func (l *Link) Fail(cause error) {
-	l.mu.Lock()
-
-	if l.state > open {
-		l.mu.Unlock()
-
-		return
-	}
-
-	l.state = lost
-	l.mu.Unlock()
-
-	l.Owner.Lost(l, cause)
-
-	go l.release(cause)
-}
-
-// Close ends the link. What is in the outbox is given some time to be sent, what
-// is left after is reported as ErrClosed. It returns at once.
-func (l *Link) Close() {
-	l.close(true)
-}
-
-// Leave is Close without a word to the neighbour, to whom it is a loss.
-func (l *Link) Leave() {
-	l.close(false)
-}
-
-func (l *Link) close(farewell bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	if l.state > open {
-		return
-	}
-
-	before := l.state
-	l.state = closing
-	l.flushedLocked()
-	l.wakeLocked()
-
-	go l.part(before, farewell)
-}
-
 // Opened tells whether the neighbour has ever answered.
 func (l *Link) Opened() bool {
 	l.mu.Lock()
@@ -366,19 +326,17 @@ func (l *Link) run(dial func(context.Context) (Conn, error)) {
 		return
 	}
 
+	// Before anything can be sent, so that the owner is told things in their order.
+	l.Owner.Opened(l)
+
 	l.mu.Lock()
 	l.conn = conn
-	opened := l.state == connecting
 
-	if opened {
+	if l.state == connecting {
 		l.state = open
 		l.wakeLocked()
 	}
 	l.mu.Unlock()
-
-	if opened {
-		l.Owner.Opened(l)
-	}
 
 	l.read(conn)
 }
@@ -408,64 +366,5 @@ func (l *Link) read(conn Conn) {
 		}
 
 		l.Owner.Received(l, p)
-	}
-}
-
-// part empties the outbox, says goodbye, and waits for the neighbour to end the
-// stream: cancelling it at once would lose what has been sent.
-func (l *Link) part(before state, farewell bool) {
-	timer := time.NewTimer(Goodbye)
-	defer timer.Stop()
-
-	if before == open {
-		select {
-		case <-l.flushed:
-		case <-l.ended:
-		case <-timer.C:
-		}
-	}
-
-	for _, p := range l.Drain() {
-		l.Owner.Failed(l, p, ErrClosed)
-	}
-
-	if before == open && farewell && l.conn.Goodbye() {
-		select {
-		case <-l.ended:
-		case <-timer.C:
-		}
-	}
-
-	l.release(ErrClosed)
-}
-
-// release stops the goroutines and frees the connection.
-func (l *Link) release(cause error) {
-	l.mu.Lock()
-	l.state = dead
-	l.work.Broadcast()
-
-	if l.expiry != nil {
-		l.expiry.Stop()
-	}
-	l.mu.Unlock()
-
-	l.cancel(cause)
-	close(l.parted)
-	l.wg.Wait()
-
-	if l.conn != nil {
-		l.conn.Release()
-	}
-
-	l.Owner.Released(l)
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }

@@ -58,7 +58,7 @@ type lane struct {
 // add takes a parcel, or returns ErrFull, or the error of the budget. An empty
 // outbox takes any that the budget allows, and so does a destination's empty share.
 func (b *outbox) add(p *Parcel) error {
-	size := p.Size()
+	size := p.measure()
 	if len(b.held) > 0 && (len(b.held) >= b.maxPackets || b.bytes+size > b.maxBytes) {
 		return ErrFull
 	}
@@ -94,6 +94,7 @@ func (b *outbox) hold(p *Parcel, size int) {
 
 	b.last++
 	p.id = b.last
+	p.size = size
 	b.held[p.id] = p
 	b.bytes += size
 
@@ -104,6 +105,10 @@ func (b *outbox) hold(p *Parcel, size int) {
 }
 
 func (b *outbox) enqueue(p *Parcel) {
+	if b.perLane > 0 {
+		p.queue = p.lane()
+	}
+
 	l := b.laneOf(p)
 	l.waiting = append(l.waiting, p)
 	b.refresh(l)
@@ -111,15 +116,10 @@ func (b *outbox) enqueue(p *Parcel) {
 
 // laneOf returns the lane of a parcel, and makes it if need be.
 func (b *outbox) laneOf(p *Parcel) *lane {
-	key := ""
-	if b.perLane > 0 {
-		key = p.lane()
-	}
-
-	l := b.lanes[key]
+	l := b.lanes[p.queue]
 	if l == nil {
-		l = &lane{key: key}
-		b.lanes[key] = l
+		l = &lane{key: p.queue}
+		b.lanes[p.queue] = l
 	}
 
 	return l
@@ -186,7 +186,7 @@ func (b *outbox) remove(p *Parcel) bool {
 
 // release undoes hold.
 func (b *outbox) release(p *Parcel) {
-	size := p.Size()
+	size := p.size
 	delete(b.held, p.id)
 	b.bytes -= size
 	b.budget.Release(size)

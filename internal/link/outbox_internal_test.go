@@ -75,8 +75,8 @@ func (m *model) take(t *rapid.T) {
 	}
 
 	require.False(t, m.held[p])
-	require.Greater(t, p.ID(), m.taken[p.lane()])
-	m.taken[p.lane()] = p.ID()
+	require.Greater(t, p.ID(), m.taken[p.queue])
+	m.taken[p.queue] = p.ID()
 	m.held[p] = true
 }
 
@@ -126,13 +126,13 @@ func (m *model) check(t *rapid.T) {
 	underway := make(map[string]int)
 
 	for p, sent := range m.held {
-		size += p.Size()
+		size += p.size
 
 		require.False(t, m.box.earliest.After(p.Deadline))
 
 		if sent {
-			underway[p.lane()]++
-			require.LessOrEqual(t, underway[p.lane()], m.box.perLane)
+			underway[p.queue]++
+			require.LessOrEqual(t, underway[p.queue], m.box.perLane)
 		} else {
 			waiting++
 		}

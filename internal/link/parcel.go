@@ -1,6 +1,8 @@
 package link
 
 import (
+	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"time"
 
@@ -30,6 +32,9 @@ type Header struct {
 
 	// Deadline is when the outcomes are reported as unknown.
 	Deadline time.Time
+
+	// Via is whatever the owner decided the route by.
+	Via any
 
 	// Failed holds the address texts of the parents that did not take the packet.
 	Failed []string
@@ -63,6 +68,26 @@ type Parcel struct {
 
 	// id is the place of the parcel in the order of the link, from 1.
 	id uint64
+	// size is what the parcel counts for, and queue the lane it waits in.
+	size  int
+	queue string
+	// index finds the place of a key, once it is asked for.
+	index map[string]int
+}
+
+// Index returns the place of a destination in Keys. It belongs to the goroutine that
+// reads the outcomes from the neighbour.
+func (p *Parcel) Index(key string) (int, bool) {
+	if p.index == nil {
+		p.index = make(map[string]int, len(p.Keys))
+		for i, k := range p.Keys {
+			p.index[k] = i
+		}
+	}
+
+	i, known := p.index[key]
+
+	return i, known
 }
 
 // ID returns the number of the parcel in its link.
@@ -70,8 +95,8 @@ func (p *Parcel) ID() uint64 {
 	return p.id
 }
 
-// Size returns the bytes that the parcel counts for.
-func (p *Parcel) Size() int {
+// measure returns the bytes that the parcel counts for.
+func (p *Parcel) measure() int {
 	size := len(p.Packet.GetMessage())
 	for _, key := range p.Keys {
 		size += len(key)
@@ -80,12 +105,26 @@ func (p *Parcel) Size() int {
 	return size
 }
 
-// lane returns what the parcel queues up behind. Parcels for one destination wait
-// for each other, and all those for several do.
+// lane returns what the parcel queues up behind: the parcels for the same
+// destinations wait for each other, so that one of those that does not answer
+// holds up no other.
 func (p *Parcel) lane() string {
 	if len(p.Keys) == 1 {
 		return p.Keys[0]
 	}
 
-	return ""
+	// A sum stands for a list that may be long. Two lists with the same sum only wait
+	// for each other.
+	var sum maphash.Hash
+
+	sum.SetSeed(laneSeed)
+
+	for _, key := range p.Keys {
+		_, _ = sum.WriteString(key)
+		_ = sum.WriteByte(0)
+	}
+
+	return string(binary.LittleEndian.AppendUint64(nil, sum.Sum64()))
 }
+
+var laneSeed = maphash.MakeSeed()

@@ -3,7 +3,6 @@ package link
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -55,13 +54,19 @@ func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
 	for l.state == open || l.state == closing {
 		if len(l.replies) > 0 {
 			replies, l.replies = l.replies, nil
-			l.replying = true
+			l.replying, l.owed = true, 0
 
 			return nil, replies, true
 		}
 
 		p = l.box.take()
 		if p != nil {
+			// What became ready while nobody could look at it, during the set-up or
+			// behind a busy lane, has not woken anybody yet.
+			if len(l.box.ready) > 0 {
+				l.wakeLocked()
+			}
+
 			return p, nil, true
 		}
 
@@ -130,18 +135,15 @@ func (l *Link) carry(p *Parcel) {
 	}
 }
 
-// reply sends receipts.
+// reply sends receipts. When it fails the stream is over, and its reader says so.
 func (l *Link) reply(receipts []*ptypes.Receipt) {
-	err := l.conn.Reply(receipts)
+	_ = l.conn.Reply(receipts)
 
 	l.mu.Lock()
+	defer l.mu.Unlock()
+
 	l.replying = false
 	l.flushedLocked()
-	l.mu.Unlock()
-
-	if err != nil && !l.Sticky {
-		l.Fail(fmt.Errorf("failed to send receipts: %w", err))
-	}
 }
 
 // armLocked makes the expiry fire at the earliest deadline.

@@ -28,13 +28,16 @@ func (b *Budget) Reserve(n int) bool {
 		return true
 	}
 
-	if b.used.Add(int64(n)) > b.limit {
-		b.used.Add(-int64(n))
+	for {
+		used := b.used.Load()
+		if used+int64(n) > b.limit {
+			return false
+		}
 
-		return false
+		if b.used.CompareAndSwap(used, used+int64(n)) {
+			return true
+		}
 	}
-
-	return true
 }
 
 // Release gives back what Reserve has taken.

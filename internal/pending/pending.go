@@ -56,11 +56,3 @@ func (s *Set) Settle(key string, err error) bool {
 
 	return true
 }
-
-// Len returns the number of destinations that are pending.
-func (s *Set) Len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-
-	return len(s.left)
-}
