@@ -69,9 +69,13 @@ func textOf(addr session.Address) string {
 }
 
 // playersOf returns the addresses of the players, each once.
-func playersOf(players mino.Players) ([]session.Address, error) {
+func playersOf(players mino.Players, limit int) ([]session.Address, error) {
 	if players == nil {
 		return nil, errNoPlayers
+	}
+
+	if players.Len() > limit {
+		return nil, fmt.Errorf("%d players are more than %d", players.Len(), limit)
 	}
 
 	addrs := make([]session.Address, 0, players.Len())

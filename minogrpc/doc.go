@@ -14,8 +14,11 @@
 //   - A stream that has ended on a node stays ended there: whoever opens it again is
 //     refused, and no second handler starts. The node remembers the last 100,000
 //     such streams, for 10 minutes.
-//   - A panic in a handler, a factory or a router is an error of that call or
-//     stream.
+//   - A panic in a handler, a factory, a router, a certificate store or a key is an
+//     error of that call or stream. A node whose handler has panicked within the
+//     tree leaves the stream, and others look after the players behind it.
+//   - A machine that is gone, or the way to it, is noticed within the liveness bound
+//     by the TCP of the others: see [WithLiveness].
 //   - The context of [mino.RPC] Stream ends the stream. What is on its way is given
 //     up to a second, then everything of it is gone.
 //
@@ -26,7 +29,21 @@
 //
 // # Limits
 //
-// A message and what a router adds to it may take 64 MiB, the metadata of a stream,
-// which names all its players, 16 MiB. The id of a stream may take 256 bytes. The
+// What passes a limit is refused with ResourceExhausted, and bad input with
+// InvalidArgument; both cost nobody but the one who sent it. Where the sender can
+// know it, nothing is sent at all.
+//
+//	message, of a stream or a call      64 MiB   WithMaxMessageSize
+//	metadata of a call                  16 MiB   WithMaxMetadata
+//	players of a stream                100,000   WithMaxPlayers
+//	streams of a peer                    1,000   WithStreamLimits
+//	streams of a host                   10,000   WithStreamLimits
+//	connections of a host               10,000   WithStreamLimits
+//	set-ups of a host at once            1,000   WithPendingLimit
+//	memory of the sessions of a node     1 GiB   WithMemory
+//	id of a stream                   256 bytes
+//
+// A connection may take 10 seconds for its handshakes, and is closed when nobody has
+// called over it for 5 minutes. It serves 4,096 calls beside its streams at once. The
 // flow-control windows are 4 MiB per stream and 8 MiB per connection.
 package minogrpc

@@ -1,7 +1,6 @@
 package minogrpc
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -42,6 +41,7 @@ type Minogrpc struct {
 	cert    *tls.Certificate // nil without TLS
 	conns   *session.ConnManager
 	server  *grpc.Server
+	tally   *tally
 
 	streams *streams
 	tasks   *tasks
@@ -71,6 +71,7 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 		config:    newConfig(opts),
 		router:    router,
 		context:   json.NewContext(),
+		tally:     newTally(),
 		streams:   newStreams(),
 		tasks:     newTasks(),
 		life:      newLife(),
@@ -82,7 +83,9 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 		return nil, err
 	}
 
-	if err = m.setUp(listener.Addr(), public); err != nil {
+	// The store, the random source and the key are those of somebody else.
+	err = m.contain(func() error { return m.setUp(listener.Addr(), public) })
+	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 
@@ -94,21 +97,19 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 // listen opens the port, unless the options bring a listener along.
 func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 	if m.listener != nil {
-		return m.listener, nil
+		return newListener(m.listener, m.limits, m.tally), nil
 	}
 
 	if addr == nil {
 		return nil, fmt.Errorf("listen: %w", errNoAddress)
 	}
 
-	var config net.ListenConfig
-
-	listener, err := config.Listen(context.Background(), addr.Network(), addr.String())
+	port, err := m.openPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 
-	return listener, nil
+	return newListener(port, m.limits, m.tally), nil
 }
 
 // setUp gives the node its address and its certificate, and makes what has to be
@@ -136,6 +137,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		return err
 	}
 
+	m.session = append(m.sessionOptions(session.NewMemoryBudget(m.memory)), m.session...)
 	m.conns = session.NewConnManager(m.connOptions()...)
 	m.server = m.newServer()
 

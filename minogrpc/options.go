@@ -24,6 +24,8 @@ type Option interface {
 
 // config is what the options of a node set.
 type config struct {
+	limits
+
 	noTLS    bool
 	given    *tls.Certificate
 	secret   any
@@ -33,12 +35,20 @@ type config struct {
 	logger   zerolog.Logger
 	listener net.Listener
 	idle     time.Duration
+	liveness time.Duration
 	dial     []grpc.DialOption
 	session  []session.Option
 }
 
 func newConfig(opts []Option) config {
-	c := config{random: rand.Reader, logger: zerolog.Nop(), idle: DefaultIdleTimeout}
+	c := config{
+		limits:   newLimits(),
+		random:   rand.Reader,
+		logger:   zerolog.Nop(),
+		idle:     DefaultIdleTimeout,
+		liveness: DefaultLiveness,
+	}
+
 	for _, opt := range opts {
 		opt.apply(&c)
 	}
@@ -97,7 +107,8 @@ func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
 }
 
-// WithSessionOptions adds options for the sessions of the node.
+// WithSessionOptions adds options for the sessions of the node. The limits of
+// messages, metadata and memory have options here that go with them.
 func WithSessionOptions(opts ...session.Option) Option {
 	return optionFunc(func(c *config) { c.session = append(c.session, opts...) })
 }

@@ -38,9 +38,10 @@ func WithProtocol(ctx context.Context, tag string) context.Context {
 // waits until that player has answered, up to 10 seconds. The stream ends when the
 // context is done, or the node is stopped; the cause of either, or why the root was
 // lost or its handler failed, is what Recv returns after what has been received.
-// A player that is named twice counts once.
+// A player that is named twice counts once. It is an error to name more than the
+// limits allow; see [WithMaxPlayers] and [WithMaxMetadata].
 func (p *procedure) Stream(ctx context.Context, players mino.Players) (mino.Sender, mino.Receiver, error) {
-	addrs, err := playersOf(players)
+	addrs, err := playersOf(players, p.node.maxPlayers)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,9 +84,14 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 		return nil, fmt.Errorf("routing table: %w", err)
 	}
 
+	root := outgoing(md, m.text, players[1:])
+	if size := sizeOf(root); size > m.maxMetadata {
+		return nil, fmt.Errorf("metadata of %d bytes is more than %d", size, m.maxMetadata)
+	}
+
 	o := &orchestration{liveSession: m.newSession(md, me, p.endpoint), node: m, root: players[0]}
 
-	header, err := o.connect(ctx, outgoing(md, m.text, players[1:]))
+	header, err := o.connect(ctx, root)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +101,7 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 		opts = append(opts, session.WithReceipts())
 	}
 
-	relay := session.NewStreamRelay(o.root, o.stream, m.context, opts...)
+	relay := session.NewStreamRelay(o.root, rootStream{o.stream, m.maxFrame()}, m.context, opts...)
 	if err = o.start(ctx, relay, table); err != nil {
 		o.disconnect()
 
@@ -221,6 +227,22 @@ func (o *orchestration) openStream(ctx context.Context, conn grpc.ClientConnInte
 	}
 
 	return nil, err
+}
+
+// rootStream is the stream to the root, as the session sees it.
+type rootStream struct {
+	grpc.BidiStreamingClient[ptypes.Packet, ptypes.Packet]
+
+	maxFrame int
+}
+
+// Send implements session.PacketStream.
+func (s rootStream) Send(p *ptypes.Packet) error {
+	if err := checkFrame(p, s.maxFrame); err != nil {
+		return err
+	}
+
+	return s.BidiStreamingClient.Send(p)
 }
 
 // disconnect ends the stream to the root and gives the connection back.

@@ -1,6 +1,7 @@
 package minogrpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -36,12 +38,20 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 		return err
 	}
 
-	in, err := o.readStreamCall(server.Context())
+	v := o.tally.visit(remoteHost(server.Context()))
+	defer v.end()
+
+	in, err := o.admit(server.Context(), v)
 	if err != nil {
 		return err
 	}
 
-	caller := &callerStream{BidiStreamingServer: server, header: acceptLink(in.md)}
+	caller := &callerStream{
+		BidiStreamingServer: server,
+		visit:               v,
+		maxFrame:            o.maxFrame(),
+		header:              acceptLink(in.md),
+	}
 
 	par, err := o.newParent(in, caller)
 	if err != nil {
@@ -58,7 +68,7 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 	defer o.streams.leave(st)
 
 	if par.orchestrator {
-		st.setRoot()
+		st.root.Store(true)
 	}
 
 	if !o.adopt(st, par, caller) {
@@ -66,6 +76,28 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 	}
 
 	return o.finalStatus(st)
+}
+
+// admit reads what a stream is to be, if the caller may open one more. The errors
+// have a status.
+func (m *Minogrpc) admit(ctx context.Context, v *visit) (*incoming, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+
+	err := cmp.Or(
+		v.claim(claim{kind: setUps}, 1, m.pending),
+		v.claim(claim{kind: storedBytes}, sizeOf(md), m.maxMetadata*hostMetadata),
+		v.claim(claim{kind: openStreams}, 1, m.hostStreams),
+	)
+	if err != nil {
+		return nil, err
+	}
+
+	in, err := m.readStreamCall(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	return in, v.claim(claim{kind: openStreams, gateway: in.gateway}, 1, m.peerStreams)
 }
 
 // adopt makes the caller a parent for as long as that lasts. It returns false when
@@ -79,6 +111,7 @@ func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) bool {
 	wg.Go(func() {
 		select {
 		case <-ready:
+			caller.visit.release(setUps)
 			caller.accept()
 			st.start()
 		case <-over:
@@ -94,9 +127,11 @@ func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) bool {
 
 // finalStatus returns why a stream has ended for one of its parents.
 func (m *Minogrpc) finalStatus(st *stream) error {
-	cause := st.cause()
+	cause := st.Err()
 
 	switch {
+	case errors.Is(cause, contain.ErrPanic):
+		return status.Error(codes.Internal, cause.Error())
 	case cause != nil:
 		return status.Error(codes.Aborted, cause.Error())
 	case m.life.closing.Err() != nil:
@@ -119,9 +154,14 @@ func (m *Minogrpc) newParent(in *incoming, caller *callerStream) (*parent, error
 // newOrchestrator returns the parent of the root, which gets the players and talks
 // to the orchestrator over the stream.
 func (m *Minogrpc) newOrchestrator(in *incoming, caller *callerStream) (*parent, error) {
-	var players []mino.Address
+	texts := in.md.Get(playerKey)
+	if len(texts) > m.maxPlayers {
+		return nil, status.Errorf(codes.ResourceExhausted, "more than %d players", m.maxPlayers)
+	}
 
-	for _, text := range in.md.Get(playerKey) {
+	players := make([]mino.Address, 0, len(texts))
+
+	for _, text := range texts {
 		addr, err := readAddress(playerKey, text)
 		if err != nil {
 			return nil, err
@@ -203,8 +243,10 @@ func acceptsReceipts(md metadata.MD) bool {
 type callerStream struct {
 	grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]
 
-	header metadata.MD
-	once   sync.Once
+	visit    *visit
+	maxFrame int
+	header   metadata.MD
+	once     sync.Once
 }
 
 // accept sends the header. When that fails the stream is over, as the others who
@@ -215,6 +257,10 @@ func (s *callerStream) accept() {
 
 // Send implements session.PacketStream.
 func (s *callerStream) Send(p *ptypes.Packet) error {
+	if err := checkFrame(p, s.maxFrame); err != nil {
+		return err
+	}
+
 	s.accept()
 
 	return s.BidiStreamingServer.Send(p)

@@ -103,6 +103,10 @@ func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Add
 		return nil, fmt.Errorf("call %v: %w", peer, err)
 	}
 
+	if err = p.node.checkSize(reply.GetPayload()); err != nil {
+		return nil, fmt.Errorf("answer of %v: %w", peer, err)
+	}
+
 	if len(reply.GetPayload()) == 0 {
 		return nil, nil
 	}

@@ -2,30 +2,30 @@ package minogrpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"runtime/debug"
+	"math"
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 )
 
-// The limits that both ends of a connection have. See the package documentation.
+// The flow-control windows that both ends of a connection have.
 const (
-	maxMessage    = 64 << 20
-	maxHeaderList = 16 << 20
-	streamWindow  = 4 << 20
-	connWindow    = 8 << 20
+	streamWindow = 4 << 20
+	connWindow   = 8 << 20
 )
 
-// acceptTimeout is how long a client may take for the handshakes of a new
-// connection. A stop waits for them.
-const acceptTimeout = 10 * time.Second
+// maxIdle is how long a connection without a call is kept for those who opened it.
+const maxIdle = 5 * time.Minute
 
 // overlay is what a node offers to the others.
 type overlay struct {
@@ -36,9 +36,12 @@ type overlay struct {
 func (m *Minogrpc) newServer() *grpc.Server {
 	return grpc.NewServer(
 		grpc.Creds(m.serverCredentials()),
-		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.MaxSendMsgSize(maxMessage),
-		grpc.MaxHeaderListSize(maxHeaderList),
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(m.maxFrame()),
+		grpc.MaxSendMsgSize(m.maxFrame()),
+		grpc.MaxHeaderListSize(m.maxHeaderList()),
+		grpc.MaxConcurrentStreams(uint32(min(m.peerStreams+maxCallsPerConn, math.MaxUint32))),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle}),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.ConnectionTimeout(acceptTimeout),
@@ -51,12 +54,14 @@ func (m *Minogrpc) newServer() *grpc.Server {
 // pings: a server with the defaults of gRPC closes a connection for them.
 func (m *Minogrpc) connOptions() []session.ConnOption {
 	dial := append([]grpc.DialOption{
-		grpc.WithMaxHeaderListSize(maxHeaderList),
+		grpc.WithContextDialer(m.dialTCP),
+		grpc.WithMaxHeaderListSize(m.maxHeaderList()),
 		grpc.WithInitialWindowSize(streamWindow),
 		grpc.WithInitialConnWindowSize(connWindow),
 		grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(maxMessage),
-			grpc.MaxCallSendMsgSize(maxMessage),
+			grpc.MaxCallRecvMsgSize(m.maxFrame()),
+			grpc.MaxCallSendMsgSize(m.maxFrame()),
+			grpc.ForceCodecV2(newCodec()),
 		),
 	}, m.dial...)
 
@@ -83,6 +88,10 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 		return nil, err
 	}
 
+	if err = o.checkSize(msg.GetPayload()); err != nil {
+		return nil, err
+	}
+
 	question, err := in.endpoint.factory.Deserialize(o.context, msg.GetPayload())
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "message: %v", err)
@@ -94,15 +103,19 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 	}
 
 	reply, err := o.message(answer)
-	if err != nil {
+
+	switch {
+	case err == nil:
+		return reply, nil
+	case status.Code(err) == codes.ResourceExhausted:
+		return nil, err
+	default:
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-
-	return reply, nil
 }
 
 // message returns a question or an answer of this node as it is sent. The payload
-// is empty for a nil one.
+// is empty for a nil one. The error has a status when the message is too large.
 func (m *Minogrpc) message(msg serde.Message) (*ptypes.Message, error) {
 	if msg == nil {
 		return &ptypes.Message{From: []byte(m.text)}, nil
@@ -113,7 +126,21 @@ func (m *Minogrpc) message(msg serde.Message) (*ptypes.Message, error) {
 		return nil, fmt.Errorf("serialize message: %w", err)
 	}
 
+	if err = m.checkSize(payload); err != nil {
+		return nil, err
+	}
+
 	return &ptypes.Message{From: []byte(m.text), Payload: payload}, nil
+}
+
+// checkSize returns an error with a status for a message above the limit.
+func (l *limits) checkSize(payload []byte) error {
+	if len(payload) > l.maxMessage {
+		return status.Errorf(codes.ResourceExhausted, "message of %d bytes is larger than %d",
+			len(payload), l.maxMessage)
+	}
+
+	return nil
 }
 
 // Forward hands a packet to the stream that it belongs to. It returns when the
@@ -146,18 +173,17 @@ func (m *Minogrpc) refuseWhenStopped() error {
 	return nil
 }
 
-// contain runs the function and turns a panic into an error, so that what an
-// application passes to the node cannot end the process.
-func (m *Minogrpc) contain(fn func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			m.logger.Error().Interface("panic", r).Bytes("stack", debug.Stack()).Msg("panic contained")
+// contain runs what an application has passed to the node. A panic is an error that
+// wraps contain.ErrPanic, and is logged.
+func (m *Minogrpc) contain(fn func() error) error {
+	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, fn() })
 
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
+	failure, ok := errors.AsType[*contain.PanicError](err)
+	if ok {
+		m.logger.Error().Interface("panic", failure.Value).Bytes("stack", failure.Stack).Msg("panic contained")
+	}
 
-	return fn()
+	return err
 }
 
 func (m *Minogrpc) containUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
@@ -169,11 +195,20 @@ func (m *Minogrpc) containUnary(ctx context.Context, req any, _ *grpc.UnaryServe
 		return err
 	})
 
-	return resp, err
+	return resp, statusOf(err)
 }
 
 func (m *Minogrpc) containStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo,
 	handler grpc.StreamHandler,
 ) error {
-	return m.contain(func() error { return handler(srv, stream) })
+	return statusOf(m.contain(func() error { return handler(srv, stream) }))
+}
+
+// statusOf returns the error with the status of a panic, if it is one.
+func statusOf(err error) error {
+	if errors.Is(err, contain.ErrPanic) {
+		return status.Error(codes.Internal, err.Error())
+	}
+
+	return err
 }

@@ -304,6 +304,7 @@ func TestStream_SendsTheMetadataThatAllNodesKnow(t *testing.T) {
 		require.Equal(t, textsOf(nodes[0].GetAddress()), md.Get("gateway"))
 		require.Equal(t, textsOf(addressesOf(nodes...)...), md.Get("addr"))
 		require.Equal(t, []string{tag}, md.Get("protocol"))
+		require.Equal(t, []string{"application/grpc"}, md.Get("content-type"))
 		require.Empty(t, md.Get(session.HandshakeKey))
 	}
 }

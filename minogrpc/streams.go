@@ -3,9 +3,11 @@ package minogrpc
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/contain"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -32,11 +34,8 @@ type stream struct {
 	// mutex of the streams guards it.
 	callers int
 
-	mu sync.Mutex
 	// root is true when an orchestrator has opened the stream.
-	root bool
-	// failure is what the handler has ended the stream with.
-	failure error
+	root atomic.Bool
 }
 
 // newSession returns the session of an address of this node.
@@ -54,40 +53,19 @@ func newStream(key streamKey, sess liveSession) *stream {
 	return st
 }
 
-// setRoot remembers that the stream begins at this node.
-func (st *stream) setRoot() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-
-	st.root = true
-}
-
-// handlerEnded does what the end of the handler, with or without an error, means
-// for the stream: the end of it where a failed handler is the root's, because the
-// orchestrator waits for that one; elsewhere, only that nobody reads any more.
+// handlerEnded does what the end of the handler means for the stream. Where the
+// handler is the root's, a failure is the end of the stream, because the
+// orchestrator waits for it. Where it has panicked, the node cannot be trusted with
+// the rest and leaves it to the others. Else nobody reads any more, and that is all.
 func (st *stream) handlerEnded(err error) {
-	st.mu.Lock()
-
-	fatal := st.root && err != nil
-	if fatal {
-		st.failure = err
-	}
-
-	st.mu.Unlock()
-
-	if fatal {
+	switch {
+	case err != nil && st.root.Load():
 		st.CloseWithError(err)
-	} else {
+	case errors.Is(err, contain.ErrPanic):
+		st.Leave(err)
+	default:
 		st.CloseRecv()
 	}
-}
-
-// cause returns what the handler has ended the stream with, or nil.
-func (st *stream) cause() error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-
-	return st.failure
 }
 
 // streams are the streams in which the node is a player.

@@ -2,6 +2,7 @@ package minogrpc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"google.golang.org/grpc/credentials"
@@ -58,10 +60,27 @@ func (m *Minogrpc) serverCredentials() credentials.TransportCredentials {
 		return insecure.NewCredentials()
 	}
 
-	return credentials.NewTLS(&tls.Config{
+	return containedCredentials{credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{*m.cert},
 		MinVersion:   tls.VersionTLS12,
-	})
+	})}
+}
+
+// containedCredentials contain the panics of the key, which may be somebody's own.
+type containedCredentials struct {
+	credentials.TransportCredentials
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (c containedCredentials) ServerHandshake(raw net.Conn) (conn net.Conn, info credentials.AuthInfo, err error) {
+	failure := contain.Do(func() { conn, info, err = c.TransportCredentials.ServerHandshake(raw) })
+
+	return conn, info, cmp.Or(failure, err)
+}
+
+// Clone implements credentials.TransportCredentials.
+func (c containedCredentials) Clone() credentials.TransportCredentials {
+	return containedCredentials{c.TransportCredentials.Clone()}
 }
 
 // clientCredentials returns what the node at the address must prove its identity
@@ -100,7 +119,8 @@ type storedCredentials struct {
 // ClientHandshake implements credentials.TransportCredentials.
 func (c storedCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn,
 ) (net.Conn, credentials.AuthInfo, error) {
-	creds, err := c.load()
+	// gRPC shakes hands in a goroutine of its own, where nobody contains the store.
+	creds, err := contain.Call(c.load)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,0 +1,180 @@
+package minogrpc
+
+import (
+	"math"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Defaults of the limits. Who passes one is told so with the status
+// ResourceExhausted, and nobody else notices.
+const (
+	// DefaultPeerStreams is the number of streams that one peer may be a parent in at
+	// once. A peer is a gateway address at a remote host.
+	DefaultPeerStreams = 1_000
+
+	// DefaultHostStreams is the same for all the gateways at one remote host, as which
+	// somebody may pretend to be many. It is also the number of its connections.
+	DefaultHostStreams = 10_000
+
+	// DefaultPending is the number of connections and streams of one remote host that
+	// are not set up yet.
+	DefaultPending = 1_000
+
+	// DefaultMaxPlayers is the number of players of one stream.
+	DefaultMaxPlayers = 100_000
+
+	// DefaultMaxMetadata is the size of the metadata of one call, in bytes, as HTTP/2
+	// counts it: 32 more than its key and its value for each entry. The metadata of
+	// all the streams of one remote host may take 16 times as much.
+	DefaultMaxMetadata = session.DefaultMaxMetadata
+
+	// DefaultMaxMessage is the size of one serialized message, in bytes.
+	DefaultMaxMessage = session.DefaultMaxMessage
+
+	// DefaultMemory is what the sessions of a node may hold, in bytes.
+	DefaultMemory = 1 << 30
+)
+
+const (
+	// hostMetadata is how many times the metadata of one call those of all the
+	// streams of a host may take.
+	hostMetadata = 16
+
+	// grpcHeaders is the room in the list of headers for those of gRPC itself.
+	grpcHeaders = 4 << 10
+
+	// maxCallsPerConn is how many calls of a connection are served at once beside its
+	// streams, which must not keep them out.
+	maxCallsPerConn = 4096
+)
+
+// limits are what the options bound.
+type limits struct {
+	peerStreams int
+	hostStreams int
+	pending     int
+	maxPlayers  int
+	maxMetadata int
+	maxMessage  int
+	memory      int
+}
+
+func newLimits() limits {
+	return limits{
+		peerStreams: DefaultPeerStreams,
+		hostStreams: DefaultHostStreams,
+		pending:     DefaultPending,
+		maxPlayers:  DefaultMaxPlayers,
+		maxMetadata: DefaultMaxMetadata,
+		maxMessage:  DefaultMaxMessage,
+		memory:      DefaultMemory,
+	}
+}
+
+// WithStreamLimits bounds the streams in which others are parents of this node at
+// once: those of one gateway address at a remote host, and those of the host, which
+// may have as many connections. The defaults are [DefaultPeerStreams] and
+// [DefaultHostStreams]. Both must be positive; anything else is ignored.
+func WithStreamLimits(perPeer, perHost int) Option {
+	return optionFunc(func(c *config) {
+		c.peerStreams = positive(perPeer, c.peerStreams)
+		c.hostStreams = positive(perHost, c.hostStreams)
+	})
+}
+
+// WithPendingLimit bounds the connections and the streams of one remote host that
+// are not set up yet. The default is [DefaultPending]. It must be positive;
+// anything else is ignored.
+func WithPendingLimit(n int) Option {
+	return optionFunc(func(c *config) { c.pending = positive(n, c.pending) })
+}
+
+// WithMaxPlayers bounds the players of a stream, both of one that this node opens
+// and of one whose root it is. The default is [DefaultMaxPlayers]. It must be
+// positive; anything else is ignored. Routers have a limit of their own.
+func WithMaxPlayers(n int) Option {
+	return optionFunc(func(c *config) { c.maxPlayers = positive(n, c.maxPlayers) })
+}
+
+// WithMaxMetadata bounds the metadata of a call, in bytes. The default is
+// [DefaultMaxMetadata]. It must be positive; anything else is ignored. What would
+// pass the limit is refused where it is sent, so that all the nodes should have
+// the same.
+func WithMaxMetadata(bytes int) Option {
+	return optionFunc(func(c *config) { c.maxMetadata = positive(bytes, c.maxMetadata) })
+}
+
+// WithMaxMessageSize bounds a serialized message, in bytes, of streams and of
+// calls. The default is [DefaultMaxMessage]. It must be positive; anything else is
+// ignored. A larger one is refused where it is sent and where it arrives.
+func WithMaxMessageSize(bytes int) Option {
+	return optionFunc(func(c *config) { c.maxMessage = positive(bytes, c.maxMessage) })
+}
+
+// WithMemory bounds what all the sessions of the node hold for their readers and
+// their neighbours, in bytes. The default is [DefaultMemory]. It must be positive;
+// anything else is ignored. Past it the sender of a message is told
+// [session.ReasonOverflow].
+func WithMemory(bytes int) Option {
+	return optionFunc(func(c *config) { c.memory = positive(bytes, c.memory) })
+}
+
+// maxFrame returns the largest packet on the wire: a message in base64, and room
+// for the addresses around it.
+func (l *limits) maxFrame() int {
+	return (l.maxMessage+2)/3*4 + l.maxMetadata
+}
+
+// maxHeaderList returns the largest list of headers on the wire.
+func (l *limits) maxHeaderList() uint32 {
+	return uint32(min(l.maxMetadata+grpcHeaders, math.MaxUint32))
+}
+
+// sessionOptions returns the options that keep the sessions within the limits.
+func (l *limits) sessionOptions(budget *session.MemoryBudget) []session.Option {
+	return []session.Option{
+		session.WithMaxMessageSize(l.maxMessage),
+		session.WithMaxMetadata(l.maxMetadata),
+		session.WithMemoryBudget(budget),
+	}
+}
+
+// checkFrame returns an error with a status for a packet that is too large for a
+// stream. If gRPC refuses it, the whole stream is over.
+func checkFrame(p *ptypes.Packet, limit int) error {
+	if size := proto.Size(p); size > limit {
+		return status.Errorf(codes.InvalidArgument, "packet of %d bytes is larger than %d", size, limit)
+	}
+
+	return nil
+}
+
+// sizeOf returns the size of metadata as HTTP/2 counts it.
+func sizeOf(md metadata.MD) int {
+	const perEntry = 32
+
+	size := 0
+
+	for key, values := range md {
+		for _, value := range values {
+			size += len(key) + len(value) + perEntry
+		}
+	}
+
+	return size
+}
+
+// positive returns the value, or the default when the value makes no sense.
+func positive(value, otherwise int) int {
+	if value <= 0 {
+		return otherwise
+	}
+
+	return value
+}

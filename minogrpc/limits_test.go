@@ -1,0 +1,304 @@
+package minogrpc_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/serde"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// streamID returns the metadata of a stream of its own.
+func streamID(id int, changes ...string) metadata.MD {
+	return header(append(changes, "streamid", strconv.Itoa(id))...)
+}
+
+// Promise S3: a peer has a bounded number of streams, and gets back what it ends.
+func TestLimits_StreamsOfAPeer(t *testing.T) {
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithStreamLimits(3, 5))
+	client := dial(t, nodes[0])
+
+	first := openStream(t, client, streamID(0))
+	requireOpen(t, first)
+
+	for i := range 2 {
+		stream := openStream(t, client, streamID(i+1))
+		requireOpen(t, stream)
+	}
+
+	one := openStream(t, client, streamID(3))
+	requireRefused(t, one, codes.ResourceExhausted, "more than 3 streams")
+
+	// Another gateway, for somebody who gives a wrong one, counts for the same host.
+	for i := range 2 {
+		stream := openStream(t, client, streamID(i+4, "gateway", fmt.Sprintf("FA127.0.0.1:%d", i+2)))
+		requireOpen(t, stream)
+	}
+
+	liar := openStream(t, client, streamID(6, "gateway", "FA127.0.0.1:9"))
+	requireRefused(t, liar, codes.ResourceExhausted, "more than 5 streams")
+
+	require.NoError(t, first.CloseSend())
+	_, _ = first.Recv()
+
+	again := openStream(t, client, streamID(7))
+	requireOpen(t, again)
+}
+
+// blockingStore blocks whoever asks for the certificate of a gateway.
+type blockingStore struct {
+	certs.Storage
+
+	asked   chan struct{}
+	release chan struct{}
+}
+
+func (s blockingStore) Load(addr mino.Address) (certs.CertChain, error) {
+	if strings.Contains(addr.String(), "gateway") {
+		s.asked <- struct{}{}
+		<-s.release
+	}
+
+	return s.Storage.Load(addr)
+}
+
+// Promise S3: what is not set up yet is bounded.
+func TestLimits_PendingSetUps(t *testing.T) {
+	store := blockingStore{certs.NewInMemoryStore(), make(chan struct{}), make(chan struct{})}
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithStorage(store), minogrpc.WithPendingLimit(2))
+	client := dial(t, nodes[0])
+
+	pending := make([]ptypes.Overlay_StreamClient, 2)
+	for i := range pending {
+		pending[i] = openStream(t, client, streamID(i, "gateway", fmt.Sprintf("FBgateway%d:1", i), "handshake", leaf))
+		<-store.asked
+	}
+
+	late := openStream(t, client, streamID(2))
+	requireRefused(t, late, codes.ResourceExhausted, "more than 2 pending set-ups")
+
+	close(store.release)
+
+	for _, stream := range pending {
+		requireRefused(t, stream, codes.FailedPrecondition, "no way back")
+	}
+
+	early := openStream(t, client, streamID(3))
+	requireOpen(t, early)
+}
+
+// Promise S3: a long list of players is refused before it is sent, and before it
+// is read.
+func TestLimits_PlayersOfAStream(t *testing.T) {
+	nodes, rpc := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithMaxPlayers(3))
+	client := dial(t, nodes[0])
+
+	pairs := make([]string, 0, 8)
+	addrs := addressesOf(nodes...)
+
+	for i := range 3 {
+		pairs = append(pairs, "addr", fmt.Sprintf("FAh:%d", i+1))
+		addrs = append(addrs, session.NewAddress(fmt.Sprintf("grpc://h:%d", i+1)))
+	}
+
+	allowed := openStream(t, client, streamID(1, pairs...))
+	requireOpen(t, allowed)
+
+	refused := openStream(t, client, streamID(2, append(pairs, "addr", "not an address")...))
+	requireRefused(t, refused, codes.ResourceExhausted, "more than 3 players")
+
+	_, _, err := rpc.Stream(withContext(t), mino.NewAddresses(addrs[:3]...))
+	require.NoError(t, err)
+	_, _, err = rpc.Stream(withContext(t), mino.NewAddresses(addrs...))
+	require.ErrorContains(t, err, "4 players are more than 3")
+}
+
+// Promise S3: metadata that pass the limit are refused before they are sent, and
+// the connection stays.
+func TestLimits_MetadataAreRefusedAtTheSender(t *testing.T) {
+	spy := &spyServer{got: make(chan metadata.MD, 1)}
+	root := serve(t, spy)
+	nodes, rpc := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithMaxMetadata(4_000))
+
+	players := append([]mino.Address{root}, addressesOf(nodes...)...)
+	for i := range 100 {
+		players = append(players, session.NewAddress(fmt.Sprintf("grpc://h:%d", i+1)))
+	}
+
+	_, _, err := rpc.Stream(t.Context(), mino.NewAddresses(players...))
+	require.ErrorContains(t, err, "is more than 4000")
+	require.Empty(t, spy.got)
+
+	_, _, err = rpc.Stream(t.Context(), mino.NewAddresses(players[:50]...))
+	require.ErrorContains(t, err, "not today")
+	require.Len(t, (<-spy.got).Get("addr"), 49)
+}
+
+// Promise S3: the metadata of all the streams of a host are bounded together.
+func TestLimits_MetadataOfAHost(t *testing.T) {
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithMaxMetadata(2_000))
+	client := dial(t, nodes[0])
+	protocol := strings.Repeat("x", 4_000) // What gRPC adds has its own room.
+
+	for i := range 7 {
+		stream := openStream(t, client, streamID(i, "protocol", protocol))
+		requireOpen(t, stream)
+	}
+
+	stream := openStream(t, client, streamID(7, "protocol", protocol))
+	requireRefused(t, stream, codes.ResourceExhausted, "more than 32000 bytes of metadata")
+}
+
+// sized is the answer to everything, of a given size.
+func sized(n int) mino.Handler {
+	return handler{
+		process: func(mino.Request) (serde.Message, error) { return text(strings.Repeat("x", n)), nil },
+		stream:  echo.stream,
+	}
+}
+
+// Promise S3: a message above the limit is refused where it is sent, and costs
+// itself only.
+func TestLimits_LargeMessageOfAStream(t *testing.T) {
+	const limit = 1 << 20
+
+	nodes, rpc := startAll(t, 3, echo, minogrpc.NoTLS(), minogrpc.WithMaxMessageSize(limit))
+
+	out, in, err := rpc.Stream(withContext(t), playersOf(nodes[1:]...))
+	require.NoError(t, err)
+
+	largest := text(strings.Repeat("x", limit))
+	child := nodes[2].GetAddress()
+
+	outcomes := out.Send(largest+"x", addressesOf(nodes[1:]...)...)
+	for range 2 {
+		var failure *session.DeliveryError
+
+		require.ErrorAs(t, <-outcomes, &failure)
+		require.Equal(t, session.ReasonRejected, failure.Reason)
+		require.ErrorContains(t, failure, "larger than 1048576")
+	}
+
+	requireDelivered(t, out.Send(largest, child))
+
+	_, msg, err := in.Recv(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, largest, msg)
+	requireEchoes(t, out, in, nodes[1:]...)
+}
+
+// Promise S3: a message that passes the limit of a node on the way is refused by
+// that node, and the stream goes on.
+func TestLimits_LargeMessageForASmallerNode(t *testing.T) {
+	nodes, rpc := startAll(t, 1, echo, minogrpc.NoTLS())
+	root := start(t, minogrpc.NoTLS(), minogrpc.WithMaxMessageSize(100))
+	mino.MustCreateRPC(root, rpcName, echo, texts{})
+
+	out, in, err := rpc.Stream(withContext(t), playersOf(root, nodes[0]))
+	require.NoError(t, err)
+
+	var failure *session.DeliveryError
+
+	require.ErrorAs(t, <-out.Send(text(strings.Repeat("x", 101)), root.GetAddress()), &failure)
+	require.Equal(t, session.ReasonRejected, failure.Reason)
+	require.Equal(t, root.GetAddress(), failure.Hop)
+	requireEchoes(t, out, in, root, nodes[0])
+}
+
+// longAddress is a player whose address alone is too large for a packet.
+func longAddress(size int) mino.Address {
+	return session.NewAddress("grpc://" + strings.Repeat("h", size) + ":1")
+}
+
+// Promise S3: a packet that is too large for the stream of the orchestrator, for
+// which gRPC would end the stream, costs itself only.
+func TestLimits_LargePacketOfTheOrchestrator(t *testing.T) {
+	nodes, rpc := startAll(t, 2, echo, minogrpc.NoTLS(),
+		minogrpc.WithMaxMessageSize(1_000), minogrpc.WithMaxMetadata(2_000))
+
+	out, in, err := rpc.Stream(withContext(t), playersOf(nodes[1]))
+	require.NoError(t, err)
+
+	var failure *session.DeliveryError
+
+	require.ErrorAs(t, <-out.Send(text("hello"), longAddress(4_000)), &failure)
+	require.Equal(t, session.ReasonRejected, failure.Reason)
+	requireEchoes(t, out, in, nodes[1])
+}
+
+// Promise S3: a call has the same limit as a message, on both sides.
+func TestLimits_LargeMessageOfACall(t *testing.T) {
+	nodes, rpc := startAll(t, 1, sized(11), minogrpc.NoTLS(), minogrpc.WithMaxMessageSize(10))
+
+	_, err := rpc.Call(t.Context(), text("01234567890"), playersOf(nodes...))
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+
+	// The answer is refused by the one who gives it.
+	responses, err := rpc.Call(t.Context(), text("0123456789"), playersOf(nodes...))
+	require.NoError(t, err)
+	_, err = (<-responses).GetMessageOrError()
+	require.ErrorContains(t, err, "message of 11 bytes is larger than 10")
+
+	// And the question, and the answer, of somebody who has another limit.
+	md := metadata.NewOutgoingContext(t.Context(), metadata.Pairs("apiuri", rpcName))
+	_, err = dial(t, nodes[0]).Call(md, &ptypes.Message{From: []byte(peerText), Payload: make([]byte, 11)})
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+
+	other := start(t, minogrpc.NoTLS())
+	mino.MustCreateRPC(other, rpcName, sized(12), texts{})
+
+	responses, err = rpc.Call(t.Context(), text("0123456789"), playersOf(other))
+	require.NoError(t, err)
+	_, err = (<-responses).GetMessageOrError()
+	require.ErrorContains(t, err, "message of 12 bytes is larger than 10")
+}
+
+// Promise M3: what the sessions of a node hold is bounded.
+func TestLimits_MemoryOfANode(t *testing.T) {
+	deaf := handler{stream: func(mino.Sender, mino.Receiver) error {
+		<-t.Context().Done()
+
+		return nil
+	}}
+	nodes, rpc := startAll(t, 1, echo, minogrpc.NoTLS())
+	root := start(t, minogrpc.NoTLS(), minogrpc.WithMemory(10_000))
+	mino.MustCreateRPC(root, rpcName, deaf, texts{})
+
+	var failures []error
+
+	for range 2 {
+		out, _, err := rpc.Stream(withContext(t), playersOf(root, nodes[0]))
+		require.NoError(t, err)
+
+		for err := range out.Send(text(strings.Repeat("x", 6_000)), root.GetAddress()) {
+			failures = append(failures, err)
+		}
+	}
+
+	var failure *session.DeliveryError
+
+	require.Len(t, failures, 1)
+	require.ErrorAs(t, failures[0], &failure)
+	require.Equal(t, session.ReasonOverflow, failure.Reason)
+}
+
+func TestLimits_OthersThanPositiveAreIgnored(t *testing.T) {
+	nodes, rpc := startAll(t, 2, echo, minogrpc.NoTLS(),
+		minogrpc.WithStreamLimits(0, -1), minogrpc.WithPendingLimit(0), minogrpc.WithMaxPlayers(-1),
+		minogrpc.WithMaxMetadata(0), minogrpc.WithMaxMessageSize(-1), minogrpc.WithMemory(0),
+		minogrpc.WithLiveness(0))
+
+	out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
+	require.NoError(t, err)
+	requireEchoes(t, out, in, nodes...)
+}

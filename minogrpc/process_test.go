@@ -1,0 +1,156 @@
+//go:build unix
+
+package minogrpc_test
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc"
+	"github.com/stretchr/testify/require"
+)
+
+// startChild runs a node in a process of its own. It returns its address, and the
+// function that sends it a signal.
+func startChild(t *testing.T) (mino.Address, func(os.Signal)) {
+	t.Helper()
+
+	// The context of the test would end it before it has stopped.
+	cmd := exec.CommandContext(context.Background(), os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"=1")
+	cmd.Stderr = os.Stderr
+
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+
+	signal := func(s os.Signal) {
+		require.NoError(t, cmd.Process.Signal(s))
+
+		if s == syscall.SIGSTOP {
+			var status syscall.WaitStatus
+
+			// It is not stopped at once.
+			_, err := syscall.Wait4(cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+			require.NoError(t, err)
+			require.True(t, status.Stopped())
+		}
+	}
+
+	t.Cleanup(func() {
+		signal(syscall.SIGCONT)
+		require.NoError(t, in.Close())
+		require.NoError(t, cmd.Wait())
+	})
+
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+
+	return session.NewAddress(strings.TrimSpace(line)), signal
+}
+
+// watched is a tree on loopback with a node that is a process of its own. It is
+// the second of the players, which makes it the first child of the root and gives
+// it players to look after.
+type watched struct {
+	rpc     mino.RPC
+	child   mino.Address
+	players []mino.Address
+	signal  func(os.Signal)
+
+	// lost counts the neighbours that the others have given up.
+	lost atomic.Int32
+}
+
+func newWatched(t *testing.T) *watched {
+	t.Helper()
+
+	w := &watched{}
+	counted := minogrpc.WithSessionOptions(session.WithObserver(session.Observer{
+		RelayLost: func(mino.Address, error) { w.lost.Add(1) },
+	}))
+	nodes := make([]*minogrpc.Minogrpc, 13)
+
+	for i := range nodes {
+		node, err := impatientNode(counted)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, node.Stop()) })
+
+		nodes[i] = node
+		w.rpc = mino.MustCreateRPC(node, rpcName, echo, texts{})
+	}
+
+	w.child, w.signal = startChild(t)
+	w.players = append([]mino.Address{nodes[0].GetAddress(), w.child}, addressesOf(nodes[1:]...)...)
+
+	return w
+}
+
+// Promise L1: a process that is stopped for longer than any deadline, and goes on,
+// is where it was. Nobody is declared lost, and the same stream goes on.
+func TestProcess_StoppedAndContinued(t *testing.T) {
+	w := newWatched(t)
+
+	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
+	require.NoError(t, err)
+	requireAnswers(t, out, in, "before", w.players)
+
+	w.signal(syscall.SIGSTOP)
+
+	reasons := reasonsOf(t, out.Send(text("meanwhile"), w.players...))
+	require.Greater(t, len(reasons), 1, "the child has nobody behind it")
+	require.Contains(t, reasons, w.child.String())
+
+	for _, reason := range reasons {
+		require.Equal(t, session.ReasonTimeout, reason)
+	}
+
+	w.signal(syscall.SIGCONT)
+	requireAnswers(t, out, in, "after", w.players)
+	require.Zero(t, w.lost.Load())
+}
+
+// Promise L3: who opens a stream to a process that is stopped goes around it, and
+// finds it again when it goes on.
+func TestProcess_FoundAgain(t *testing.T) {
+	w := newWatched(t)
+	w.signal(syscall.SIGSTOP)
+
+	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
+	require.NoError(t, err)
+	require.Equal(t, map[string]session.Reason{w.child.String(): session.ReasonUnreachable},
+		reasonsOf(t, out.Send(text("meanwhile"), w.players...)))
+
+	w.signal(syscall.SIGCONT)
+	require.Eventually(t, func() bool { return <-out.Send(text("again"), w.child) == nil },
+		3*time.Second, 10*time.Millisecond)
+	requireAnswers(t, out, in, "after", w.players)
+}
+
+// requireAnswers is requireEchoes for players that may still answer what they were
+// asked before.
+func requireAnswers(t *testing.T, out mino.Sender, in mino.Receiver, question text, players []mino.Address) {
+	t.Helper()
+
+	requireDelivered(t, out.Send(question, players...))
+
+	for waiting := players; len(waiting) > 0; {
+		from, msg, err := in.Recv(t.Context())
+		require.NoError(t, err)
+
+		if msg == question {
+			waiting = without(waiting, from)
+		}
+	}
+}
