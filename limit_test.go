@@ -38,20 +38,6 @@ func TestLimit_LargeMessageIsRefusedAtTheReceiver(t *testing.T) {
 	})
 }
 
-// Promise S3: a packet that the stream could not carry is refused before it harms
-// the stream.
-func TestLimit_LargePacketIsRefusedBeforeTheStream(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		sess, stream := w.orchestrator(session.WithMaxPacketSize(100))
-
-		errs := w.outcomes(sess.Send(fake.Message(make([]byte, 100)), addr("b")))
-		require.Equal(t, session.ReasonRejected, errs[0].Reason)
-		require.Empty(t, stream.Sent())
-		require.Empty(t, w.outcomes(sess.Send(fake.Message("hello"), addr("b"))))
-		require.Len(t, stream.Sent(), 1)
-	})
-}
-
 // Promise S3: metadata above the limit are refused before they are sent. The child
 // counts as lost, and the nodes behind it are reached without it.
 func TestLimit_LargeHandshakeIsRefusedBeforeItIsSent(t *testing.T) {

@@ -67,9 +67,8 @@ type RelayOption interface {
 }
 
 type relayConfig struct {
-	receipts  bool
-	goodbye   bool
-	maxPacket int
+	receipts bool
+	goodbye  bool
 }
 
 type relayOptionFunc func(*relayConfig)
@@ -89,14 +88,6 @@ func WithReceipts() RelayOption {
 // orphan, and waits for the time of [WithAdoptionGrace] for another parent.
 func WithGoodbye() RelayOption {
 	return relayOptionFunc(func(c *relayConfig) { c.goodbye = true })
-}
-
-// WithMaxPacketSize makes the relay refuse a packet of more than that many bytes,
-// as it is serialized, with [ReasonRejected]. It must be positive; anything else is
-// ignored, and there is no limit without it. A stream needs one below what gRPC
-// allows: gRPC would end the stream with the packet.
-func WithMaxPacketSize(bytes int) RelayOption {
-	return relayOptionFunc(func(c *relayConfig) { c.maxPacket = positive(bytes, c.maxPacket) })
 }
 
 // carrier is what the relays of this package offer beyond Relay, and a session
@@ -286,10 +277,6 @@ func (e *endpoint) encode(p *link.Parcel) (*ptypes.Packet, error) {
 	data, err := contain.Call(func() ([]byte, error) { return p.Packet.Serialize(e.ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
-	}
-
-	if e.maxPacket > 0 && len(data) > e.maxPacket {
-		return nil, fmt.Errorf("%w: packet of %d bytes is larger than %d", link.ErrPacket, len(data), e.maxPacket)
 	}
 
 	packet := &ptypes.Packet{Serialized: data}
