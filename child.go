@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -174,27 +175,12 @@ func (s *session) streamMetadata(handshake router.Handshake) (stream, calls meta
 	stream.Set(HandshakeKey, string(data))
 	stream.Set(LinkKey, LinkGoodbye)
 
-	size := sizeOf(stream)
+	size := headers.Size(stream)
 	if size > s.maxMetadata {
 		return nil, nil, fmt.Errorf("metadata of %d bytes is more than %d", size, s.maxMetadata)
 	}
 
 	return stream, calls, nil
-}
-
-// sizeOf returns what the metadata count for, as HTTP/2 defines it.
-func sizeOf(md metadata.MD) int {
-	const perField = 32
-
-	size := 0
-
-	for key, values := range md {
-		for _, value := range values {
-			size += len(key) + len(value) + perField
-		}
-	}
-
-	return size
 }
 
 // recv reads from a stream that may not be ours.

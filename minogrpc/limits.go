@@ -6,7 +6,6 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -153,21 +152,6 @@ func checkFrame(p *ptypes.Packet, limit int) error {
 	}
 
 	return nil
-}
-
-// sizeOf returns the size of metadata as HTTP/2 counts it.
-func sizeOf(md metadata.MD) int {
-	const perEntry = 32
-
-	size := 0
-
-	for key, values := range md {
-		for _, value := range values {
-			size += len(key) + len(value) + perEntry
-		}
-	}
-
-	return size
 }
 
 // positive returns the value, or the default when the value makes no sense.

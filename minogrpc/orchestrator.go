@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -85,7 +86,7 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 	}
 
 	root := outgoing(md, m.text, players[1:])
-	if size := sizeOf(root); size > m.maxMetadata {
+	if size := headers.Size(root); size > m.maxMetadata {
 		return nil, fmt.Errorf("metadata of %d bytes is more than %d", size, m.maxMetadata)
 	}
 

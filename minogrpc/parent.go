@@ -10,6 +10,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -85,7 +86,7 @@ func (m *Minogrpc) admit(ctx context.Context, v *visit) (*incoming, error) {
 
 	err := cmp.Or(
 		v.claim(claim{kind: setUps}, 1, m.pending),
-		v.claim(claim{kind: storedBytes}, sizeOf(md), m.maxMetadata*hostMetadata),
+		v.claim(claim{kind: storedBytes}, headers.Size(md), m.maxMetadata*hostMetadata),
 		v.claim(claim{kind: openStreams}, 1, m.hostStreams),
 	)
 	if err != nil {

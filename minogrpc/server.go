@@ -157,11 +157,15 @@ func (o *overlay) Forward(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, e
 	}
 
 	ack, err := st.RecvPacket(in.gateway, p)
-	if err != nil {
-		return nil, status.Error(codes.InvalidArgument, err.Error())
-	}
 
-	return ack, nil
+	switch {
+	case errors.Is(err, session.ErrClosed):
+		return nil, status.Error(codes.Unavailable, err.Error())
+	case err != nil:
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	default:
+		return ack, nil
+	}
 }
 
 // refuseWhenStopped returns an error with a status once the node is being stopped.

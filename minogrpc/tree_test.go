@@ -239,3 +239,68 @@ func ofHeight(t *testing.T, network *sessiontest.Network, height, i int) *minogr
 
 	return node
 }
+
+// Promise R2: an interior node that is stopped while many send costs no other node a
+// message, in either direction.
+func TestTree_StopUnderLoadCostsOnlyTheNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const players = 13
+
+		network := sessiontest.NewNetwork()
+		nodes := make([]*minogrpc.Minogrpc, players)
+		replied := make(chan error, 10_000)
+		answer := handler{stream: func(out mino.Sender, in mino.Receiver) error {
+			for {
+				from, msg, err := in.Recv(context.Background())
+				if err != nil {
+					return err
+				}
+
+				go func() {
+					for err := range out.Send(msg, from) {
+						replied <- err
+					}
+				}()
+			}
+		}}
+
+		rpc := mino.MustCreateRPC(ofHeight(t, network, 2, 0), rpcName, answer, texts{})
+		for i := range nodes {
+			nodes[i] = ofHeight(t, network, 2, i+1)
+			mino.MustCreateRPC(nodes[i], rpcName, answer, texts{})
+		}
+
+		out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
+		require.NoError(t, err)
+		requireDelivered(t, out.Send(text("hello"), addressesOf(nodes...)...))
+
+		// The first of the five children of the root is stopped; the next is behind it.
+		leaf := nodes[2].GetAddress()
+
+		var sends []<-chan error
+		for i := range 300 {
+			if i == 150 {
+				go func() { require.NoError(t, nodes[1].Stop()) }()
+			}
+
+			sends = append(sends, out.Send(text(strconv.Itoa(i)), leaf))
+
+			time.Sleep(time.Millisecond) // Virtual time.
+		}
+
+		for _, outcomes := range sends {
+			requireDelivered(t, outcomes)
+		}
+
+		got := make(map[mino.Address]int)
+		for range players + len(sends) {
+			from, _, err := in.Recv(t.Context())
+			require.NoError(t, err)
+
+			got[session.FollowerOf(from)]++
+		}
+
+		require.Equal(t, 301, got[leaf])
+		require.Empty(t, replied)
+	})
+}
