@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
+	"runtime/pprof"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -89,20 +90,27 @@ func (a *attacked) requireServing(t *testing.T) {
 	requireEchoes(t, out, in, a.node)
 }
 
-// goroutines returns how many there are when all that is going on has ended.
+// goroutines returns how many there are in the bubble when all that is going on
+// has ended.
 func goroutines() int {
 	synctest.Wait()
 	time.Sleep(time.Minute) // Virtual time, longer than anything may wait.
 	synctest.Wait()
 
-	return runtime.NumGoroutine()
+	var stacks strings.Builder
+
+	// The count of the runtime has those of the test binary itself.
+	_ = pprof.Lookup("goroutine").WriteTo(&stacks, 2)
+
+	return strings.Count(stacks.String(), ", synctest bubble ")
 }
 
 // requireNothingLeft checks what a visit has left at the node.
 func (a *attacked) requireNothingLeft(t *testing.T, before int) {
 	t.Helper()
 
-	require.LessOrEqual(t, goroutines(), before)
+	require.NotZero(t, before)
+	require.Equal(t, before, goroutines())
 	require.Zero(t, a.handlers.Load())
 	require.Zero(t, a.conns.Load())
 	a.requireServing(t)
