@@ -10,6 +10,9 @@ BUF  := go tool -modfile=tools/buf.mod buf
 # How long each fuzz target runs, as in FUZZTIME=1m.
 FUZZTIME ?= 10s
 
+# How long the model test goes on, as in SOAK=1h.
+SOAK ?= 10m
+
 # Which benchmarks run, as in BENCH=Queue.
 BENCH ?= .
 
@@ -57,6 +60,10 @@ fuzz: ## Run every fuzz target in turn (FUZZTIME=10s each)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
 		done; \
 	done
+
+.PHONY: soak
+soak: ## Play new cases of the model test for long (SOAK=10m)
+	go test $(RACE) -timeout 0 ./internal/modeltest -run '^TestModel$$' -soak $(SOAK)
 
 .PHONY: generate
 generate: ## Generate the code of ptypes from overlay.proto

@@ -1,0 +1,227 @@
+package modeltest_test
+
+import (
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/minogrpc/session"
+)
+
+// checkAlive compares the sessions with the model while the stream lasts.
+// Promise L8: what goes wrong elsewhere does not end one.
+func (w *world) checkAlive() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	for p, parts := range w.parts {
+		ended := parts[len(parts)-1].ended
+		if ended > 0 && !w.disturbedLocked(p, p, ended) {
+			w.violatedLockedf("%v has ended, though nothing was wrong between it and the orchestrator", p)
+		}
+	}
+}
+
+// check compares what has become of the messages with the model. All the sessions
+// have ended, so that what they were given has been received.
+func (w *world) check() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	for _, m := range w.messages {
+		if m.end == 0 {
+			w.violatedLockedf("message %s: not settled", m.id)
+
+			continue
+		}
+
+		// Promise L2: the deadline, in virtual time and so to the nanosecond.
+		if took := m.settled.Sub(m.at); took > w.outcome {
+			w.violatedLockedf("message %s: settled after %v, which is later than %v", m.id, took, w.outcome)
+		}
+
+		for _, p := range m.to {
+			w.checkOutcomeLocked(m, p)
+		}
+	}
+
+	for _, parts := range w.parts {
+		for _, p := range parts {
+			w.checkOrderLocked(p)
+			w.checkEndLocked(p)
+		}
+	}
+}
+
+// checkOutcomeLocked checks the outcome of one destination.
+func (w *world) checkOutcomeLocked(m *message, p place) {
+	failure, got := m.errs[p], w.gotLocked(m, p)
+
+	// Promise O1: delivered or reported.
+	switch {
+	case failure == nil && !got:
+		w.violatedLockedf("message %s: delivered to %v, says the outcome, but nobody has received it", m.id, p)
+	case failure != nil && got && isRefusal(failure.Reason):
+		w.violatedLockedf("message %s: %v, says the outcome for %v, who has received it", m.id, failure.Reason, p)
+	}
+
+	disturbed := w.disturbedLocked(m.sender.place, p, m.end) || w.crowdedLocked(m)
+
+	switch {
+	case !w.takesPart(p):
+		w.checkUnknownLocked(m, p, disturbed)
+	case failure != nil:
+		w.checkFailureLocked(m, p, disturbed)
+	case !disturbed:
+		w.checkTimeLocked(m, p)
+	}
+}
+
+// checkFailureLocked checks that somebody who takes part may be out of reach.
+func (w *world) checkFailureLocked(m *message, p place, disturbed bool) {
+	failure := m.errs[p]
+
+	switch {
+	case slices.Contains(m.must, p):
+		w.violatedLockedf("message %s: not delivered to %v, though nothing is wrong any more: %v", m.id, p, failure)
+	case !w.mayFail(failure.Reason):
+		w.violatedLockedf("message %s: the outcome for %v cannot be %v", m.id, p, failure.Reason)
+	case !disturbed && failure.Reason != session.ReasonOverflow:
+		// Promise M3: what is wrong elsewhere costs nothing here.
+		w.violatedLockedf("message %s: not delivered to %v, though nothing was wrong on the way: %v", m.id, p, failure)
+	}
+}
+
+// isRefusal tells whether the reason says that the message was not taken. With the
+// others it may have been: nobody can know what a lost node had done with it.
+func isRefusal(reason session.Reason) bool {
+	switch reason {
+	case session.ReasonNoRoute, session.ReasonOverflow, session.ReasonRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// mayFail tells whether the reason is a possible one for somebody who takes part.
+func (w *world) mayFail(reason session.Reason) bool {
+	switch reason {
+	case session.ReasonUnreachable, session.ReasonTimeout, session.ReasonClosed:
+		return true
+	case session.ReasonOverflow:
+		return w.queue > 0
+	default:
+		return false
+	}
+}
+
+// checkUnknownLocked checks the outcome of somebody who does not take part.
+// Promise R1: no route, says the first node that can know it.
+func (w *world) checkUnknownLocked(m *message, p place, disturbed bool) {
+	failure := m.errs[p]
+
+	if failure == nil || !disturbed && failure.Reason != session.ReasonNoRoute {
+		w.violatedLockedf("message %s: the outcome for %v, who does not take part, is %v", m.id, p, failure)
+	}
+}
+
+// checkTimeLocked checks when a message was received: at once, when nothing on its
+// way is slow, whatever goes on elsewhere.
+func (w *world) checkTimeLocked(m *message, p place) {
+	if w.delayedLocked(m.sender.place, p, m.end) || w.hasPaused[p] {
+		return
+	}
+
+	for _, part := range w.parts[p] {
+		at, found := part.got[m.id]
+		if found && !at.Equal(m.at) {
+			w.violatedLockedf("message %s: received by %v after %v, though nothing was slow on the way",
+				m.id, p, at.Sub(m.at))
+		}
+	}
+}
+
+// checkOrderLocked checks the order in which a session has received. Promise M2:
+// what is sent after the outcome of the one before is known arrives after it.
+func (w *world) checkOrderLocked(p *part) {
+	for _, first := range w.messages {
+		for _, second := range w.messages {
+			i, found := p.order[first.id]
+			j, both := p.order[second.id]
+
+			after := first.end < second.start && first.sender == second.sender && first.errs[p.place] == nil
+			if found && both && after && j < i {
+				w.violatedLockedf("message %s: received by %v after message %s, though it was sent before",
+					first.id, p.place, second.id)
+			}
+		}
+	}
+}
+
+// checkEndLocked checks why a session has ended, where nothing was wrong.
+func (w *world) checkEndLocked(p *part) {
+	if p.place != orchestrator && !w.disturbedLocked(p.place, p.place, p.ended) && !errors.Is(p.cause, io.EOF) {
+		w.violatedLockedf("%v has ended with %v, and not with EOF", p.place, p.cause)
+	}
+}
+
+// gotLocked tells whether a session of a place has received a message.
+func (w *world) gotLocked(m *message, p place) bool {
+	return slices.ContainsFunc(w.parts[p], func(part *part) bool {
+		_, found := part.got[m.id]
+
+		return found
+	})
+}
+
+// crowd is how many packets for several destinations a link carries at once. Others
+// wait behind them, and so for the slowest of all their destinations.
+const crowd = 8
+
+// crowdedLocked tells whether so many others were under way at the same time that
+// a message may have had to wait for them, where there is something to wait for.
+func (w *world) crowdedLocked(m *message) bool {
+	if len(w.faults) == 0 {
+		return false
+	}
+
+	others := 0
+
+	for _, other := range w.messages {
+		if len(other.to) > 1 && other.start < m.end && m.start < other.end {
+			others++
+		}
+	}
+
+	return others > crowd
+}
+
+// disturbedLocked tells whether something has been wrong before a moment, on the way
+// between two places or on their ways to the orchestrator, that may cost what one
+// sends to the other. What is wrong elsewhere must make no difference, and neither,
+// Promise R2, must a node between them that stops.
+func (w *world) disturbedLocked(from, to place, before int) bool {
+	return w.anyFaultLocked(from, to, before, func(f fault) bool {
+		switch f.kind {
+		case slow:
+			return false
+		case stopped:
+			return w.tree[place(f.a)] == orchestrator || f.a == 0 || f.a == from.node() || f.a == to.node()
+		default:
+			return true
+		}
+	})
+}
+
+// delayedLocked tells whether something has been wrong or slow on the way.
+func (w *world) delayedLocked(from, to place, before int) bool {
+	return w.anyFaultLocked(from, to, before, func(fault) bool { return true })
+}
+
+func (w *world) anyFaultLocked(from, to place, before int, counts func(fault) bool) bool {
+	path := w.tree.path(from, to)
+
+	return slices.ContainsFunc(w.faults, func(f fault) bool {
+		return f.moment < before && path[f.a] && path[f.b] && counts(f)
+	})
+}

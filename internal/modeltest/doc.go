@@ -1,0 +1,29 @@
+// Package modeltest has only tests. They compare whole trees of nodes with a model of what they
+// promise, in random cases: what is sent, by whom and to whom, and what goes wrong
+// meanwhile. The nodes are those of the overlay, on a network in memory and in
+// virtual time.
+//
+// The model does not predict what happens. It knows what must hold whatever
+// happens:
+//
+//   - Every Send is settled by its deadline, with at most one error for each
+//     destination, and none for anybody else.
+//   - A destination without an error has received the message; one that was
+//     refused has not.
+//   - A session receives a message once at most, and after those whose outcome its
+//     sender knew before it was sent.
+//   - What is wrong elsewhere costs nothing: where nothing has been wrong between
+//     a sender, a receiver and the orchestrator, messages arrive, and at once.
+//   - When nothing is wrong any more, everybody who still takes part is reached.
+//   - After the end nothing is left: no handler, no connection, no goroutine.
+//
+// All nodes are of this library, and their links carry a call for each packet. That
+// nothing is received twice is promised among such nodes only; the order of
+// messages that nobody waits for is not promised on such links, nor that one for
+// several destinations does not wait behind others of that kind.
+//
+// A failure prints the case, and what happened when. Which goroutine runs first is
+// not part of the case: for a failure that comes and goes, -again=20 plays each case
+// twenty times, so that a small one can still be found. -rapid.seed repeats the
+// cases, -rapid.checks sets their number, and `make soak` plays new ones for long.
+package modeltest
