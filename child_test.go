@@ -15,6 +15,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -58,8 +59,8 @@ func (d *detour) failures() []mino.Address {
 }
 
 // failing returns a peer whose answer to every packet is an error.
-func failing(code codes.Code) *fake.Peer {
-	return &fake.Peer{OnForward: func(context.Context, *ptypes.Packet) (*ptypes.Ack, error) {
+func failing(code codes.Code) *sessiontest.Peer {
+	return &sessiontest.Peer{OnForward: func(context.Context, *ptypes.Packet) (*ptypes.Ack, error) {
 		return nil, status.Error(code, "failed by the test")
 	}}
 }
@@ -72,7 +73,7 @@ func TestChild_LossIsToldToTheTableAndRoutedAround(t *testing.T) {
 	} {
 		t.Run(code.String(), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				b, c := failing(code), &fake.Peer{}
+				b, c := failing(code), &sessiontest.Peer{}
 				w.peer("b", b)
 				w.peer("c", c)
 
@@ -97,7 +98,7 @@ func TestChild_EndOfStreamIsLossOfWhatIsUnsettled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				got := make(chan struct{})
-				b := &fake.Peer{
+				b := &sessiontest.Peer{
 					OnStream: func(ptypes.Overlay_StreamServer) error {
 						<-got
 
@@ -110,7 +111,7 @@ func TestChild_EndOfStreamIsLossOfWhatIsUnsettled(t *testing.T) {
 						return nil, ctx.Err()
 					},
 				}
-				c := &fake.Peer{}
+				c := &sessiontest.Peer{}
 				w.peer("b", b)
 				w.peer("c", c)
 
@@ -130,7 +131,7 @@ func TestChild_EndOfStreamIsLossOfWhatIsUnsettled(t *testing.T) {
 // Promise L3: with an option, what may have arrived is reported and not sent twice.
 func TestChild_WithoutRetryReportsTimeout(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		c := &fake.Peer{}
+		c := &sessiontest.Peer{}
 		w.peer("b", failing(codes.Unavailable))
 		w.peer("c", c)
 
@@ -175,7 +176,7 @@ func TestChild_ErrorAboutAPacketLosesNobody(t *testing.T) {
 // Promise L3: a stream that the child refuses is a loss, with the child's reason.
 func TestChild_RefusedStreamIsLoss(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{Refuse: status.Error(codes.PermissionDenied, "not you")})
+		w.peer("b", &sessiontest.Peer{Refuse: status.Error(codes.PermissionDenied, "not you")})
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
 
 		errs := w.outcomes(sess.Send(fake.Message("hello"), addr("b")))
@@ -194,7 +195,7 @@ func TestChild_SetupHasADeadline(t *testing.T) {
 
 		defer func() { require.NoError(t, listener.Close()) }()
 
-		w.peer("c", &fake.Peer{})
+		w.peer("c", &sessiontest.Peer{})
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addrs("b", "c")...),
 			session.WithSetupTimeout(3*time.Second))
 
@@ -217,7 +218,7 @@ func TestChild_ThatComesBackIsUsedAgain(t *testing.T) {
 		errs := w.outcomes(sess.Send(fake.Message("hello"), addr("b")))
 		require.Equal(t, session.ReasonUnreachable, errs[0].Reason)
 
-		w.peer("b", &fake.Peer{})
+		w.peer("b", &sessiontest.Peer{})
 
 		start := time.Now()
 		for len(w.outcomes(sess.Send(fake.Message("hello"), addr("b")))) > 0 {
@@ -231,7 +232,7 @@ func TestChild_ThatComesBackIsUsedAgain(t *testing.T) {
 func TestChild_SubtreeOfALostChildIsAdopted(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		players := make([]mino.Address, 0, 15)
-		leaf := &fake.Peer{}
+		leaf := &sessiontest.Peer{}
 
 		for i := range 15 {
 			name := fmt.Sprintf("n%d", i)
@@ -277,13 +278,13 @@ func TestChild_EveryUnreachableDestinationHasItsError(t *testing.T) {
 // keeps a bounded number of packets and calls.
 func TestChild_OutboxIsBounded(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		b := &fake.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
+		b := &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
 			<-ctx.Done()
 
 			return nil, ctx.Err()
 		}}
 		w.peer("b", b)
-		w.peer("c", &fake.Peer{})
+		w.peer("c", &sessiontest.Peer{})
 
 		// The messages for d go through b as well, so that a quarter is not all.
 		table := through{RoutingTable: w.table(1, addr("a"), addrs("b", "c", "d")...), from: addr("d"), to: addr("b")}
@@ -317,7 +318,7 @@ func TestChild_OutboxIsBounded(t *testing.T) {
 // Promise M3: an empty outbox admits a message of any size.
 func TestChild_EmptyOutboxAdmitsAnyMessage(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{})
+		w.peer("b", &sessiontest.Peer{})
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithOutboxLimits(1, 10))
 
 		for range 3 {
@@ -347,7 +348,7 @@ func (d through) Forward(packet router.Packet) (router.Routes, router.Voids) {
 // of one send share one identity.
 func TestChild_AwaitedSendsKeepTheirOrder(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		b, c := &fake.Peer{}, &fake.Peer{}
+		b, c := &sessiontest.Peer{}, &sessiontest.Peer{}
 		w.peer("b", b)
 		w.peer("c", c)
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addrs("b", "c")...))
@@ -373,7 +374,7 @@ func TestChild_AwaitedSendsKeepTheirOrder(t *testing.T) {
 // The stream to a child carries the metadata that existing nodes rely on.
 func TestChild_MetadataOfStream(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		b := &fake.Peer{}
+		b := &sessiontest.Peer{}
 		w.peer("b", b)
 		sess, _ := w.root(addr("a"), w.table(3, addr("a"), addr("b")))
 
@@ -393,7 +394,7 @@ func TestChild_MetadataOfStream(t *testing.T) {
 func TestChild_CloseEndsTheStream(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ends := make(chan error, 1)
-		w.peer("b", &fake.Peer{OnStream: func(stream ptypes.Overlay_StreamServer) error {
+		w.peer("b", &sessiontest.Peer{OnStream: func(stream ptypes.Overlay_StreamServer) error {
 			_, err := stream.Recv()
 			ends <- err
 

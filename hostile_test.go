@@ -36,7 +36,7 @@ func (w *world) identified(sequence uint64, budget time.Duration, to ...mino.Add
 // Promise L2: a budget that is too short for a set-up expires, and loses nobody.
 func TestHostile_ShortBudgetLosesNobody(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{})
+		w.peer("b", &sessiontest.Peer{})
 		w.net.Delay("a:1", "b:1", 20*time.Millisecond)
 		w.net.Delay("b:1", "a:1", 20*time.Millisecond)
 
@@ -55,7 +55,7 @@ func TestHostile_ShortBudgetLosesNobody(t *testing.T) {
 // Promise S3: a neighbour cannot make a node wait for as long as it likes.
 func TestHostile_LongBudgetIsCut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{OnForward: sessiontest.NeverAck})
+		w.peer("b", &sessiontest.Peer{OnForward: sessiontest.NeverAck})
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
 
 		start := time.Now()
@@ -68,7 +68,7 @@ func TestHostile_LongBudgetIsCut(t *testing.T) {
 // Promise R1: the hop limit of a packet is at most our own.
 func TestHostile_HopLimitIsCut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		b := &fake.Peer{}
+		b := &sessiontest.Peer{}
 		w.peer("b", b)
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
 
@@ -134,7 +134,7 @@ func TestHostile_AckIsValidUTF8(t *testing.T) {
 // Promise M3: one that does not answer, in what goes to several, holds up no others.
 func TestHostile_FrozenGrandchildOfABroadcastCostsOnlyItself(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{OnForward: func(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, error) {
+		w.peer("b", &sessiontest.Peer{OnForward: func(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, error) {
 			packet, err := routerOf(3).GetPacketFactory().PacketOf(json.NewContext(), p.GetSerialized())
 			if err == nil && slices.Contains(packet.GetDestination(), mino.Address(addr("frozen"))) {
 				return sessiontest.NeverAck(ctx, p)
@@ -157,7 +157,7 @@ func TestHostile_FrozenGrandchildOfABroadcastCostsOnlyItself(t *testing.T) {
 // What waits for a child leaves together when the child has answered.
 func TestChild_WaitingPacketsLeaveTogether(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		b := &fake.Peer{OnForward: sessiontest.NeverAck}
+		b := &sessiontest.Peer{OnForward: sessiontest.NeverAck}
 		w.peer("b", b)
 
 		sess, _ := w.root(addr("a"), chain{gateway: addr("b"), Table: w.table(1, addr("a"), addr("b"))})
@@ -175,11 +175,12 @@ func TestChild_WaitingPacketsLeaveTogether(t *testing.T) {
 func TestHostile_FrozenChildDoesNotHoldUpClose(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		freed := make(chan struct{})
-		w.peer("b", &fake.Peer{OnForward: sessiontest.NeverAck, OnStream: func(ptypes.Overlay_StreamServer) error {
+		ending := func(ptypes.Overlay_StreamServer) error {
 			<-freed
 
 			return nil
-		}})
+		}
+		w.peer("b", &sessiontest.Peer{OnForward: sessiontest.NeverAck, OnStream: ending})
 
 		sess, parent := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
 		errs := sess.Send(fake.Message("hello"), addr("b"))
@@ -225,7 +226,7 @@ func TestHostile_PassiveParentDoesNotHoldUpClose(t *testing.T) {
 // asks finds another way to them.
 func TestHostile_ClosingNodeDoesNotSpeakForOthers(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{OnForward: sessiontest.NeverAck})
+		w.peer("b", &sessiontest.Peer{OnForward: sessiontest.NeverAck})
 		sess := w.session(addr("a"))
 		w.listen(sess, fake.NewRelay(addr("p"), nil), w.table(1, addr("a"), addr("b")))
 
@@ -271,12 +272,13 @@ func TestParent_SendDuringTheEndIsClosed(t *testing.T) {
 func TestChild_LossIsJudgedByTheTableThatChose(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		lose := make(chan struct{})
-		w.peer("b", &fake.Peer{OnForward: sessiontest.NeverAck, OnStream: func(ptypes.Overlay_StreamServer) error {
+		ending := func(ptypes.Overlay_StreamServer) error {
 			<-lose
 
 			return errLost
-		}})
-		w.peer("c", &fake.Peer{})
+		}
+		w.peer("b", &sessiontest.Peer{OnForward: sessiontest.NeverAck, OnStream: ending})
+		w.peer("c", &sessiontest.Peer{})
 
 		sess := w.session(addr("a"))
 		first := fake.NewRelay(addr("p0"), nil)
@@ -307,8 +309,8 @@ func (d doubling) Forward(p router.Packet) (router.Routes, router.Voids) {
 // Promise O1: a table that routes one destination twice does not hide another.
 func TestRoute_DoubledDestinationHidesNoOther(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{})
-		w.peer("c", &fake.Peer{})
+		w.peer("b", &sessiontest.Peer{})
+		w.peer("c", &sessiontest.Peer{})
 		sess, _ := w.root(addr("a"), doubling{w.table(1, addr("a"), addrs("b", "c")...)})
 
 		errs := w.outcomes(sess.Send(fake.Message("hello"), addrs("b", "c")...))

@@ -8,6 +8,7 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/fake"
 	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -15,7 +16,7 @@ import (
 // nobody else anything.
 func TestLimit_LargeMessageIsRefusedAtTheSender(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		peer := &fake.Peer{}
+		peer := &sessiontest.Peer{}
 		w.peer("b", peer)
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithMaxMessageSize(10))
 
@@ -42,11 +43,11 @@ func TestLimit_LargeMessageIsRefusedAtTheReceiver(t *testing.T) {
 // counts as lost, and the nodes behind it are reached without it.
 func TestLimit_LargeHandshakeIsRefusedBeforeItIsSent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		peers := make(map[string]*fake.Peer)
+		peers := make(map[string]*sessiontest.Peer)
 		names := []string{"b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9"}
 
 		for _, name := range names {
-			peers[name] = &fake.Peer{}
+			peers[name] = &sessiontest.Peer{}
 			w.peer(name, peers[name])
 		}
 
@@ -75,7 +76,7 @@ func TestLimit_LargeHandshakeIsRefusedBeforeItIsSent(t *testing.T) {
 func TestLimit_MemoryBudgetIsShared(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		stuck := make(chan struct{})
-		w.peer("b", &fake.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
+		w.peer("b", &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
 			select {
 			case <-stuck:
 			case <-ctx.Done():

@@ -11,6 +11,7 @@ import (
 	"github.com/minogrpc/session/internal/fake"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde/json"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -51,7 +52,7 @@ func (w *world) guardian(sess session.Session, name string) (*fake.Stream, <-cha
 // another; what is sent meanwhile arrives, and nobody's Recv ends.
 func TestOrphan_AdoptedSessionGoesOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		adopter := &fake.Peer{}
+		adopter := &sessiontest.Peer{}
 		w.peer("p1", adopter)
 
 		sess := w.session(addr("a"))
@@ -81,7 +82,7 @@ func TestOrphan_AdoptedSessionGoesOn(t *testing.T) {
 // loss waits as well, and goes to the adopter.
 func TestOrphan_PacketThatFailsBeforeTheLossIsKnownWaits(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		adopter := &fake.Peer{}
+		adopter := &sessiontest.Peer{}
 		w.peer("p1", adopter)
 
 		sess := w.session(addr("a"))
@@ -115,7 +116,7 @@ func TestOrphan_ParentThatTakesNothingIsTriedForAWhile(t *testing.T) {
 
 		synctest.Wait()
 
-		parent := &fake.Peer{}
+		parent := &sessiontest.Peer{}
 		w.peer("p0", parent)
 		require.Empty(t, w.outcomes(late))
 		require.Len(t, parent.Forwards(), 1)
@@ -181,7 +182,7 @@ func TestLeave_SaysNoGoodbyeToTheChildren(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				ends := make(chan error, 1)
-				w.peer("b", &fake.Peer{OnStream: func(stream ptypes.Overlay_StreamServer) error {
+				w.peer("b", &sessiontest.Peer{OnStream: func(stream ptypes.Overlay_StreamServer) error {
 					_, err := stream.Recv()
 					ends <- err
 
@@ -210,17 +211,17 @@ func TestLeave_SaysNoGoodbyeToTheChildren(t *testing.T) {
 func TestChild_OrphansAreAdoptedWithoutAPacket(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		players := addrs("b")
-		leaves := make(map[string]*fake.Peer)
+		leaves := make(map[string]*sessiontest.Peer)
 
 		for i := range 11 {
 			name := fmt.Sprintf("n%d", i)
-			leaves[name] = &fake.Peer{}
+			leaves[name] = &sessiontest.Peer{}
 			players = append(players, addr(name))
 			w.peer(name, leaves[name])
 		}
 
 		lose := make(chan struct{})
-		w.peer("b", &fake.Peer{OnStream: func(ptypes.Overlay_StreamServer) error {
+		w.peer("b", &sessiontest.Peer{OnStream: func(ptypes.Overlay_StreamServer) error {
 			<-lose
 
 			return errLost

@@ -14,12 +14,13 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
 
 // acking returns a peer that answers every packet in the same way.
-func acking(ack *ptypes.Ack) *fake.Peer {
-	return &fake.Peer{OnForward: func(context.Context, *ptypes.Packet) (*ptypes.Ack, error) {
+func acking(ack *ptypes.Ack) *sessiontest.Peer {
+	return &sessiontest.Peer{OnForward: func(context.Context, *ptypes.Packet) (*ptypes.Ack, error) {
 		return ack, nil
 	}}
 }
@@ -27,7 +28,7 @@ func acking(ack *ptypes.Ack) *fake.Peer {
 // Promise O1: a destination has one outcome; here it is delivered.
 func TestSend_DeliveredClosesTheChannelWithoutAnError(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		peer := &fake.Peer{}
+		peer := &sessiontest.Peer{}
 		w.peer("b", peer)
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
 
@@ -61,7 +62,7 @@ func TestSend_DestinationNamedTwiceCountsOnce(t *testing.T) {
 // who does not read it.
 func TestSend_SilentPeerTimesOutByTheDeadline(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
+		w.peer("b", &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
 			<-ctx.Done()
 
 			return nil, ctx.Err()
@@ -287,7 +288,7 @@ type pointer struct{ session.Address }
 // returned.
 func TestSend_SliceOfTheCallerIsItsOwn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		peer := &fake.Peer{}
+		peer := &sessiontest.Peer{}
 		w.peer("b", peer)
 		w.peer("c", peer)
 
@@ -323,7 +324,7 @@ func TestSend_SliceOfTheCallerIsItsOwn(t *testing.T) {
 // Promise O6: a quick outcome does not wait for a slow one.
 func TestSend_OutcomesAreReportedAsTheyAreKnown(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
+		w.peer("b", &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
 			<-ctx.Done()
 
 			return nil, ctx.Err()

@@ -12,6 +12,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -265,7 +266,7 @@ func TestParent_CloseDuringErrorAndSends(t *testing.T) {
 // what is for itself.
 func TestCloseRecv_RelayingGoesOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		peer := &fake.Peer{}
+		peer := &sessiontest.Peer{}
 		w.peer("b", peer)
 
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))

@@ -12,6 +12,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde/json"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -145,7 +146,7 @@ func TestStreamRelay_LossOfTheRootIsTheEnd(t *testing.T) {
 // Promise O1: a packet that asks for receipts over a parent's stream gets them.
 func TestReceipts_AreGivenToTheParent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{})
+		w.peer("b", &sessiontest.Peer{})
 
 		sess := w.session(addr("a"))
 		stream := fake.NewStream(nil)
@@ -207,7 +208,7 @@ func TestStreamRelay_FailureWithoutADestinationIsAboutAll(t *testing.T) {
 // The observer is told what happens.
 func TestObserver_SeesWhatHappens(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("b", &fake.Peer{})
+		w.peer("b", &sessiontest.Peer{})
 
 		seen := make(chan string, 100)
 		saw := func(what string) { seen <- what }

@@ -9,6 +9,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -51,7 +52,7 @@ func TestRoute_FromAParentOnlyDown(t *testing.T) {
 // Promise R1: what came from a child goes up, but never back to it.
 func TestRoute_FromAChildNeverBack(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		b, c := &fake.Peer{}, &fake.Peer{}
+		b, c := &sessiontest.Peer{}, &sessiontest.Peer{}
 		w.peer("b", b)
 		w.peer("c", c)
 
@@ -107,7 +108,7 @@ func TestRoute_ReplyToAWrappedAddressReachesTheOrchestrator(t *testing.T) {
 // Promise R1: the hop limit is the backstop against tables that disagree.
 func TestRoute_HopLimitIsTheBackstop(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		b := &fake.Peer{}
+		b := &sessiontest.Peer{}
 		w.peer("b", b)
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
 
