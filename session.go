@@ -25,8 +25,8 @@ type Session interface {
 	mino.Sender
 	mino.Receiver
 
-	// GetNumParents returns the number of parents that are registered. A session
-	// that has lost its last one is closed.
+	// GetNumParents returns the number of parents that are registered, the lost one of
+	// a session that waits to be adopted included.
 	GetNumParents() int
 
 	// Listen registers a parent with its routing table, closes ready, and reads the
@@ -85,8 +85,8 @@ type Lifecycle interface {
 // session implements Session and Lifecycle.
 //
 // Locks are taken in this order: mu, then the lock of a link or of the queue. The
-// outcomes of packets are told, and user code but for the routing tables is
-// called, without any of them.
+// outcomes of packets are told without any of them, and so is user code called, but
+// for what belongs to the router: tables, packets, addresses.
 type session struct {
 	config
 

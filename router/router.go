@@ -25,8 +25,9 @@ import (
 var ErrUnreachable = errors.New("unreachable")
 
 // Packet is a message with its source and its destinations. The message bytes
-// are shared by all the packets that are made of one and never change; a packet
-// itself belongs to one goroutine at a time.
+// are shared by all the packets that are made of one and never change. A packet
+// that has been handed on is only read, by several goroutines at once: Slice alone
+// changes it.
 type Packet interface {
 	serde.Message
 
@@ -104,7 +105,8 @@ type RoutingTable interface {
 	Make(src mino.Address, to []mino.Address, msg []byte) Packet
 
 	// PrepareHandshakeFor returns the handshake for a neighbour that Forward named
-	// as a next hop.
+	// as a next hop. It is serialized later, in another goroutine, and so must not
+	// change with the table.
 	PrepareHandshakeFor(mino.Address) Handshake
 
 	// Forward splits a packet by the next hop. Each destination is in exactly one
