@@ -320,3 +320,19 @@ func TestHostile_ConnectionsOfAHostAreBounded(t *testing.T) {
 		a.requireServing(t)
 	})
 }
+
+// Promise S3: connections that have ended do not count.
+func TestHostile_ConnectionsThatHaveEndedAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAttacked(t, minogrpc.WithStreamLimits(2, 2), minogrpc.WithPendingLimit(1))
+
+		for range 10 {
+			client, conn := dialIn(t, a.network)
+			ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs("apiuri", rpcName))
+			_, err := client.Call(ctx, &ptypes.Message{From: []byte(peerText)})
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+			synctest.Wait()
+		}
+	})
+}

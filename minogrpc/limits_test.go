@@ -1,6 +1,7 @@
 package minogrpc_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // streamID returns the metadata of a stream of its own.
@@ -93,8 +95,11 @@ func TestLimits_PendingSetUps(t *testing.T) {
 		requireRefused(t, stream, codes.FailedPrecondition, "no way back")
 	}
 
-	early := openStream(t, client, streamID(3))
-	requireOpen(t, early)
+	// What is set up does not count any more.
+	for i := range 5 {
+		early := openStream(t, client, streamID(i+3))
+		requireOpen(t, early)
+	}
 }
 
 // Promise S3: a long list of players is refused before it is sent, and before it
@@ -234,6 +239,44 @@ func TestLimits_LargePacketOfTheOrchestrator(t *testing.T) {
 	require.ErrorAs(t, <-out.Send(text("hello"), longAddress(4_000)), &failure)
 	require.Equal(t, session.ReasonRejected, failure.Reason)
 	requireEchoes(t, out, in, nodes[1])
+}
+
+// Promise S3: and so does one for the orchestrator, which has grown on its way.
+func TestLimits_LargePacketForTheOrchestrator(t *testing.T) {
+	const maxFrame = (1_000+2)/3*4 + 2_000
+
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(),
+		minogrpc.WithMaxMessageSize(1_000), minogrpc.WithMaxMetadata(2_000))
+	client := dial(t, nodes[0])
+	stream := openStream(t, client, header())
+	requireOpen(t, stream)
+
+	encode := base64.StdEncoding.EncodeToString
+	packet := func(host int) *ptypes.Packet {
+		source := "FA" + strings.Repeat("h", host) + ":1"
+
+		return &ptypes.Packet{Serialized: fmt.Appendf(nil, `{"Source":%q,"Dest":[%q],"Message":"aGk="}`,
+			encode([]byte(source)), encode([]byte("O"+peerText[1:])))}
+	}
+
+	largest := 1
+	for proto.Size(packet(largest+1)) <= maxFrame {
+		largest++
+	}
+
+	ack, err := client.Forward(metadata.NewOutgoingContext(t.Context(), header()), packet(largest))
+	require.NoError(t, err)
+	require.Len(t, ack.GetFailures(), 1)
+	require.Equal(t, ptypes.Reason_REASON_REJECTED, ack.GetFailures()[0].GetReason())
+
+	// The stream is still there.
+	ack, err = client.Forward(metadata.NewOutgoingContext(t.Context(), header()), packet(1))
+	require.NoError(t, err)
+	require.Empty(t, ack.GetErrors())
+
+	got, err := stream.Recv()
+	require.NoError(t, err)
+	require.Equal(t, packet(1).GetSerialized(), got.GetSerialized())
 }
 
 // Promise S3: a call has the same limit as a message, on both sides.

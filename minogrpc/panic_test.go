@@ -18,12 +18,15 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/router/tree"
+	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // oops is what the panics of these tests say.
@@ -190,6 +193,17 @@ func TestPanic_FactoryCostsTheStream(t *testing.T) {
 	_, _, err = in.Recv(t.Context())
 	require.ErrorContains(t, err, "no such message")
 	require.ErrorContains(t, err, codes.Internal.String())
+}
+
+// Promise S1: a handler that panics costs the call.
+func TestPanic_HandlerCostsTheCall(t *testing.T) {
+	nodes, _ := startAll(t, 1, handler{process: func(mino.Request) (serde.Message, error) { panic(oops) }},
+		minogrpc.NoTLS())
+
+	ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs("apiuri", rpcName))
+	_, err := dial(t, nodes[0]).Call(ctx, &ptypes.Message{From: []byte(peerText)})
+	require.Equal(t, codes.Internal, status.Code(err))
+	require.ErrorContains(t, err, "panic: oops")
 }
 
 // panickyStore panics once it is told so.
