@@ -10,10 +10,10 @@ import (
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/opening"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -30,8 +30,6 @@ const (
 	maxCalls               = 64
 	maxCallsPerDestination = 8
 )
-
-var errNoHeader = errors.New("the neighbour refused the stream")
 
 // setupShare is the part of the budget of a packet that a set-up for it may take,
 // so that there is time left for another route. A child is given minSetup all the
@@ -103,7 +101,7 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 		}
 	}()
 
-	opened, err := openStream(metadata.NewOutgoingContext(ctx, stream), cc)
+	opened, _, err := opening.Stream(metadata.NewOutgoingContext(ctx, stream), cc)
 	if err != nil {
 		return nil, err
 	}
@@ -111,31 +109,6 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 	relay := NewRelay(opened, gw, s.ctx, cc, md)
 
 	return &relayConn{relay: relay, release: func() { s.connMgr.Release(gw) }}, nil
-}
-
-// openStream returns the stream when the callee has accepted it.
-func openStream(ctx context.Context, cc grpc.ClientConnInterface) (ptypes.Overlay_StreamClient, error) {
-	stream, err := ptypes.NewOverlayClient(cc).Stream(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("failed to open the stream: %w", err)
-	}
-
-	header, err := stream.Header()
-	if err != nil {
-		return nil, fmt.Errorf("failed to get the header: %w", err)
-	}
-
-	if header != nil {
-		return stream, nil
-	}
-
-	// The stream is over, and its status is why.
-	_, err = stream.Recv()
-	if err == nil {
-		err = errNoHeader
-	}
-
-	return nil, fmt.Errorf("failed to open the stream: %w", err)
 }
 
 // evictAfter gives up a connection on which a set-up took too long: it may only

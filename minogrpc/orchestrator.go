@@ -6,11 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/headers"
+	"github.com/minogrpc/session/internal/opening"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -183,7 +183,8 @@ func (o *orchestration) connect(ctx context.Context, md metadata.MD) (metadata.M
 
 	stop := context.AfterFunc(setup, o.cancel)
 
-	header, err := o.openStream(metadata.NewOutgoingContext(streamCtx, md), conn)
+	stream, header, err := opening.Stream(metadata.NewOutgoingContext(streamCtx, md), conn)
+	o.stream = stream
 
 	switch {
 	case !stop():
@@ -205,29 +206,6 @@ func (o *orchestration) connect(ctx context.Context, md metadata.MD) (metadata.M
 	}
 
 	return header, nil
-}
-
-// openStream waits for the header. Its absence is the only sign of a root that
-// refuses, which says why in place of the first packet.
-func (o *orchestration) openStream(ctx context.Context, conn grpc.ClientConnInterface) (metadata.MD, error) {
-	var err error
-
-	o.stream, err = ptypes.NewOverlayClient(conn).Stream(ctx)
-	if err != nil {
-		return nil, err
-	}
-
-	header, err := o.stream.Header()
-	if header != nil || err != nil {
-		return header, err
-	}
-
-	_, err = o.stream.Recv()
-	if err == nil || errors.Is(err, io.EOF) {
-		err = errors.New("the first player ended the stream at once")
-	}
-
-	return nil, err
 }
 
 // rootStream is the stream to the root, as the session sees it.

@@ -1,0 +1,43 @@
+// Package opening opens the streams between nodes.
+package opening
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+var errNoHeader = errors.New("the node ended the stream at once")
+
+// Stream opens a stream with the metadata that the context carries, and waits for the
+// header with which the callee accepts it. The header is never nil.
+//
+// gRPC gives no header and no error for a stream that is refused, or whose context
+// has ended: the status, which comes in place of the first packet, says why.
+func Stream(ctx context.Context, conn grpc.ClientConnInterface) (ptypes.Overlay_StreamClient, metadata.MD, error) {
+	stream, err := ptypes.NewOverlayClient(conn).Stream(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("failed to open the stream: %w", err)
+	}
+
+	header, err := stream.Header()
+	if err != nil {
+		return nil, nil, fmt.Errorf("failed to open the stream: %w", err)
+	}
+
+	if header != nil {
+		return stream, header, nil
+	}
+
+	_, err = stream.Recv()
+	if err == nil || errors.Is(err, io.EOF) {
+		err = errNoHeader
+	}
+
+	return nil, nil, fmt.Errorf("failed to open the stream: %w", err)
+}
