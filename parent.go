@@ -164,7 +164,7 @@ func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
 			return
 		}
 
-		s.fromStream(l, packet, true)
+		l.Take(func() { s.fromStream(l, packet, true) })
 	}
 }
 

@@ -159,6 +159,8 @@ type Link struct {
 	replies []*ptypes.Receipt
 	// owed is what counts for the bound of replies.
 	owed int
+	// taking counts the packets from the neighbour whose first receipts may be missing.
+	taking int
 	// replying is set while receipts that have left replies are being written.
 	replying bool
 	// workers are the goroutines that empty the outbox, and idle those of them that
@@ -257,6 +259,22 @@ func (l *Link) Reply(r *ptypes.Receipt) {
 
 	l.wakeLocked()
 	l.mu.Unlock()
+}
+
+// Take runs the function with which the owner takes a packet from the neighbour of an
+// attached link. A goodbye waits for it, so that what it replies at once is not lost.
+func (l *Link) Take(take func()) {
+	l.mu.Lock()
+	l.taking++
+	l.mu.Unlock()
+
+	take()
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	l.taking--
+	l.flushedLocked()
 }
 
 // Receipt takes a receipt from the neighbour. One for a parcel that is not in the

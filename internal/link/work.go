@@ -87,7 +87,7 @@ func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
 
 // flushedLocked notes that a closing link has nothing left.
 func (l *Link) flushedLocked() {
-	empty := len(l.box.held) == 0 && len(l.replies) == 0 && !l.replying
+	empty := len(l.box.held) == 0 && len(l.replies) == 0 && !l.replying && l.taking == 0
 	if l.state == closing && empty && !isClosed(l.flushed) {
 		close(l.flushed)
 	}
