@@ -86,12 +86,14 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 		return
 	}
 
+	// The reply outlives the packet, which may be large, and must not hold it.
+	id := p.GetParcelId()
 	reply := func(err *DeliveryError, last bool) {
-		if p.GetParcelId() == 0 {
+		if id == 0 {
 			return
 		}
 
-		receipt := &ptypes.Receipt{ParcelId: p.GetParcelId(), Last: last}
+		receipt := &ptypes.Receipt{ParcelId: id, Last: last}
 		if err != nil {
 			receipt.Failures = []*ptypes.Failure{writeFailure(err)}
 		}

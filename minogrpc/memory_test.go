@@ -58,7 +58,7 @@ func peakHeap(fn func()) int {
 // nodes together, that of the sender not counted. One copy is the sender's own
 // and one is with the root, for another route; the rest are the packet, which is a
 // third larger than its message, on its way into gRPC and out of it.
-const maxPeak = 7
+const maxPeak = 6
 
 // Promise S3: a message of the largest size takes a bounded multiple of it, with
 // all the three nodes in one process. The next larger one is refused.
