@@ -7,7 +7,7 @@ SHELL := bash
 LINT := go tool -modfile=tools/lint.mod golangci-lint
 BUF  := go tool -modfile=tools/buf.mod buf
 
-# How long each fuzz target runs, as in FUZZTIME=1m.
+# How long each fuzz target runs, as in FUZZTIME=1m, or how often, as in FUZZTIME=300x.
 FUZZTIME ?= 10s
 
 # How long the model test goes on, as in SOAK=1h.

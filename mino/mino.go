@@ -89,7 +89,9 @@ type Sender interface {
 // Receiver receives from the players of a stream. It may be used from several
 // goroutines at once; each message goes to one of them.
 type Receiver interface {
-	// Recv waits for the next message and returns it with its sender. It returns
+	// Recv waits for the next message and returns it with its sender, an address that
+	// equals those of the players but is of another type: as the key of a map use its
+	// form as a follower, see session.FollowerOf. It returns
 	// the error of the context when that is done first, io.EOF when the stream
 	// has ended, or the cause of an unclean end.
 	Recv(ctx context.Context) (Address, serde.Message, error)
@@ -113,7 +115,10 @@ type RPC interface {
 	// the players when nobody reads it.
 	Call(ctx context.Context, req serde.Message, players Players) (<-chan Response, error)
 
-	// Stream opens a stream to the players. It lasts until the context is done.
+	// Stream opens a stream to the players. The first of them is the root of it: the
+	// others are reached through it, and the stream ends with it. This node may be
+	// one of them or not. The stream lasts until the context is done. Nothing tells
+	// that a player will never answer: the caller bounds how long it waits in Recv.
 	Stream(ctx context.Context, players Players) (Sender, Receiver, error)
 }
 

@@ -37,7 +37,7 @@ var (
 	ErrClosed = errors.New("the session is closing")
 
 	// ErrExpired is the outcome of parcels whose deadline has passed.
-	ErrExpired = errors.New("no outcome within the deadline")
+	ErrExpired = errors.New("no outcome within the deadline, it may have arrived")
 
 	// ErrPacket is wrapped by the errors of a Conn that are about one packet.
 	ErrPacket = errors.New("packet refused")
