@@ -113,8 +113,10 @@ func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) bool {
 		select {
 		case <-ready:
 			caller.visit.release(setUps)
-			caller.accept()
+			// In this order: who has been accepted gets a handler, however soon the
+			// stream ends.
 			st.start()
+			caller.accept()
 		case <-over:
 		}
 	})
