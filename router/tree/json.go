@@ -16,9 +16,9 @@ func init() {
 
 // packetJSON is a packet on the wire. The order of the fields is part of it.
 type packetJSON struct {
-	Source  base64Text
-	Dest    []base64Text
-	Message base64Text
+	Source  base64Text   `json:"Source"`
+	Dest    []base64Text `json:"Dest"`
+	Message base64Text   `json:"Message"`
 }
 
 // handshakeJSON is a handshake on the wire. The order of the fields is part of it.
@@ -86,7 +86,7 @@ func unmarshal(ctx serde.Context, data []byte, value any) (reader, error) {
 type packetFormat struct{}
 
 // Encode implements serde.FormatEngine.
-func (packetFormat) Encode(ctx serde.Context, msg serde.Message) ([]byte, error) {
+func (packetFormat) Encode(_ serde.Context, msg serde.Message) ([]byte, error) {
 	p, ok := msg.(*packet)
 	if !ok {
 		return nil, fmt.Errorf("%w: %T", errForeign, msg)
@@ -101,12 +101,35 @@ func (packetFormat) Encode(ctx serde.Context, msg serde.Message) ([]byte, error)
 		return nil, err
 	}
 
-	m := packetJSON{Source: p.sourceText, Dest: dest, Message: p.message}
-	if m.Message == nil {
-		m.Message = base64Text{} // nil would be written as null
+	return packetJSON{Source: p.sourceText, Dest: dest, Message: p.message}.append(), nil
+}
+
+// append returns the packet as encoding/json writes it, with one allocation of the
+// right size: encoding/json holds three copies of the message for a moment.
+func (m packetJSON) append() []byte {
+	const around = len(`{"Source":"","Dest":[],"Message":""}`)
+
+	enc := base64.StdEncoding
+
+	size := around + enc.EncodedLen(len(m.Source)) + enc.EncodedLen(len(m.Message))
+	for _, dest := range m.Dest {
+		size += enc.EncodedLen(len(dest)) + len(`"",`)
 	}
 
-	return ctx.Marshal(m)
+	data := append(make([]byte, 0, size), `{"Source":"`...)
+	data = append(enc.AppendEncode(data, m.Source), `","Dest":[`...)
+
+	for i, dest := range m.Dest {
+		if i > 0 {
+			data = append(data, ',')
+		}
+
+		data = append(enc.AppendEncode(append(data, '"'), dest), '"')
+	}
+
+	data = append(data, `],"Message":"`...)
+
+	return append(enc.AppendEncode(data, m.Message), `"}`...)
 }
 
 // Decode implements serde.FormatEngine. A message of null is an empty one, as
