@@ -27,6 +27,11 @@ const (
 	// that the text of none of them is the text of one that can be dialled.
 	unknownType = '?' - firstTypeLetter
 
+	// prefixSize is the number of letters in front of the host, and zeroText the
+	// text form of the zero Address.
+	prefixSize = 2
+	zeroText   = "FA"
+
 	orchestratorPrefix = "Orchestrator:"
 	schemeSeparator    = "://"
 )
@@ -47,9 +52,10 @@ var schemes = map[string]mino.AddressConnectionType{
 // map. The zero Address is a follower that nobody can dial. The addresses that
 // Recv returns are of another type: see [FollowerOf].
 type Address struct {
-	orchestrator bool
-	connType     mino.AddressConnectionType
-	host         string
+	// text is the text form, which packets and maps ask for all the time: whatever
+	// else there is to know is read from it. It is empty for the zero Address, and
+	// for no other, so that equal addresses are equal values.
+	text string
 }
 
 // NewAddress returns the address of a follower. The host is "host:port", with the
@@ -60,20 +66,20 @@ type Address struct {
 func NewAddress(host string) Address {
 	// Without the slashes url.Parse takes the host for a scheme or for a path.
 	if !strings.Contains(host, "//") {
-		return Address{connType: mino.ACTgRPCS, host: host}
+		return makeAddress(followerLetter, mino.ACTgRPCS, host)
 	}
 
 	u, err := url.Parse(host)
 	if err != nil || u.Host == "" {
-		return Address{connType: mino.ACTgRPCS, host: host}
+		return makeAddress(followerLetter, mino.ACTgRPCS, host)
 	}
 
 	connType, err := schemeType(u.Scheme)
 	if err != nil {
-		return Address{connType: mino.ACTgRPCS, host: host}
+		return makeAddress(followerLetter, mino.ACTgRPCS, host)
 	}
 
-	return Address{connType: connType, host: u.Host}
+	return makeAddress(followerLetter, connType, u.Host)
 }
 
 // NewAddressFromURL returns the address of the follower at the host and port of
@@ -99,7 +105,7 @@ func NewAddressFromURL(addr url.URL) (Address, error) {
 		return Address{}, fmt.Errorf("malformed port: %w", err)
 	}
 
-	return Address{connType: connType, host: addr.Host}, nil
+	return makeAddress(followerLetter, connType, addr.Host), nil
 }
 
 // NewOrchestratorAddress returns the orchestrator form of an address of any kind:
@@ -108,15 +114,28 @@ func NewAddressFromURL(addr url.URL) (Address, error) {
 // an address of another type is.
 func NewOrchestratorAddress(addr mino.Address) Address {
 	a := followerOf(addr)
-	a.orchestrator = true
 
-	return a
+	return makeAddress(orchestratorLetter, a.ConnectionType(), a.host())
+}
+
+// makeAddress returns the address with this text form. The connection type must
+// have a letter.
+func makeAddress(role byte, connType mino.AddressConnectionType, host string) Address {
+	letters := [prefixSize]byte{role, firstTypeLetter + byte(connType)}
+
+	// The conversion does not allocate, and the sum does it once.
+	text := string(letters[:]) + host
+	if text == zeroText {
+		return Address{}
+	}
+
+	return Address{text: text}
 }
 
 // ConnectionType returns how to connect to the address. It is none of the known
 // types when the address was made of a text with an unknown one.
 func (a Address) ConnectionType() mino.AddressConnectionType {
-	return a.connType
+	return mino.AddressConnectionType(a.key()[1]) - firstTypeLetter
 }
 
 // Equal tells whether the other is an Address of the same role, connection type
@@ -127,7 +146,7 @@ func (a Address) Equal(other mino.Address) bool {
 	case Address:
 		return a == other
 	case wrappedAddress:
-		return other.Equal(a)
+		return hostOf(other.Address) == a.host()
 	default:
 		return false
 	}
@@ -136,15 +155,17 @@ func (a Address) Equal(other mino.Address) bool {
 // GetDialAddress returns the host and port as grpc.NewClient and net.Dial take
 // them. It is empty for the zero Address.
 func (a Address) GetDialAddress() string {
-	return a.host
+	return a.host()
 }
 
 // GetHostname returns the host without the port, and an IPv6 address without the
 // brackets. It returns an error when the address has no host or a malformed one.
 func (a Address) GetHostname() (string, error) {
-	host, _, err := net.SplitHostPort(a.host)
+	hostport := a.host()
+
+	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
-		host = strings.TrimSuffix(strings.TrimPrefix(a.host, "["), "]")
+		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
 	}
 
 	if _, err = netip.ParseAddr(host); err == nil {
@@ -152,8 +173,8 @@ func (a Address) GetHostname() (string, error) {
 	}
 
 	// What is left must be a name, without what else a URL may have.
-	if host == "" || strings.ContainsAny(host, ":[]") || strings.ContainsAny(a.host, "/?#@ ") {
-		return "", fmt.Errorf("malformed address: no host in %q", a.host)
+	if host == "" || strings.ContainsAny(host, ":[]") || strings.ContainsAny(hostport, "/?#@ ") {
+		return "", fmt.Errorf("malformed address: no host in %q", hostport)
 	}
 
 	return host, nil
@@ -163,32 +184,44 @@ func (a Address) GetHostname() (string, error) {
 // the role, one for the connection type, and the host. The caller owns the bytes.
 // The error is always nil.
 func (a Address) MarshalText() ([]byte, error) {
-	text := make([]byte, 2, 2+len(a.host))
-	text[0] = followerLetter
-	text[1] = firstTypeLetter + byte(a.connType)
+	return []byte(a.key()), nil
+}
 
-	if a.orchestrator {
-		text[0] = orchestratorLetter
-	}
-
-	return append(text, a.host...), nil
+// AppendText implements [encoding.TextAppender] with the same text. A type that
+// embeds an Address and has a text of its own needs both methods.
+func (a Address) AppendText(b []byte) ([]byte, error) {
+	return append(b, a.key()...), nil
 }
 
 // String returns the address as a URL, with a word in front of it when it is an
 // orchestrator.
 func (a Address) String() string {
 	prefix := ""
-	if a.orchestrator {
+	if a.isOrchestrator() {
 		prefix = orchestratorPrefix
 	}
 
-	return prefix + typeName(a.connType) + schemeSeparator + a.host
+	return prefix + typeName(a.ConnectionType()) + schemeSeparator + a.host()
+}
+
+// key returns the text form without a copy.
+func (a Address) key() string {
+	if a.text == "" {
+		return zeroText
+	}
+
+	return a.text
+}
+
+// host returns what follows the two letters, without a copy.
+func (a Address) host() string {
+	return a.key()[prefixSize:]
 }
 
 // isOrchestrator tells whether the address is one in the role of the node that
 // opened the stream.
 func (a Address) isOrchestrator() bool {
-	return a.orchestrator
+	return a.key()[0] == orchestratorLetter
 }
 
 // AddressFactory makes an [Address] of its text form. The zero value is ready for
@@ -199,15 +232,15 @@ type AddressFactory struct{ serde.Factory }
 // give the zero Address, and an unknown letter for the connection type gives an
 // address that equals none that can be dialled, and prints what it holds.
 func (f AddressFactory) FromText(text []byte) mino.Address {
-	if len(text) < 2 {
+	if len(text) < prefixSize || string(text) == zeroText {
 		return Address{}
 	}
 
-	return Address{
-		orchestrator: text[0] == orchestratorLetter,
-		connType:     mino.AddressConnectionType(text[1]) - firstTypeLetter,
-		host:         string(text[2:]),
+	if text[0] == orchestratorLetter || text[0] == followerLetter {
+		return Address{text: string(text)}
 	}
+
+	return makeAddress(followerLetter, mino.AddressConnectionType(text[1])-firstTypeLetter, string(text[prefixSize:]))
 }
 
 // Deserialize implements [serde.Factory] with the embedded factory. An address

@@ -246,11 +246,60 @@ func TestWrappedAddress_IsComparable(t *testing.T) {
 	require.False(t, seen[session.WrapAddress(session.NewAddress("h:2"))])
 }
 
-func TestAddress_MarshalTextAllocatesOnce(t *testing.T) {
+func TestAddress_TextCostsOnlyTheCopyOfTheCaller(t *testing.T) {
 	addr := session.NewAddress("127.0.0.1:2000")
-	allocs := testing.AllocsPerRun(100, func() { _, _ = addr.MarshalText() })
+	wrapped := session.WrapAddress(session.NewOrchestratorAddress(addr))
+	room := make([]byte, 0, 100)
 
-	require.LessOrEqual(t, allocs, 1.0)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = addr.MarshalText() }), 1.0)
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = addr.AppendText(room) }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { _ = addr.GetDialAddress() }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { _ = addr.Equal(wrapped) }))
+}
+
+func TestAddress_MarshalTextBelongsToTheCaller(t *testing.T) {
+	for _, addr := range []session.Address{{}, session.NewAddress("h:1")} {
+		before := textOf(t, addr)
+
+		text, err := addr.MarshalText()
+		require.NoError(t, err)
+		clear(text)
+
+		require.Equal(t, before, textOf(t, addr))
+	}
+}
+
+func TestAddress_AppendTextIsTheTextAfterWhatIsThere(t *testing.T) {
+	for _, addr := range []session.Address{{}, session.NewAddress("h:1"), session.NewOrchestratorAddress(nil)} {
+		text, err := addr.AppendText([]byte("before "))
+
+		require.NoError(t, err)
+		require.Equal(t, "before "+textOf(t, addr), string(text))
+	}
+}
+
+// A letter for every byte: no two of them make the same address, and each form
+// gives the one value of the address.
+func TestAddress_EqualTextsAreEqualValues(t *testing.T) {
+	for letter := range 256 {
+		text := []byte{'F', byte(letter), 'h'}
+		addr := session.AddressFactory{}.FromText(text)
+		orchestrator := session.NewOrchestratorAddress(addr)
+
+		require.Equal(t, string(text), textOf(t, addr))
+		require.Equal(t, mino.AddressConnectionType(letter-'A'), addr.ConnectionType())
+		require.Equal(t, addr, session.FollowerOf(orchestrator))
+
+		text[0] = 'O'
+		require.Equal(t, orchestrator, session.AddressFactory{}.FromText(text))
+
+		text[0] = 'x'
+		require.Equal(t, addr, session.AddressFactory{}.FromText(text))
+	}
+
+	for _, text := range []string{"", "F", "FA", "xA", "x"} {
+		require.True(t, session.Address{} == session.AddressFactory{}.FromText([]byte(text)), text)
+	}
 }
 
 func TestAddressFactory_DeserializeUsesTheEmbeddedFactory(t *testing.T) {

@@ -12,7 +12,7 @@ type wrappedAddress struct{ mino.Address }
 
 // Equal implements [mino.Address]. Only the host counts.
 func (w wrappedAddress) Equal(other mino.Address) bool {
-	return other != nil && followerOf(w).host == followerOf(other).host
+	return other != nil && hostOf(w.Address) == hostOf(other)
 }
 
 // wrapAddress returns the address as Recv is to return it. Nil stays nil.
@@ -56,15 +56,25 @@ func followerOf(addr mino.Address) Address {
 		return Address{}
 	}
 
-	if a, ok := addr.(Address); ok {
-		a.orchestrator = false
-
+	a, own := addr.(Address)
+	if own && !a.isOrchestrator() {
 		return a
 	}
 
-	connType := addr.ConnectionType()
+	return makeAddress(followerLetter, letterType(addr.ConnectionType()), hostOf(addr))
+}
 
-	return Address{connType: letterType(connType), host: foreignHost(addr, connType)}
+// hostOf returns the host of an address as followerOf has it, which takes no memory
+// for an Address in either role.
+func hostOf(addr mino.Address) string {
+	switch addr := unwrapAddress(addr).(type) {
+	case nil:
+		return ""
+	case Address:
+		return addr.host()
+	default:
+		return foreignHost(addr, addr.ConnectionType())
+	}
 }
 
 // foreignHost returns the host of an address that is not one of this package.
@@ -81,12 +91,12 @@ func foreignHost(addr mino.Address, connType mino.AddressConnectionType) string 
 	// A type that takes part in a network with other nodes uses their text form.
 	// That the letter fits what the address says of itself tells it from a host
 	// that happens to begin like one.
-	own := len(text) >= 2 && (text[0] == orchestratorLetter || text[0] == followerLetter)
+	own := len(text) >= prefixSize && (text[0] == orchestratorLetter || text[0] == followerLetter)
 	if own && text[1] == firstTypeLetter+byte(connType) {
-		return string(text[2:])
+		return string(text[prefixSize:])
 	}
 
-	return NewAddress(string(text)).host
+	return NewAddress(string(text)).host()
 }
 
 // letterType returns the connection type, or one that stands for all those which
