@@ -53,7 +53,8 @@ type NonBlockingQueue struct {
 	maxPackets int
 	maxBytes   int
 
-	// budget is what the queues and outboxes of a node share. Nil is no limit.
+	// budget is what the queues and outboxes of a node share. Nil is no limit. Where
+	// there is one the channel must not be in use: it gives back late.
 	budget *memory.Budget
 
 	// wake holds a token when one of the goroutines in pop has something to do.
@@ -67,7 +68,8 @@ type NonBlockingQueue struct {
 	waiting int // goroutines in pop
 
 	// packets and bytes are all that counts against the bounds: the backlog, what
-	// the pump holds, and what is in the channel.
+	// the pump holds, and what is in the channel. What has been received from the
+	// channel counts until countReceivedLocked.
 	packets, bytes int
 
 	// cause is set when the queue is closed.
@@ -76,12 +78,8 @@ type NonBlockingQueue struct {
 
 	// out is nil until somebody asks for the channel. While there is a pump, it alone
 	// sends to the channel and closes it; otherwise who holds the lock does.
-	out     chan router.Packet
+	out     *outlet
 	pumping bool
-
-	// handed are the sizes of the packets that were put into the channel, as far as
-	// it is not yet known that they have been received.
-	handed fifo[int]
 }
 
 // queued is a packet with the size of its message, so that what is added to the
@@ -123,9 +121,13 @@ func (q *NonBlockingQueue) Push(p router.Packet) error {
 		return fmt.Errorf("queue: %w", ErrClosed)
 	}
 
-	q.countReceivedLocked()
+	// What the channel has given away matters only when it looks as if there were no
+	// room.
+	if q.fullLocked(entry.size) {
+		q.countReceivedLocked()
+	}
 
-	if q.packets > 0 && (q.packets >= q.maxPackets || entry.size > q.maxBytes-q.bytes) {
+	if q.fullLocked(entry.size) {
 		return ErrQueueFull
 	}
 
@@ -182,7 +184,7 @@ func (q *NonBlockingQueue) closeWith(cause error) {
 	q.wakeLocked()
 
 	if q.out != nil && !q.pumping {
-		close(q.out)
+		close(q.out.ch)
 	}
 }
 
@@ -234,17 +236,22 @@ func (q *NonBlockingQueue) leaveBudget() {
 	q.budget = nil
 }
 
-// freeLocked takes a packet off the count.
-func (q *NonBlockingQueue) freeLocked(size int) {
-	q.packets--
-	q.bytes -= size
-	q.budget.Release(size)
+// fullLocked tells whether there is no room for a packet of that size.
+func (q *NonBlockingQueue) fullLocked(size int) bool {
+	return q.packets > 0 && (q.packets >= q.maxPackets || size > q.maxBytes-q.bytes)
+}
+
+// freeLocked takes packets off the count.
+func (q *NonBlockingQueue) freeLocked(packets, bytes int) {
+	q.packets -= packets
+	q.bytes -= bytes
+	q.budget.Release(bytes)
 }
 
 // takeLocked takes the oldest packet out of the backlog for good.
 func (q *NonBlockingQueue) takeLocked() router.Packet {
 	entry := q.backlog.pop()
-	q.freeLocked(entry.size)
+	q.freeLocked(1, entry.size)
 
 	// One token may stand for several packets, so whoever takes one passes it on.
 	if q.backlog.size > 0 {

@@ -14,7 +14,7 @@ func TestQueue_CloseEndsThePumpThatNobodyReadsFrom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := session.NewNonBlockingQueue()
 		ch := q.Channel()
-		pushNumbers(t, q, 0, 1000)
+		pushNumbers(t, q, 0, 3000)
 		synctest.Wait()
 
 		q.Close()
@@ -28,7 +28,7 @@ func TestQueue_CloseEndsThePumpThatNobodyReadsFrom(t *testing.T) {
 			next++
 		}
 
-		require.Less(t, next, 1000)
+		require.Less(t, next, 3000)
 		requireDepth(t, q, 0, 0)
 	})
 }
@@ -74,10 +74,10 @@ func TestQueue_ClosedWithACauseGivesTheChannelTheRest(t *testing.T) {
 				q.Channel()
 			}
 
-			pushNumbers(t, q, 0, 1000)
+			pushNumbers(t, q, 0, 3000)
 			q.CloseWith(errors.New("oops"))
 
-			requireNumbers(t, q.Channel(), 0, 1000)
+			requireNumbers(t, q.Channel(), 0, 3000)
 			requireClosed(t, q.Channel())
 			q.Close()
 		}

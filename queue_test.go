@@ -34,20 +34,22 @@ func TestQueue_ChannelKeepsTheOrderAcrossABacklog(t *testing.T) {
 // Promise M1: whoever keeps the channel and only receives gets everything.
 func TestQueue_ChannelKeptFromBeforeTheBurstsGivesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const burst = 3000
+
 		q := session.NewNonBlockingQueue()
-		pushNumbers(t, q, 0, 1000)
+		pushNumbers(t, q, 0, burst)
 
 		ch := q.Channel()
 
 		// Each round leaves a pump at work to the next.
-		for next := 1000; next < 4000; next += 1000 {
-			pushNumbers(t, q, next, next+1000)
-			requireNumbers(t, ch, next-1000, next)
+		for next := burst; next < 4*burst; next += burst {
+			pushNumbers(t, q, next, next+burst)
+			requireNumbers(t, ch, next-burst, next)
 			synctest.Wait()
-			requireDepth(t, q, 1000, 1000*packetSize)
+			requireDepth(t, q, burst, burst*packetSize)
 		}
 
-		requireNumbers(t, ch, 3000, 4000)
+		requireNumbers(t, ch, 3*burst, 4*burst)
 		synctest.Wait()
 
 		q.Close()
