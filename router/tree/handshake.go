@@ -35,7 +35,7 @@ func (h *handshake) Serialize(ctx serde.Context) ([]byte, error) {
 
 // handshakeFactory implements router.HandshakeFactory.
 type handshakeFactory struct {
-	reader reader
+	reader *reader
 }
 
 // HandshakeOf implements router.HandshakeFactory.

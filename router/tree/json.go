@@ -14,7 +14,8 @@ func init() {
 	handshakeFormats.Register(serde.FormatJSON, handshakeFormat{})
 }
 
-// packetJSON is a packet on the wire. The order of the fields is part of it.
+// packetJSON is a packet on the wire, as far as it is not read by scanPacket. The
+// order of the fields is part of it.
 type packetJSON struct {
 	Source  base64Text   `json:"Source"`
 	Dest    []base64Text `json:"Dest"`
@@ -44,42 +45,30 @@ func (b *base64Text) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// textsOf returns the texts as they are written. It returns an error when an
-// address cannot be sent, because the receiver would refuse all the others too.
-func textsOf(list players) ([]base64Text, error) {
-	texts := make([]base64Text, list.len())
-
-	for i, text := range list.texts {
-		if text == nil {
-			return nil, fmt.Errorf("address %v cannot be sent", list.addrs[i])
-		}
-
-		texts[i] = text
+// readerOf returns the reader that the context carries.
+func readerOf(ctx serde.Context) (*reader, error) {
+	r, ok := ctx.GetFactory(readerKey{}).(*reader)
+	if !ok {
+		return nil, errors.New("the context has no address factory")
 	}
 
-	return texts, nil
+	return r, nil
 }
 
-// unmarshal fills the value with at most as many addresses as the reader of the
-// context admits, and returns that reader.
-func unmarshal(ctx serde.Context, data []byte, value any) (reader, error) {
-	r, ok := ctx.GetFactory(readerKey{}).(reader)
-	if !ok {
-		return reader{}, errors.New("the context has no address factory")
-	}
-
+// unmarshal fills the value with at most as many addresses as the reader admits.
+func (r *reader) unmarshal(ctx serde.Context, data []byte, value any) error {
 	// A comma stands between two addresses or two fields, and never in base64.
 	// Counting them bounds the list before any of it is allocated.
 	if bytes.Count(data, []byte{','}) > r.max+1 {
-		return reader{}, r.tooMany()
+		return r.tooMany()
 	}
 
 	err := ctx.Unmarshal(data, value)
 	if err != nil {
-		return reader{}, fmt.Errorf("failed to unmarshal: %w", err)
+		return fmt.Errorf("failed to unmarshal: %w", err)
 	}
 
-	return r, nil
+	return nil
 }
 
 // packetFormat is the JSON of packets.
@@ -92,52 +81,63 @@ func (packetFormat) Encode(_ serde.Context, msg serde.Message) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %T", errForeign, msg)
 	}
 
-	if p.sourceText == nil {
-		return nil, fmt.Errorf("source %v cannot be sent", p.source)
-	}
-
-	dest, err := textsOf(p.dest)
+	err := p.sendable()
 	if err != nil {
 		return nil, err
 	}
 
-	return packetJSON{Source: p.sourceText, Dest: dest, Message: p.message}.append(), nil
+	return p.json(), nil
 }
 
-// append returns the packet as encoding/json writes it, with one allocation of the
+// json returns the packet as encoding/json writes it, with one allocation of the
 // right size: encoding/json holds three copies of the message for a moment.
-func (m packetJSON) append() []byte {
+func (p *packet) json() []byte {
 	const around = len(`{"Source":"","Dest":[],"Message":""}`)
 
 	enc := base64.StdEncoding
 
-	size := around + enc.EncodedLen(len(m.Source)) + enc.EncodedLen(len(m.Message))
-	for _, dest := range m.Dest {
-		size += enc.EncodedLen(len(dest)) + len(`"",`)
+	size := around + enc.EncodedLen(len(p.sourceText)) + enc.EncodedLen(len(p.message))
+	for _, text := range p.dest.texts {
+		size += enc.EncodedLen(len(text)) + len(`"",`)
 	}
 
 	data := append(make([]byte, 0, size), `{"Source":"`...)
-	data = append(enc.AppendEncode(data, m.Source), `","Dest":[`...)
+	data = append(enc.AppendEncode(data, []byte(p.sourceText)), `","Dest":[`...)
 
-	for i, dest := range m.Dest {
+	for i, text := range p.dest.texts {
 		if i > 0 {
 			data = append(data, ',')
 		}
 
-		data = append(enc.AppendEncode(append(data, '"'), dest), '"')
+		data = append(enc.AppendEncode(append(data, '"'), []byte(text)), '"')
 	}
 
 	data = append(data, `],"Message":"`...)
 
-	return append(enc.AppendEncode(data, m.Message), `"}`...)
+	return append(enc.AppendEncode(data, p.message), `"}`...)
 }
 
 // Decode implements serde.FormatEngine. A message of null is an empty one, as
 // encoding/json has it.
 func (packetFormat) Decode(ctx serde.Context, data []byte) (serde.Message, error) {
+	r, err := readerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	p, ok := r.scanPacket(data)
+	if ok {
+		return p, nil
+	}
+
+	return r.anyPacket(ctx, data)
+}
+
+// anyPacket reads a packet in any form that encoding/json admits.
+func (r *reader) anyPacket(ctx serde.Context, data []byte) (serde.Message, error) {
 	var m packetJSON
 
-	r, err := unmarshal(ctx, data, &m)
+	err := r.unmarshal(ctx, data, &m)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (packetFormat) Decode(ctx serde.Context, data []byte) (serde.Message, error
 		return nil, fmt.Errorf("destination: %w", err)
 	}
 
-	return &packet{source: source, sourceText: m.Source, dest: dest, message: m.Message}, nil
+	return &packet{source: source.addr, sourceText: source.text, dest: dest, message: m.Message}, nil
 }
 
 // handshakeFormat is the JSON of handshakes.
@@ -169,9 +169,14 @@ func (handshakeFormat) Encode(ctx serde.Context, msg serde.Message) ([]byte, err
 		return nil, fmt.Errorf("%w: %T", errForeign, msg)
 	}
 
-	texts, err := textsOf(h.players)
+	err := h.players.sendable()
 	if err != nil {
 		return nil, err
+	}
+
+	texts := make([]base64Text, h.players.len())
+	for i, text := range h.players.texts {
+		texts[i] = base64Text(text)
 	}
 
 	return ctx.Marshal(handshakeJSON{Height: &h.height, Addresses: texts})
@@ -181,7 +186,12 @@ func (handshakeFormat) Encode(ctx serde.Context, msg serde.Message) ([]byte, err
 func (handshakeFormat) Decode(ctx serde.Context, data []byte) (serde.Message, error) {
 	var m handshakeJSON
 
-	r, err := unmarshal(ctx, data, &m)
+	r, err := readerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	err = r.unmarshal(ctx, data, &m)
 	if err != nil {
 		return nil, err
 	}

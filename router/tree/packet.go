@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 
@@ -19,8 +18,8 @@ var packetFormats = registry.New()
 type packet struct {
 	source mino.Address
 
-	// sourceText is nil when the source cannot be sent.
-	sourceText []byte
+	// sourceText is empty when the source cannot be sent.
+	sourceText string
 
 	// dest holds each address once.
 	dest    players
@@ -45,34 +44,54 @@ func (p *packet) GetMessage() []byte {
 // Slice implements router.Packet. It takes a time linear in the number of
 // destinations. A slice that GetDestination returned before stays as it was.
 func (p *packet) Slice(addr mino.Address) router.Packet {
-	if addr == nil {
-		return nil
-	}
-
-	text, err := addr.MarshalText()
-	if err != nil || len(text) == 0 {
-		return nil
-	}
-
-	i := slices.IndexFunc(p.dest.texts, func(t []byte) bool { return bytes.Equal(t, text) })
+	i := p.index(addr)
 	if i < 0 {
 		return nil
 	}
 
-	alone := p.forNobody()
-	alone.dest = p.dest.slice(i, i+1)
+	all, n := p.dest, p.dest.len()
+	if n == 1 {
+		p.dest = players{}
 
-	p.dest = players{
-		addrs: slices.Concat(p.dest.addrs[:i], p.dest.addrs[i+1:]),
-		texts: slices.Concat(p.dest.texts[:i], p.dest.texts[i+1:]),
+		return p.to(all)
 	}
 
-	return alone
+	p.dest = room(n - 1).withAll(all.slice(0, i)).withAll(all.slice(i+1, n))
+
+	// A copy, so that what is queued here does not hold the list of the others.
+	return p.to(room(1).with(all.addrs[i], all.texts[i]))
 }
 
-// forNobody returns the same packet without destinations.
-func (p *packet) forNobody() *packet {
-	return &packet{source: p.source, sourceText: p.sourceText, message: p.message}
+// index returns the place of the address among the destinations, -1 for none.
+func (p *packet) index(addr mino.Address) int {
+	if addr == nil || p.dest.len() == 0 {
+		return -1
+	}
+
+	s := borrowScratch()
+	defer scratches.Put(s)
+
+	text, err := s.text(addr)
+	if err != nil || len(text) == 0 {
+		return -1
+	}
+
+	return slices.IndexFunc(p.dest.texts, func(t string) bool { return t == string(text) })
+}
+
+// to returns the same packet for other destinations.
+func (p *packet) to(dest players) *packet {
+	return &packet{source: p.source, sourceText: p.sourceText, dest: dest, message: p.message}
+}
+
+// sendable returns an error when another node would refuse the source or one of the
+// destinations.
+func (p *packet) sendable() error {
+	if p.sourceText == "" {
+		return fmt.Errorf("source %v cannot be sent", p.source)
+	}
+
+	return p.dest.sendable()
 }
 
 // Serialize implements serde.Message. It returns an error when the source or a
@@ -88,7 +107,7 @@ func (p *packet) Serialize(ctx serde.Context) ([]byte, error) {
 
 // packetFactory implements router.PacketFactory.
 type packetFactory struct {
-	reader reader
+	reader *reader
 }
 
 // PacketOf implements router.PacketFactory. Destinations that are there twice

@@ -1,10 +1,9 @@
 package tree
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/minogrpc/session/mino"
 )
@@ -12,10 +11,25 @@ import (
 // players is a list of addresses with their text forms, index by index. Lookups
 // and comparisons go by the text, because an address may be of any type: one that
 // cannot be hashed, or one that is equal to several others. A packet may hold an
-// address that cannot be sent: its text is nil.
+// address that cannot be sent: its text is empty.
 type players struct {
 	addrs []mino.Address
-	texts [][]byte
+	texts []string
+}
+
+// room returns an empty list with room for n players.
+func room(n int) players {
+	if n == 1 {
+		// Most packets have one destination: this is one allocation less for each.
+		var one struct {
+			addr [1]mino.Address
+			text [1]string
+		}
+
+		return players{addrs: one.addr[:0], texts: one.text[:0]}
+	}
+
+	return players{addrs: make([]mino.Address, 0, n), texts: make([]string, 0, n)}
 }
 
 func (p players) len() int { return len(p.addrs) }
@@ -27,140 +41,71 @@ func (p players) slice(from, to int) players {
 }
 
 // with returns the list with one more, as append does: the list itself is used up.
-func (p players) with(addr mino.Address, text []byte) players {
+func (p players) with(addr mino.Address, text string) players {
 	return players{addrs: append(p.addrs, addr), texts: append(p.texts, text)}
 }
 
-// textSet tells which texts have been seen.
-type textSet map[string]struct{}
-
-// add returns true for a text that was not there yet.
-func (s textSet) add(text []byte) bool {
-	_, found := s[string(text)]
-	if !found {
-		s[string(text)] = struct{}{}
-	}
-
-	return !found
+// withAll is with for all those of another list.
+func (p players) withAll(list players) players {
+	return players{addrs: append(p.addrs, list.addrs...), texts: append(p.texts, list.texts...)}
 }
 
-// reader checks the addresses that come from outside. It travels to the formats as
-// the factory of a context.
-type reader struct {
-	mino.AddressFactory
+// sendable returns an error when another node would refuse an address, and all the
+// others with it.
+func (p players) sendable() error {
+	i := slices.Index(p.texts, "")
+	if i >= 0 {
+		return fmt.Errorf("address %v cannot be sent", p.addrs[i])
+	}
 
-	// max is the largest number of addresses in one list.
-	max int
+	return nil
 }
 
-// readerKey is the key of the reader in a context.
-type readerKey struct{}
+// fewPlayers is the length up to which a list is looked through faster than a map
+// of it is made.
+const fewPlayers = 16
 
-// parse returns the address that the text stands for, or an error when no node
-// can be reached at it.
-func (r reader) parse(text []byte) (mino.Address, error) {
-	if len(text) == 0 {
-		return nil, errors.New("address is empty")
-	}
+// distinct is a list under construction that holds each text once.
+type distinct struct {
+	players
 
-	addr := r.FromText(text)
-	if addr == nil {
-		return nil, fmt.Errorf("address %.100q cannot be parsed", text)
-	}
-
-	kind := addr.ConnectionType()
-	if kind < mino.ACTgRPC || kind > mino.ACTws {
-		return nil, fmt.Errorf("address %.100q has the unknown connection type %d", text, kind)
-	}
-
-	hoster, ok := addr.(interface{ GetHostname() (string, error) })
-	if ok {
-		host, err := hoster.GetHostname()
-		if err != nil || host == "" {
-			return nil, fmt.Errorf("address %.100q has no host", text)
-		}
-	}
-
-	// Two texts of one address would make two players of it.
-	again, err := addr.MarshalText()
-	if err != nil || !bytes.Equal(again, text) {
-		return nil, fmt.Errorf("address %.100q is not in its text form", text)
-	}
-
-	return addr, nil
+	// seen is nil for a list that has few players at the end.
+	seen map[string]struct{}
 }
 
-// textOf returns the text form of an address, or an error when another node would
-// refuse it.
-func (r reader) textOf(addr mino.Address) ([]byte, error) {
-	if addr == nil {
-		return nil, errors.New("address is nil")
+// newDistinct returns an empty list for at most n players.
+func newDistinct(n int) *distinct {
+	d := &distinct{players: room(n)}
+	if n > fewPlayers {
+		d.seen = make(map[string]struct{}, n)
 	}
 
-	text, err := addr.MarshalText()
-	if err != nil {
-		return nil, fmt.Errorf("address %v: %w", addr, err)
-	}
-
-	_, err = r.parse(text)
-	if err != nil {
-		return nil, err
-	}
-
-	return text, nil
+	return d
 }
 
-// collect returns the addresses without the duplicates. One that cannot be sent
-// stays in the list, without a text, so that somebody reports it.
-func (r reader) collect(addrs []mino.Address) players {
-	seen := make(textSet, len(addrs))
-	list := players{
-		addrs: make([]mino.Address, 0, len(addrs)),
-		texts: make([][]byte, 0, len(addrs)),
+// add appends a player, unless its text is there already: then it returns false.
+func (d *distinct) add(addr mino.Address, text string) bool {
+	if d.has(text) {
+		return false
 	}
 
-	for _, addr := range addrs {
-		text, err := r.textOf(addr)
-		if err != nil || seen.add(text) {
-			list = list.with(addr, text)
-		}
+	if d.seen != nil {
+		d.seen[text] = struct{}{}
 	}
 
-	return list
+	d.players = d.with(addr, text)
+
+	return true
 }
 
-// parseAll returns the addresses that the texts stand for without the duplicates,
-// and one of these if there are any.
-func (r reader) parseAll(texts []base64Text) (list players, twice mino.Address, err error) {
-	if len(texts) > r.max {
-		return players{}, nil, r.tooMany()
+func (d *distinct) has(text string) bool {
+	if d.seen == nil {
+		return slices.Contains(d.texts, text)
 	}
 
-	seen := make(textSet, len(texts))
-	list = players{
-		addrs: make([]mino.Address, 0, len(texts)),
-		texts: make([][]byte, 0, len(texts)),
-	}
+	_, found := d.seen[text]
 
-	for _, text := range texts {
-		addr, err := r.parse(text)
-		if err != nil {
-			return players{}, nil, err
-		}
-
-		if seen.add(text) {
-			list = list.with(addr, text)
-		} else {
-			twice = addr
-		}
-	}
-
-	return list, twice, nil
-}
-
-// tooMany is the error for a list beyond the limit.
-func (r reader) tooMany() error {
-	return fmt.Errorf("more addresses than the limit of %d", r.max)
+	return found
 }
 
 // hashable tells whether the address can be the key of a map. A nil address can.

@@ -28,7 +28,7 @@ import (
 type treeRouter struct {
 	config
 
-	reader reader
+	reader *reader
 }
 
 // NewRouter returns a router for the addresses of the factory. The root and
@@ -39,13 +39,19 @@ type treeRouter struct {
 //
 // The factory must give an address its text back, and should give addresses that
 // can be the keys of a map: a table refuses others. An address that also has a
-// method GetHostname() (string, error) must have a host.
+// method GetHostname() (string, error) must have a host. The router remembers some
+// thousands of the addresses that the factory has made, so that one of them may be
+// in many packets at once; and it takes the text of an address from its AppendText
+// (see [encoding.TextAppender]) where it has one.
+//
+// The packets of the router are each a [router.BinaryPacket], and its factory is a
+// [router.BinaryPacketFactory].
 func NewRouter(f mino.AddressFactory, options ...RouterOption) router.Router {
 	c := newConfig(options)
 
 	return &treeRouter{
 		config: c,
-		reader: reader{AddressFactory: f, max: c.maxAddresses},
+		reader: &reader{AddressFactory: f, max: c.maxAddresses},
 	}
 }
 
@@ -64,17 +70,17 @@ func (r *treeRouter) GetHandshakeFactory() router.HandshakeFactory {
 // cannot be part of a tree, or when there are too many. A nil address for the node
 // leaves nobody out; nil players are none.
 func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTable, error) {
-	seen := make(textSet)
+	s := borrowScratch()
+	defer scratches.Put(s)
 
-	var self []byte
+	self := ""
 	if me != nil {
-		text, err := me.MarshalText()
+		text, err := s.text(me)
 		if err != nil {
 			return nil, fmt.Errorf("own address: %w", err)
 		}
 
-		self = text
-		seen.add(text)
+		self = string(text)
 	}
 
 	if list == nil {
@@ -85,22 +91,22 @@ func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTabl
 		return nil, r.reader.tooMany()
 	}
 
-	var known players
+	known := newDistinct(list.Len())
 
 	for it := list.AddressIterator(); it.HasNext(); {
 		addr := it.GetNext()
 
-		text, err := r.reader.textOf(addr)
+		text, err := r.reader.textOf(addr, s)
 		if err != nil {
 			return nil, fmt.Errorf("player: %w", err)
 		}
 
-		if seen.add(text) {
-			known = known.with(addr, text)
+		if text != self {
+			known.add(addr, text)
 		}
 	}
 
-	return r.newTable(self, r.height, known)
+	return r.newTable(self, r.height, known.players)
 }
 
 // GenerateTableFrom implements router.Router. It returns an error for a handshake
@@ -111,11 +117,11 @@ func (r *treeRouter) GenerateTableFrom(h router.Handshake) (router.RoutingTable,
 		return nil, fmt.Errorf("handshake is a %T, not one of this router", h)
 	}
 
-	return r.newTable(nil, hs.height, hs.players)
+	return r.newTable("", hs.height, hs.players)
 }
 
 // newTable makes the table of a node that reaches the players.
-func (r *treeRouter) newTable(me []byte, height int, known players) (*table, error) {
+func (r *treeRouter) newTable(me string, height int, known players) (*table, error) {
 	for _, addr := range known.addrs {
 		// Forward would panic when it used the address as the key of a route.
 		if !hashable(addr) {

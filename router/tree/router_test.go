@@ -89,9 +89,10 @@ func TestGenerateTableFrom_RefusesForeignHandshakes(t *testing.T) {
 // failingAddress has no text form.
 type failingAddress struct{ session.Address }
 
-func (failingAddress) MarshalText() ([]byte, error) {
-	return nil, errors.New("no text")
-}
+func (failingAddress) MarshalText() ([]byte, error)        { return nil, errNoText }
+func (failingAddress) AppendText(b []byte) ([]byte, error) { return b, errNoText }
+
+var errNoText = errors.New("no text")
 
 // unhashable is an address that panics as the key of a map. Its text is its name.
 type unhashable []string

@@ -1,7 +1,7 @@
 package tree
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/minogrpc/session/mino"
@@ -16,7 +16,7 @@ func TestShape_HeightIsRespectedForEveryNumberOfPlayers(t *testing.T) {
 		for n := 1; n <= 1000; n++ {
 			count, depth := measure(height, players{
 				addrs: make([]mino.Address, n),
-				texts: make([][]byte, n),
+				texts: make([]string, n),
 			})
 
 			require.Equal(t, n, count, "height %d", height)
@@ -45,7 +45,7 @@ func TestShape_PartsAreContiguousAndEven(t *testing.T) {
 				sizes[part.len()] = true
 
 				for _, text := range part.texts {
-					require.Equal(t, fmt.Append(nil, next), text)
+					require.Equal(t, strconv.Itoa(next), text)
 					next++
 				}
 			}
@@ -81,7 +81,7 @@ func TestShape_BranchesAreAsFewAsTheHeightAllows(t *testing.T) {
 func numbered(n int) players {
 	var list players
 	for i := range n {
-		list = list.with(nil, fmt.Append(nil, i))
+		list = list.with(nil, strconv.Itoa(i))
 	}
 
 	return list

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,18 +21,22 @@ var errAddress = errors.New("the address is empty or malformed")
 type table struct {
 	router *treeRouter
 
-	// me is the text of the own address, nil where the node was not told.
-	me []byte
+	// me is the text of the own address, empty where the node was not told.
+	me string
 
 	// gateways has the child that is the next hop for each player below, by text.
 	// The child itself is among them.
 	gateways map[string]*child
+
+	// up stands for the parent, who is the next hop for all others.
+	up child
 }
 
 // child is one neighbour below.
 type child struct {
+	// addr is nil for the parent.
 	addr mino.Address
-	text []byte
+	text string
 
 	// height is that of the child's own tree, and rest the players it reaches. A
 	// lost child reaches nobody.
@@ -43,6 +46,15 @@ type child struct {
 	// lostUntil is when the child is tried again. It is zero, or in the past, for
 	// one that is not known to be lost.
 	lostUntil time.Time
+
+	// share is what Forward is about to send there. It is zero in between.
+	share share
+}
+
+// share is the part of a packet for one next hop.
+type share struct {
+	size int
+	part *packet
 }
 
 // adopt makes children out of the players, as many as the height asks for.
@@ -58,7 +70,7 @@ func (t *table) adopt(height int, list players) {
 		}
 
 		for _, text := range part.texts {
-			t.gateways[string(text)] = c
+			t.gateways[text] = c
 		}
 	}
 }
@@ -69,13 +81,16 @@ func (t *table) child(addr mino.Address) *child {
 		return nil
 	}
 
-	text, err := addr.MarshalText()
+	s := borrowScratch()
+	defer scratches.Put(s)
+
+	text, err := s.text(addr)
 	if err != nil {
 		return nil
 	}
 
 	c := t.gateways[string(text)]
-	if c == nil || !bytes.Equal(c.text, text) {
+	if c == nil || c.text != string(text) {
 		return nil
 	}
 
@@ -90,9 +105,12 @@ func (t *table) Make(src mino.Address, to []mino.Address, msg []byte) router.Pac
 
 // pack is Make with the type that it returns.
 func (t *table) pack(src mino.Address, to []mino.Address, msg []byte) *packet {
-	p := &packet{source: src, dest: t.router.reader.collect(to), message: msg}
+	s := borrowScratch()
+	defer scratches.Put(s)
 
-	text, err := t.router.reader.textOf(src)
+	p := &packet{source: src, dest: t.router.reader.collect(to, s), message: msg}
+
+	text, err := t.router.reader.textOf(src, s)
 	if err == nil {
 		p.sourceText = text
 	}
@@ -111,32 +129,77 @@ func (t *table) PrepareHandshakeFor(to mino.Address) router.Handshake {
 	return &handshake{height: c.height, players: c.rest}
 }
 
-// Forward implements router.RoutingTable.
+// Forward implements router.RoutingTable. It looks every destination up before it
+// makes the parts, which then have the right size from the beginning.
 func (t *table) Forward(p router.Packet) (router.Routes, router.Voids) {
+	var few [fewPlayers]*child
+
 	own := t.own(p)
-	now := time.Now()
-	parts := make(map[*child]*packet) // nil is the parent
-	voids := make(router.Voids)
+	hops, voids := t.hops(own.dest, few[:0])
+	routes := make(router.Routes)
 
-	for i, addr := range own.dest.addrs {
-		text := own.dest.texts[i]
-
-		next, err := t.next(text, now)
-		if err != nil {
-			voids[t.voidKey(addr, text)] = router.Void{Error: err}
-			continue
+	// The children are contiguous parts of the players, and packets often name
+	// these in their order: what goes the same way is dealt in runs.
+	for from := 0; from < len(hops); {
+		hop, to := hops[from], from+1
+		for to < len(hops) && hops[to] == hop {
+			to++
 		}
 
-		part := parts[next]
-		if part == nil {
-			part = own.forNobody()
-			parts[next] = part
+		if hop != nil {
+			hop.take(own, from, to, routes)
 		}
 
-		part.dest = part.dest.with(addr, text)
+		from = to
 	}
 
-	return routesOf(parts), voids
+	return routes, voids
+}
+
+// hops appends the next hop of each destination, which is nil for one among the
+// voids, and leaves the number of destinations with each hop.
+func (t *table) hops(dest players, hops []*child) ([]*child, router.Voids) {
+	var voids router.Voids
+
+	hops = slices.Grow(hops, dest.len())
+
+	for i, text := range dest.texts {
+		hop, err := t.next(text)
+		if err == nil {
+			hop.share.size++
+		} else {
+			if voids == nil {
+				voids = make(router.Voids)
+			}
+
+			voids[t.voidKey(dest.addrs[i], text)] = router.Void{Error: err}
+		}
+
+		hops = append(hops, hop)
+	}
+
+	return hops, voids
+}
+
+// take adds the destinations from <= i < to of a packet to the part for this hop.
+func (c *child) take(p *packet, from, to int, routes router.Routes) {
+	if to-from == p.dest.len() {
+		routes[c.addr] = p.to(p.dest)
+		c.share = share{}
+
+		return
+	}
+
+	if c.share.part == nil {
+		c.share.part = p.to(room(c.share.size))
+		routes[c.addr] = c.share.part
+	}
+
+	c.share.part.dest = c.share.part.dest.withAll(p.dest.slice(from, to))
+
+	if c.share.part.dest.len() == c.share.size {
+		c.share = share{}
+	}
 }
 
 // own returns the packet as one of this package. One of another kind is read
@@ -150,21 +213,23 @@ func (t *table) own(p router.Packet) *packet {
 	return t.pack(p.GetSource(), p.GetDestination(), p.GetMessage())
 }
 
-// next returns the next hop for a text, nil for the parent, or an error when there
-// is no way.
-func (t *table) next(text []byte, now time.Time) (*child, error) {
-	if text == nil {
+// next returns the next hop for a text, or an error when there is no way.
+func (t *table) next(text string) (*child, error) {
+	switch text {
+	case "":
 		return nil, errAddress
-	}
-
-	if bytes.Equal(text, t.me) {
+	case t.me:
 		return nil, errSelf
 	}
 
-	c := t.gateways[string(text)]
-	if c != nil && now.Before(c.lostUntil) {
+	c := t.gateways[text]
+	if c == nil {
+		return &t.up, nil
+	}
+
+	if !c.lostUntil.IsZero() && time.Until(c.lostUntil) > 0 {
 		return nil, fmt.Errorf("%w: the node was lost, it is tried again in %v",
-			router.ErrUnreachable, c.lostUntil.Sub(now).Round(time.Millisecond))
+			router.ErrUnreachable, time.Until(c.lostUntil).Round(time.Millisecond))
 	}
 
 	return c, nil
@@ -172,32 +237,17 @@ func (t *table) next(text []byte, now time.Time) (*child, error) {
 
 // voidKey returns the address, or the factory's form of it when the address cannot
 // be the key of a map, or nil when neither can.
-func (t *table) voidKey(addr mino.Address, text []byte) mino.Address {
+func (t *table) voidKey(addr mino.Address, text string) mino.Address {
 	if hashable(addr) {
 		return addr
 	}
 
-	addr = t.router.reader.FromText(text)
+	addr = t.router.reader.FromText([]byte(text))
 	if hashable(addr) {
 		return addr
 	}
 
 	return nil
-}
-
-// routesOf returns the parts by the address of the next hop.
-func routesOf(parts map[*child]*packet) router.Routes {
-	routes := make(router.Routes, len(parts))
-
-	for c, part := range parts {
-		if c == nil {
-			routes[nil] = part
-		} else {
-			routes[c.addr] = part
-		}
-	}
-
-	return routes
 }
 
 // OnFailure implements router.RoutingTable. The children of the lost neighbour
