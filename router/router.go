@@ -55,6 +55,33 @@ type PacketFactory interface {
 	PacketOf(ctx serde.Context, data []byte) (Packet, error)
 }
 
+// BinaryPacket is what a [Packet] may offer so that two nodes of this library can
+// exchange it without decoding or copying its message. See [BinaryPacketFactory].
+type BinaryPacket interface {
+	Packet
+
+	// AppendHeader appends the binary form of everything but the message to b and
+	// returns the extended slice. It returns b and an error when the packet cannot
+	// be sent.
+	AppendHeader(b []byte) ([]byte, error)
+}
+
+// BinaryPacketFactory is what a [PacketFactory] may offer whose packets are each a
+// [BinaryPacket]. It is used with a node whose factory has a form of the same name.
+type BinaryPacketFactory interface {
+	PacketFactory
+
+	// BinaryFormat returns the name of the form, in ASCII letters and digits. Two
+	// factories that give the same name understand each other: a form that changes
+	// gets another name.
+	BinaryFormat() string
+
+	// PacketOfHeader returns the packet of a header that AppendHeader has appended
+	// to nothing, and of a message. The packet may keep both slices: nobody changes
+	// them, and the message is not copied.
+	PacketOfHeader(header, message []byte) (Packet, error)
+}
+
 // Handshake is what a parent tells a child about its part of the routing.
 type Handshake interface {
 	serde.Message
@@ -110,8 +137,8 @@ type RoutingTable interface {
 	PrepareHandshakeFor(mino.Address) Handshake
 
 	// Forward splits a packet by the next hop. Each destination is in exactly one
-	// of the routes, or in the voids. It does not change the packet, and takes a
-	// time linear in the number of destinations.
+	// of the routes, or in the voids; a nil map is an empty one. It does not change
+	// the packet, and takes a time linear in the number of destinations.
 	Forward(packet Packet) (Routes, Voids)
 
 	// OnFailure tells the table that a neighbour has been lost. It returns nil when

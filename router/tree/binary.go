@@ -1,0 +1,166 @@
+package tree
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/minogrpc/session/router"
+)
+
+const (
+	// binaryFormat names the form below.
+	binaryFormat = "tree1"
+
+	// binaryVersion is the first byte of it, which tells it from a text.
+	binaryVersion = 1
+)
+
+var (
+	errCut       = errors.New("it is cut short")
+	errCanonical = errors.New("a number is not in its shortest form")
+)
+
+// AppendHeader implements router.BinaryPacket. The form is the version, the text of
+// the source, the number of destinations, and the text of each. A text has its
+// length in bytes in front of it; the version is a byte, and the other numbers are
+// unsigned varints in their shortest form. A packet has exactly one header.
+func (p *packet) AppendHeader(b []byte) ([]byte, error) {
+	err := p.sendable()
+	if err != nil {
+		return b, fmt.Errorf("failed to encode packet: %w", err)
+	}
+
+	b = appendText(append(b, binaryVersion), p.sourceText)
+	b = binary.AppendUvarint(b, uint64(p.dest.len()))
+
+	for _, text := range p.dest.texts {
+		b = appendText(b, text)
+	}
+
+	return b, nil
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// BinaryFormat implements router.BinaryPacketFactory.
+func (f packetFactory) BinaryFormat() string {
+	return binaryFormat
+}
+
+// PacketOfHeader implements router.BinaryPacketFactory. The packet keeps nothing of
+// the header. It returns an error for a destination that is there twice, because no
+// packet has such a header.
+func (f packetFactory) PacketOfHeader(header, message []byte) (router.Packet, error) {
+	h := headerReader{reader: f.reader, rest: header}
+
+	p, err := h.packet()
+	if err != nil {
+		return nil, fmt.Errorf("failed to decode packet: %w", err)
+	}
+
+	p.message = message
+
+	return p, nil
+}
+
+// headerReader goes through a header.
+type headerReader struct {
+	*reader
+
+	rest []byte
+}
+
+// packet reads all of the header.
+func (h *headerReader) packet() (*packet, error) {
+	if len(h.rest) == 0 || h.rest[0] != binaryVersion {
+		return nil, fmt.Errorf("it is not of version %d", binaryVersion)
+	}
+
+	h.rest = h.rest[1:]
+
+	source, err := h.player()
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+
+	dest, err := h.players()
+	if err != nil {
+		return nil, fmt.Errorf("destination: %w", err)
+	}
+
+	if len(h.rest) > 0 {
+		return nil, fmt.Errorf("%d bytes are left over", len(h.rest))
+	}
+
+	return &packet{source: source.addr, sourceText: source.text, dest: dest}, nil
+}
+
+// players reads the destinations.
+func (h *headerReader) players() (players, error) {
+	n, err := h.uvarint()
+	if err != nil {
+		return players{}, err
+	}
+
+	if n > uint64(h.max) {
+		return players{}, h.tooMany()
+	}
+
+	// No text is empty, so that each takes two bytes at least. Without this check
+	// the number would allocate more than was received.
+	if n > uint64(len(h.rest)/2) {
+		return players{}, errCut
+	}
+
+	unique := newDistinct(int(n))
+
+	for range n {
+		p, err := h.player()
+		if err != nil {
+			return players{}, err
+		}
+
+		if !unique.add(p.addr, p.text) {
+			return players{}, fmt.Errorf("address %v is there twice", p.addr)
+		}
+	}
+
+	return unique.players, nil
+}
+
+// player reads an address.
+func (h *headerReader) player() (player, error) {
+	size, err := h.uvarint()
+	if err != nil {
+		return player{}, err
+	}
+
+	if size > uint64(len(h.rest)) {
+		return player{}, errCut
+	}
+
+	text := h.rest[:size]
+	h.rest = h.rest[size:]
+
+	return h.parse(text)
+}
+
+// uvarint reads a number.
+func (h *headerReader) uvarint() (uint64, error) {
+	x, n := binary.Uvarint(h.rest)
+	if n <= 0 {
+		return 0, errCut
+	}
+
+	if n != max(1, (bits.Len64(x)+6)/7) {
+		return 0, errCanonical
+	}
+
+	h.rest = h.rest[n:]
+
+	return x, nil
+}
