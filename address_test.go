@@ -298,7 +298,7 @@ func TestAddress_EqualTextsAreEqualValues(t *testing.T) {
 	}
 
 	for _, text := range []string{"", "F", "FA", "xA", "x"} {
-		require.True(t, session.Address{} == session.AddressFactory{}.FromText([]byte(text)), text)
+		require.Equal(t, session.Address{}, session.AddressFactory{}.FromText([]byte(text)), text)
 	}
 }
 
