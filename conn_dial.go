@@ -100,8 +100,14 @@ func (m *ConnManager) connect(target dialTarget) (*grpc.ClientConn, error) {
 		return nil, fmt.Errorf("no credentials: %w", err)
 	}
 
-	opts := make([]grpc.DialOption, 0, len(m.dialOptions)+2)
-	opts = append(opts, grpc.WithTransportCredentials(creds), grpc.WithConnectParams(connectParams))
+	opts := []grpc.DialOption{grpc.WithTransportCredentials(creds), grpc.WithConnectParams(connectParams)}
+
+	// TLS reads a whole record at once into a buffer of its own. That of gRPC saves
+	// nothing on top of it, and an idle connection would hold on to it.
+	if creds != nil && creds.Info().SecurityProtocol == "tls" {
+		opts = append(opts, grpc.WithReadBufferSize(0))
+	}
+
 	opts = append(opts, m.dialOptions...)
 
 	// The default scheme is dns, which would ask a real resolver for the names of a
