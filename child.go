@@ -14,6 +14,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -46,6 +47,8 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 		Key:        key,
 		Owner:      (*linkOwner)(s),
 		Setup:      s.setup,
+		Silence:    s.silence,
+		Patience:   s.resume,
 		MaxPackets: s.outboxPackets,
 		MaxBytes:   s.outboxBytes,
 		Calls:      maxCalls,
@@ -64,14 +67,15 @@ func (s *session) openLocked(table router.RoutingTable, gw mino.Address, key str
 	cfg.Setup = min(cfg.Setup, max(budget/setupShare, minSetup))
 	patient := cfg.Setup == s.setup
 
-	l := link.Dial(cfg, func(ctx context.Context) (link.Conn, error) {
+	l := link.Dial(cfg, func(ctx context.Context) (link.Connection, error) {
 		if err != nil {
-			return nil, fmt.Errorf("failed to prepare the handshake: %w", err)
+			return link.Connection{}, fmt.Errorf("failed to prepare the handshake: %w", err)
 		}
 
 		conn, err := s.dial(ctx, gw, handshake)
-		if err != nil && patient {
-			s.evictAfter(ctx, gw)
+		if err != nil && patient && errors.Is(context.Cause(ctx), link.ErrSetup) {
+			// The connection may only look alive. A fresh one may work.
+			s.evict(gw)
 		}
 
 		return conn, err
@@ -84,38 +88,76 @@ func (s *session) openLocked(table router.RoutingTable, gw mino.Address, key str
 }
 
 // dial opens the stream to a child and waits for its header.
-func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Handshake) (conn link.Conn, err error) {
-	stream, md, err := s.streamMetadata(handshake)
+func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Handshake) (link.Connection, error) {
+	stream, calls, err := s.streamMetadata(handshake)
 	if err != nil {
-		return nil, err
+		return link.Connection{}, err
 	}
 
-	cc, err := s.connMgr.Acquire(gw)
-	if err != nil {
-		return nil, fmt.Errorf("failed to acquire the connection: %w", err)
+	var conn grpc.ClientConnInterface
+
+	open := func(setup context.Context, offer metadata.MD) (OpenStream, error) {
+		opened, cc, err := s.openStream(ctx, setup, gw, metadata.Join(stream, offer))
+		conn = cc
+
+		return opened, err
 	}
 
-	defer func() {
-		if conn == nil {
-			s.connMgr.Release(gw)
-		}
-	}()
+	opener := &linkOpener{open: open, id: newLinkID(), formats: formatsOf(s.pktFac), silent: s.noDuplex}
 
-	opened, _, err := opening.Stream(metadata.NewOutgoingContext(ctx, stream), cc)
+	opened, accepted, err := opener.first(ctx)
 	if err != nil {
-		return nil, err
+		return link.Connection{}, err
 	}
 
-	relay := NewRelay(opened, gw, s.ctx, cc, md)
+	if accepted != nil {
+		frames := s.dialledFrames(opener, newWireStream(opened), accepted)
 
-	return &relayConn{relay: relay, release: func() { s.connMgr.Release(gw) }}, nil
+		return link.Connection{Frames: &frames}, nil
+	}
+
+	relay := NewRelay(opened.Stream, gw, s.ctx, conn, calls)
+
+	return link.Connection{Calls: &relayConn{relay: relay, release: opened.Release}}, nil
 }
 
-// evictAfter gives up a connection on which a set-up took too long: it may only
-// look alive, and a fresh one may work.
-func (s *session) evictAfter(ctx context.Context, gw mino.Address) {
+// openStream opens a stream that lasts until it is released or life is over. setup
+// bounds how long that takes.
+func (s *session) openStream(life, setup context.Context, gw mino.Address, md metadata.MD) (
+	opened OpenStream, cc grpc.ClientConnInterface, err error,
+) {
+	cc, err = s.connMgr.Acquire(gw)
+	if err != nil {
+		return OpenStream{}, nil, fmt.Errorf("failed to acquire the connection: %w", err)
+	}
+
+	ctx, cancel := context.WithCancel(life)
+	release := func() {
+		cancel()
+		s.connMgr.Release(gw)
+	}
+
+	// A deadline on the context of the stream would end that later on.
+	stop := context.AfterFunc(setup, cancel)
+
+	stream, header, err := opening.Stream(metadata.NewOutgoingContext(ctx, md), cc)
+	if !stop() && err == nil {
+		err = context.Cause(setup)
+	}
+
+	if err != nil {
+		release()
+
+		return OpenStream{}, nil, err
+	}
+
+	return OpenStream{Stream: stream, Header: header, Release: release}, cc, nil
+}
+
+// evict gives up a connection that may only look alive.
+func (s *session) evict(gw mino.Address) {
 	evictor, ok := s.connMgr.(ConnectionEvictor)
-	if ok && errors.Is(context.Cause(ctx), link.ErrSetup) {
+	if ok {
 		evictor.Evict(gw)
 	}
 }

@@ -15,6 +15,13 @@ const (
 	// DefaultOutcomeTimeout is how long a Send waits for the outcomes.
 	DefaultOutcomeTimeout = 30 * time.Second
 
+	// DefaultLiveness is how long a neighbour on a duplex link may be silent.
+	DefaultLiveness = 10 * time.Second
+
+	// DefaultResumeTimeout is how long a duplex link that has broken may take to go on
+	// over another stream.
+	DefaultResumeTimeout = 2 * time.Second
+
 	// DefaultAdoptionGrace is how long a session whose last parent is gone without a
 	// goodbye waits for another one.
 	DefaultAdoptionGrace = 20 * time.Second
@@ -53,6 +60,9 @@ type config struct {
 	setup         time.Duration
 	outcome       time.Duration
 	grace         time.Duration
+	silence       time.Duration
+	resume        time.Duration
+	noDuplex      bool
 	queuePackets  int
 	queueBytes    int
 	outboxPackets int
@@ -70,6 +80,8 @@ func newConfig(opts []Option) config {
 		setup:         DefaultSetupTimeout,
 		outcome:       DefaultOutcomeTimeout,
 		grace:         DefaultAdoptionGrace,
+		silence:       DefaultLiveness,
+		resume:        DefaultResumeTimeout,
 		queuePackets:  DefaultQueuePackets,
 		queueBytes:    DefaultQueueBytes,
 		outboxPackets: DefaultOutboxPackets,
@@ -111,6 +123,28 @@ func WithSetupTimeout(d time.Duration) Option {
 // reports [ReasonTimeout]. It must be positive; anything else is ignored.
 func WithOutcomeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.outcome = positive(d, c.outcome) })
+}
+
+// WithLiveness sets how long a neighbour on a duplex link may give no sign of life
+// before it counts as lost. Each end gives one every third of that, so that all the
+// nodes should have the same. It must be positive; anything else is ignored.
+func WithLiveness(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.silence = positive(d, c.silence) })
+}
+
+// WithResumeTimeout sets how long a duplex link that has broken may take to go on over
+// another stream before the neighbour counts as lost. It must be positive; anything
+// else is ignored.
+func WithResumeTimeout(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.resume = positive(d, c.resume) })
+}
+
+// WithoutDuplex makes the session neither offer nor accept duplex links between
+// players, so that it talks to them as it does to nodes of other implementations: each
+// packet is a call, and there are no heartbeats. It is there for comparison and doubt.
+// What the overlay has agreed on with an orchestrator is not concerned.
+func WithoutDuplex() Option {
+	return optionFunc(func(c *config) { c.noDuplex = true })
 }
 
 // WithAdoptionGrace sets how long a session whose last parent is gone without a

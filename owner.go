@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"io"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
@@ -38,6 +39,32 @@ func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, ack *ptypes.Ack, last
 	o.session().answered(l.Peer, p, ack, last)
 }
 
+// Receipt implements link.Owner.
+func (o *linkOwner) Receipt(l *link.Link, p *link.Parcel, r *ptypes.Receipt) {
+	o.session().receipt(l.Peer, p, r)
+}
+
+// Arrived implements link.Owner.
+func (o *linkOwner) Arrived(l *link.Link, a link.Arrival) {
+	o.session().arrived(l, a)
+}
+
+// Broken implements link.Owner.
+func (o *linkOwner) Broken(l *link.Link, cause error) {
+	o.session().breakParent(l, cause)
+}
+
+// Goodbye implements link.Owner. At the end that has dialled, the end of the stream
+// also says why.
+func (o *linkOwner) Goodbye(l *link.Link) {
+	s := o.session()
+
+	par := s.parentOf(l)
+	if par != nil && par.goodbye {
+		s.loseParent(par, io.EOF)
+	}
+}
+
 // Failed implements link.Owner.
 func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 	s := o.session()
@@ -57,16 +84,31 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 	s := o.session()
 	s.fault(cause)
 
-	s.mu.Lock()
-	par := s.parentLocked(l.Key)
-	ours := par != nil && par.link == l
-	s.mu.Unlock()
+	if errors.Is(cause, link.ErrSilent) {
+		// The connection may look alive all the same. A fresh one may work.
+		s.evict(l.Peer)
+	}
 
-	if ours {
+	par := s.parentOf(l)
+	if par != nil {
 		s.loseParent(par, cause)
 	} else {
 		s.loseChild(l, cause)
 	}
+}
+
+// parentOf returns the registration that a link belongs to, or nil for one of a child.
+func (s *session) parentOf(l *link.Link) *parent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	for _, par := range s.parents {
+		if par.link == l {
+			return par
+		}
+	}
+
+	return nil
 }
 
 // Released implements link.Owner.

@@ -33,9 +33,13 @@ type parent struct {
 	goodbye bool
 	// gone is closed when the registration has ended.
 	gone chan struct{}
+	// linkID is that of a duplex link that the parent has dialled.
+	linkID string
 
 	// What follows belongs to the lock of the session.
 
+	// taken is closed when another stream takes the place of the one that Listen has.
+	taken chan struct{}
 	// link leads to the parent, or, once that is lost, to nowhere.
 	link *link.Link
 	// grace ends the time that is left for another parent to adopt the session. It is
@@ -59,24 +63,125 @@ func (s *session) GetNumParents() int {
 
 // Listen implements Session.
 func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan struct{}) {
+	dup, ok := relay.(*DuplexRelay)
+
+	switch {
+	case !ok:
+		s.listen(relay, table, ready)
+	case dup.Resumes():
+		s.listenAgain(dup, ready)
+	case !s.noDuplex || isOrchestrator(dup.gw) || dup.opener != nil:
+		s.listenDuplex(dup, table, ready)
+	}
+}
+
+func (s *session) listen(relay Relay, table router.RoutingTable, ready chan struct{}) {
 	par := s.addParent(relay, table, true)
 	if par == nil {
 		return
 	}
 
-	if ready != nil {
-		close(ready)
-	}
-
 	first := par.link
+
+	announce(ready)
 	go s.read(par, first, relay.Stream())
 
 	<-par.gone
 	<-first.Parted()
 }
 
+func announce(ready chan struct{}) {
+	if ready != nil {
+		close(ready)
+	}
+}
+
+// listenDuplex is listen for a link that may outlive its stream.
+func (s *session) listenDuplex(relay *DuplexRelay, table router.RoutingTable, ready chan struct{}) {
+	par := s.addParent(relay, table, true)
+	if par == nil {
+		return
+	}
+
+	relay.attach(par.link)
+	announce(ready)
+	s.serve(par, par.link, par.taken, relay.wire)
+}
+
+// listenAgain goes on with the link of a parent that has opened another stream.
+func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.linkID == relay.offer.id })
+
+	if i < 0 {
+		s.mu.Unlock()
+
+		return
+	}
+
+	par := s.parents[i]
+	l := par.link
+	s.alive++
+	s.mu.Unlock()
+
+	resumed := l.Resume(relay.wire, relay.offer.epoch, relay.offer.received, func(received uint64) {
+		relay.header = s.acceptanceOf(relay, "", received).metadata()
+	})
+
+	if !resumed {
+		s.released()
+
+		return
+	}
+
+	relay.attach(l)
+	taken := s.resumed(par)
+	announce(ready)
+	s.observeOpened(par.addr)
+	s.serve(par, l, taken, relay.wire)
+}
+
+// resumed ends the grace of a parent that is back, and the Listen that has waited for
+// it. It returns what is closed when the same happens to the next one.
+func (s *session) resumed(par *parent) (taken chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if par.grace != nil {
+		par.grace.Stop()
+		par.grace = nil
+	}
+
+	close(par.taken)
+	par.taken = make(chan struct{})
+
+	return par.taken
+}
+
+// serve reads a stream of a duplex link, and waits until that has been replaced by
+// another one or the registration is over.
+func (s *session) serve(par *parent, l *link.Link, taken <-chan struct{}, stream link.Stream) {
+	go func() {
+		defer s.released()
+
+		l.Serve(stream)
+	}()
+
+	select {
+	case <-taken:
+	case <-par.gone:
+		<-l.Parted()
+	}
+}
+
 // SetPassive implements Session.
 func (s *session) SetPassive(relay Relay, table router.RoutingTable) {
+	if _, ok := relay.(*DuplexRelay); ok {
+		s.logger.Warn().Msg("refused a duplex relay that nobody would read")
+
+		return
+	}
+
 	s.addParent(relay, table, false)
 }
 
@@ -96,13 +201,14 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		return nil
 	}
 
-	own, ok := relay.(carrier)
-	par := &parent{
-		key:     key,
-		addr:    addr,
-		table:   table,
-		goodbye: ok && own.saysGoodbye(),
-		gone:    make(chan struct{}),
+	par := &parent{key: key, addr: addr, table: table, gone: make(chan struct{}), taken: make(chan struct{})}
+
+	switch own := relay.(type) {
+	case *DuplexRelay:
+		par.linkID = own.offer.id
+		par.goodbye = own.opener == nil
+	case carrier:
+		par.goodbye = own.saysGoodbye()
 	}
 
 	var after aftermath
@@ -114,7 +220,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		return nil
 	}
 
-	par.link = link.Attach(s.parentConfig(par, relay), &relayConn{relay: relay})
+	par.link = s.attach(par, relay)
 	s.alive++
 
 	if reader {
@@ -137,17 +243,22 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	return par
 }
 
-func (s *session) parentConfig(par *parent, relay Relay) link.Config {
+// attach returns the link over the relay of a parent.
+func (s *session) attach(par *parent, relay Relay) *link.Link {
 	cfg := s.linkConfig(par.addr, par.key)
-	cfg.Sticky = true
+	cfg.Down = true
 
-	_, stream := relay.(*streamRelay)
-	if stream {
+	switch own := relay.(type) {
+	case *DuplexRelay:
+		return link.Attached(cfg, s.relayFrames(own))
+	case *streamRelay:
 		// One writer and no lanes: the packets leave in the order of the sends.
 		cfg.Calls, cfg.PerLane = 1, 0
 	}
 
-	return cfg
+	cfg.Sticky = true
+
+	return link.Attach(cfg, &relayConn{relay: relay})
 }
 
 // read hands on what comes over the parent's stream, until it ends.
@@ -171,10 +282,15 @@ func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
 // loseParent ends a registration, unless that has happened. The session goes on
 // with the other parents. With the last one it closes, or becomes an orphan.
 func (s *session) loseParent(par *parent, cause error) {
+	s.loseParentIf(par, cause, func() bool { return true })
+}
+
+// loseParentIf is loseParent under a condition that needs the lock.
+func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	var after aftermath
 
 	s.mu.Lock()
-	if !slices.Contains(s.parents, par) {
+	if !slices.Contains(s.parents, par) || !lost() {
 		s.mu.Unlock()
 
 		return
@@ -206,13 +322,56 @@ func (s *session) loseParent(par *parent, cause error) {
 	left.release((*link.Link).Close)
 }
 
+// breakParent waits for a parent whose stream has ended without a goodbye to go on
+// with another one. With other parents what is for it goes to them meanwhile.
+func (s *session) breakParent(l *link.Link, cause error) {
+	var after aftermath
+
+	s.mu.Lock()
+	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.link == l && par.grace == nil })
+
+	if i < 0 {
+		s.mu.Unlock()
+
+		return
+	}
+
+	par := s.parents[i]
+	s.waitLocked(par, cause)
+
+	if len(s.parents) > 1 {
+		s.rerouteLocked(par.drain(), cause, false, &after)
+	}
+	s.mu.Unlock()
+
+	s.observeLost(par.addr, cause)
+	s.settleAll(&after)
+}
+
+// waitLocked starts the time that is left for a lost parent to come back, or for
+// another one to take its place. Nobody takes that of an orchestrator.
+func (s *session) waitLocked(par *parent, cause error) {
+	grace := s.grace
+	if isOrchestrator(par.addr) {
+		grace = min(grace, s.silence)
+	}
+
+	var timer *time.Timer
+
+	// A timer that has fired may find that the parent is back, or is lost again.
+	timer = time.AfterFunc(grace, func() {
+		s.loseParentIf(par, cause, func() bool { return par.grace == timer })
+	})
+	par.grace = timer
+}
+
 // orphanLocked gives the session some time to be adopted. Until then it goes by the
 // table of the parent that it has lost, and what is for the parent waits.
 func (s *session) orphanLocked(par *parent, cause error, after *aftermath) {
 	waiting := par.drain()
 	par.link.Close()
 	par.link = s.parkLocked(par)
-	par.grace = time.AfterFunc(s.grace, func() { s.loseParent(par, cause) })
+	s.waitLocked(par, cause)
 	s.rerouteLocked(waiting, cause, false, after)
 }
 

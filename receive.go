@@ -37,7 +37,15 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 
 	done := make(chan struct{})
 
-	err = s.accept(arrival{from: key, addr: from, packet: p}, func(_ mino.Address, err error) {
+	in := arrival{
+		from:      key,
+		addr:      from,
+		identity:  p,
+		unordered: true,
+		decode:    func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) },
+	}
+
+	err = s.accept(in, func(_ mino.Address, err error) {
 		errs = appendFailure(errs, err)
 	}, func() { close(done) })
 	if err != nil {
@@ -86,46 +94,79 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 		return
 	}
 
-	// The reply outlives the packet, which may be large, and must not hold it.
 	id := p.GetParcelId()
-	reply := func(err *DeliveryError, last bool) {
-		if id == 0 {
-			return
-		}
+	in := arrival{
+		from:     l.Key,
+		addr:     l.Peer,
+		down:     down,
+		identity: p,
+		decode:   func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) },
+	}
+	each, done := replier(l, id)
 
-		receipt := &ptypes.Receipt{ParcelId: id, Last: last}
-		if err != nil {
-			receipt.Failures = []*ptypes.Failure{writeFailure(err)}
-		}
+	err := s.accept(in, each, done)
+	if err != nil {
+		s.refuse(l, id, err)
+	}
+}
 
-		l.Reply(receipt)
+// replier returns what answers a parcel with receipts. It outlives the packet, which
+// may be large, and does not hold it.
+func replier(l *link.Link, id uint64) (each func(mino.Address, error), done func()) {
+	if id == 0 {
+		return func(mino.Address, error) {}, func() {}
 	}
 
-	err := s.accept(arrival{from: l.Key, addr: l.Peer, packet: p, down: down}, func(_ mino.Address, err error) {
+	each = func(_ mino.Address, err error) {
 		for _, failure := range appendFailure(nil, err) {
-			reply(failure, false)
+			l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{writeFailure(failure)}})
 		}
-	}, func() { reply(nil, true) })
-	if err != nil {
-		failure := s.failure(ReasonRejected, err)
-		s.dropped(failure)
-		reply(failure, true)
+	}
+
+	return each, func() { l.Reply(&ptypes.Receipt{ParcelId: id, Last: true}) }
+}
+
+// refuse answers a parcel that could not be taken.
+func (s *session) refuse(l *link.Link, id uint64, err error) {
+	failure := s.failure(ReasonRejected, err)
+	if errors.Is(err, ErrMemory) {
+		failure.Reason = ReasonOverflow
+	}
+
+	s.dropped(failure)
+
+	if id != 0 {
+		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{writeFailure(failure)}, Last: true})
 	}
 }
 
 // arrival is a packet that has come from a neighbour.
 type arrival struct {
-	from   string
-	addr   mino.Address
-	packet *ptypes.Packet
+	from string
+	addr mino.Address
 	// down is set when the neighbour is known to be a parent.
 	down bool
+
+	identity
+	// unordered is set when the packet may have passed others of its sender.
+	unordered bool
+
+	// decode returns the packet.
+	decode func() (router.Packet, error)
+}
+
+// identity is what a packet says about itself, however it travels.
+type identity interface {
+	GetOrigin() []byte
+	GetSequence() uint64
+	GetHopLimit() uint32
+	GetBudgetMs() uint32
 }
 
 // accept delivers and forwards a packet. It does not wait; the outcomes are told
 // to each and then done, as by a pending.Set. An error means that neither is called.
 func (s *session) accept(in arrival, each func(mino.Address, error), done func()) error {
-	packet, to, err := s.decodePacket(in.packet)
+	packet, to, err := s.decodePacket(in.decode)
 	if err != nil {
 		return fmt.Errorf("packet malformed: %w", err)
 	}
@@ -193,11 +234,13 @@ func (s *session) headerLocked(in arrival) link.Header {
 	h := link.Header{
 		From:     in.from,
 		Down:     in.down || s.parentLocked(in.from) != nil,
-		Origin:   in.packet.GetOrigin(),
-		Sequence: in.packet.GetSequence(),
-		HopLimit: min(in.packet.GetHopLimit(), s.hopLimit),
+		Origin:   in.GetOrigin(),
+		Sequence: in.GetSequence(),
+		HopLimit: min(in.GetHopLimit(), s.hopLimit),
+
+		Unordered: in.unordered,
 	}
-	budget := time.Duration(in.packet.GetBudgetMs()) * time.Millisecond
+	budget := time.Duration(in.GetBudgetMs()) * time.Millisecond
 
 	if len(h.Origin) != originSize {
 		s.sequence++
@@ -216,9 +259,11 @@ func (s *session) headerLocked(in arrival) link.Header {
 }
 
 // decodePacket returns the packet of the router, and where it is to go.
-func (s *session) decodePacket(p *ptypes.Packet) (packet router.Packet, to recipients, err error) {
+func (s *session) decodePacket(decode func() (router.Packet, error)) (
+	packet router.Packet, to recipients, err error,
+) {
 	packet, err = contain.Call(func() (router.Packet, error) {
-		packet, err := s.pktFac.PacketOf(s.ctx, p.GetSerialized())
+		packet, err := decode()
 		if err != nil {
 			return nil, err
 		}

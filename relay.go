@@ -284,19 +284,8 @@ func (e *endpoint) encode(p *link.Parcel) (*ptypes.Packet, error) {
 		packet.Origin = p.Origin
 		packet.Sequence = p.Sequence
 		packet.HopLimit = p.HopLimit
-		packet.BudgetMs = budgetFor(time.Until(p.Deadline))
+		packet.BudgetMs = link.BudgetFor(time.Until(p.Deadline))
 	}
 
 	return packet, nil
 }
-
-// budgetFor returns the budget of the next node in milliseconds. It is shorter
-// than what is left here, so that the node nearest to a trouble reports it.
-func budgetFor(left time.Duration) uint32 {
-	left -= max(50*time.Millisecond, left/10)
-
-	return uint32(min(max(left.Milliseconds(), 1), maxBudget.Milliseconds()))
-}
-
-// maxBudget is the longest time that a packet may ask for.
-const maxBudget = 24 * time.Hour

@@ -315,7 +315,7 @@ func (s *session) pickParentLocked(h link.Header) *parent {
 	for _, par := range slices.Backward(s.parents) {
 		switch {
 		case par.key == h.From || h.FailedAt(par.key):
-		case par.suspect.After(now):
+		case par.suspect.After(now) || par.grace != nil:
 			if second == nil {
 				second = par
 			}

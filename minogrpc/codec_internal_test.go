@@ -15,6 +15,10 @@ import (
 
 // What the codec does to the bytes has no public face: nobody notices it.
 
+// firstFrameField is the first field of a packet that is a frame. Those have no
+// serialized packet, and the codec leaves them to gRPC.
+const firstFrameField = 22
+
 // fullPacket returns a packet with all the fields, of about that many bytes.
 func fullPacket(t *testing.T, size int) *ptypes.Packet {
 	t.Helper()
@@ -31,6 +35,10 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 
 	fields := p.ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
+		if fields.Get(i).Number() >= firstFrameField {
+			continue
+		}
+
 		require.True(t, p.ProtoReflect().Has(fields.Get(i)), "%s is not set", fields.Get(i).Name())
 	}
 

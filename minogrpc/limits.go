@@ -124,10 +124,10 @@ func WithMemory(bytes int) Option {
 	return optionFunc(func(c *config) { c.memory = positive(bytes, c.memory) })
 }
 
-// maxFrame returns the largest packet on the wire: a message in base64, and room
-// for the addresses around it.
+// maxFrame returns the largest packet on the wire: a message in base64, or a frame of a
+// duplex link, and room for the addresses around it.
 func (l *limits) maxFrame() int {
-	return (l.maxMessage+2)/3*4 + l.maxMetadata
+	return max((l.maxMessage+2)/3*4, session.MaxFrame) + l.maxMetadata
 }
 
 // maxHeaderList returns the largest list of headers on the wire.

@@ -3,6 +3,7 @@ package minogrpc_test
 import (
 	"encoding/base64"
 	"fmt"
+	"sort"
 	"strconv"
 	"strings"
 	"testing"
@@ -243,7 +244,7 @@ func TestLimits_LargePacketOfTheOrchestrator(t *testing.T) {
 
 // Promise S3: and so does one for the orchestrator, which has grown on its way.
 func TestLimits_LargePacketForTheOrchestrator(t *testing.T) {
-	const maxFrame = (1_000+2)/3*4 + 2_000
+	const maxFrame = session.MaxFrame + 2_000
 
 	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(),
 		minogrpc.WithMaxMessageSize(1_000), minogrpc.WithMaxMetadata(2_000))
@@ -259,10 +260,7 @@ func TestLimits_LargePacketForTheOrchestrator(t *testing.T) {
 			encode([]byte(source)), encode([]byte("O"+peerText[1:])))}
 	}
 
-	largest := 1
-	for proto.Size(packet(largest+1)) <= maxFrame {
-		largest++
-	}
+	largest := sort.Search(maxFrame, func(n int) bool { return proto.Size(packet(n+1)) > maxFrame })
 
 	ack, err := client.Forward(metadata.NewOutgoingContext(t.Context(), header()), packet(largest))
 	require.NoError(t, err)

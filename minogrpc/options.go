@@ -27,6 +27,7 @@ type config struct {
 	limits
 
 	noTLS    bool
+	noDuplex bool
 	given    *tls.Certificate
 	secret   any
 	public   any
@@ -68,6 +69,17 @@ func (f optionFunc) apply(c *config) { f(c) }
 // for tests, and behind something else that does both.
 func NoTLS() Option {
 	return optionFunc(func(c *config) { c.noTLS = true })
+}
+
+// WithoutDuplex makes the node talk to the other players as nodes of other
+// implementations do: each packet is a call, and there are no heartbeats. It is there
+// for comparison and doubt. The stream between an orchestrator and the root of its tree
+// is not concerned.
+func WithoutDuplex() Option {
+	return optionFunc(func(c *config) {
+		c.noDuplex = true
+		c.session = append(c.session, session.WithoutDuplex())
+	})
 }
 
 // WithCert sets the certificate, with its key, that the node presents. Without it,

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/minogrpc/session"
@@ -68,10 +69,11 @@ type orchestration struct {
 	node *Minogrpc
 	root session.Address
 
-	// stream is the one to the root. It does not end with the context of the caller,
-	// because the session then still has to say goodbye, but with cancel.
-	stream grpc.BidiStreamingClient[ptypes.Packet, ptypes.Packet]
-	cancel context.CancelFunc
+	// md are the metadata of the stream.
+	md metadata.MD
+
+	// release ends the first stream to the root. It may be called more than once.
+	release func()
 }
 
 // open sets up a stream to the players, the first of whom is the root.
@@ -85,31 +87,100 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 		return nil, fmt.Errorf("routing table: %w", err)
 	}
 
-	root := outgoing(md, m.text, players[1:])
-	if size := headers.Size(root); size > m.maxMetadata {
-		return nil, fmt.Errorf("metadata of %d bytes is more than %d", size, m.maxMetadata)
+	o := &orchestration{
+		liveSession: m.newSession(md, me, p.endpoint),
+		node:        m,
+		root:        players[0],
+		md:          outgoing(md, m.text, players[1:]),
 	}
 
-	o := &orchestration{liveSession: m.newSession(md, me, p.endpoint), node: m, root: players[0]}
-
-	header, err := o.connect(ctx, root)
+	relay, err := o.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 
-	var opts []session.RelayOption
-	if acceptsReceipts(header) {
-		opts = append(opts, session.WithReceipts())
-	}
-
-	relay := session.NewStreamRelay(o.root, rootStream{o.stream, m.maxFrame()}, m.context, opts...)
 	if err = o.start(ctx, relay, table); err != nil {
-		o.disconnect()
+		o.release()
 
 		return nil, err
 	}
 
 	return o.liveSession, nil
+}
+
+// dial opens the stream to the root within the time of a set-up.
+func (o *orchestration) dial(ctx context.Context) (session.Relay, error) {
+	// A deadline on the context of the stream would end that one, too, later on.
+	setup, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+
+	timer := time.AfterFunc(session.DefaultSetupTimeout, func() { fail(errSetup) })
+	defer timer.Stop()
+
+	stop := context.AfterFunc(o.node.life.closing, func() { fail(errStopped) })
+	defer stop()
+
+	pktFac := o.node.router.GetPacketFactory()
+	relay, err := session.DialRelay(setup, o.root, o.node.context, pktFac, o.connect)
+
+	switch {
+	case err != nil && o.node.life.closing.Err() != nil:
+		// The connection may have been closed before the set-up was told.
+		err = errStopped
+	case err != nil && setup.Err() != nil:
+		err = context.Cause(setup)
+	}
+
+	// The connection may only look alive. A fresh one may work.
+	if errors.Is(err, errSetup) {
+		o.node.conns.Evict(o.root)
+	}
+
+	return relay, err
+}
+
+// connect implements session.StreamOpener. The stream does not end with the context of
+// the caller, because the session then still has to say goodbye.
+func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session.OpenStream, error) {
+	md := metadata.Join(o.md, offer)
+	if size := headers.Size(md); size > o.node.maxMetadata {
+		return session.OpenStream{}, fmt.Errorf("metadata of %d bytes is more than %d", size, o.node.maxMetadata)
+	}
+
+	conn, err := o.node.conns.Acquire(o.root)
+	if err != nil {
+		return session.OpenStream{}, err
+	}
+
+	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	release := sync.OnceFunc(func() {
+		cancel()
+		o.node.conns.Release(o.root)
+	})
+
+	stop := context.AfterFunc(ctx, cancel)
+
+	stream, header, err := opening.Stream(metadata.NewOutgoingContext(streamCtx, md), conn)
+	if !stop() {
+		err = context.Cause(ctx)
+	}
+
+	if err != nil {
+		release()
+
+		return session.OpenStream{}, err
+	}
+
+	// The link over the streams ends those that it has opened after the first.
+	if o.release == nil {
+		o.release = release
+	}
+
+	return session.OpenStream{
+		Stream:  rootStream{stream, o.node.maxFrame()},
+		Header:  header,
+		Release: release,
+	}, nil
 }
 
 // start runs the stream in a goroutine, and waits until the root is registered:
@@ -138,7 +209,7 @@ func (o *orchestration) start(ctx context.Context, relay session.Relay, table ro
 
 // run lasts as long as the stream.
 func (o *orchestration) run(ctx context.Context, relay session.Relay, table router.RoutingTable, ready chan struct{}) {
-	defer o.disconnect()
+	defer func() { o.release() }()
 
 	stop := context.AfterFunc(ctx, func() { o.CloseWithError(context.Cause(ctx)) })
 	defer stop()
@@ -154,58 +225,8 @@ func (o *orchestration) run(ctx context.Context, relay session.Relay, table rout
 	}
 
 	// The goodbye is over, and what still reads the stream is to end.
-	o.cancel()
+	o.release()
 	<-o.Done()
-}
-
-// connect opens the stream to the root and returns the header with which it
-// answers.
-func (o *orchestration) connect(ctx context.Context, md metadata.MD) (metadata.MD, error) {
-	conn, err := o.node.conns.Acquire(o.root)
-	if err != nil {
-		return nil, err
-	}
-
-	var streamCtx context.Context
-
-	streamCtx, o.cancel = context.WithCancel(context.WithoutCancel(ctx))
-
-	// The set-up ends with whatever happens first. A deadline on the context of the
-	// stream would end that one, too, later on.
-	setup, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-
-	timer := time.AfterFunc(session.DefaultSetupTimeout, func() { fail(errSetup) })
-	defer timer.Stop()
-
-	stopNode := context.AfterFunc(o.node.life.closing, func() { fail(errStopped) })
-	defer stopNode()
-
-	stop := context.AfterFunc(setup, o.cancel)
-
-	stream, header, err := opening.Stream(metadata.NewOutgoingContext(streamCtx, md), conn)
-	o.stream = stream
-
-	switch {
-	case !stop():
-		err = context.Cause(setup)
-	case err != nil && o.node.life.closing.Err() != nil:
-		// The connection was closed before the set-up was told.
-		err = errStopped
-	}
-
-	// The connection may only look alive. A fresh one may work.
-	if errors.Is(err, errSetup) {
-		o.node.conns.Evict(o.root)
-	}
-
-	if err != nil {
-		o.disconnect()
-
-		return nil, err
-	}
-
-	return header, nil
 }
 
 // rootStream is the stream to the root, as the session sees it.
@@ -224,17 +245,10 @@ func (s rootStream) Send(p *ptypes.Packet) error {
 	return s.BidiStreamingClient.Send(p)
 }
 
-// disconnect ends the stream to the root and gives the connection back.
-func (o *orchestration) disconnect() {
-	o.cancel()
-	o.node.conns.Release(o.root)
-}
-
 // outgoing returns the metadata for the root.
 func outgoing(md metadata.MD, gateway string, others []session.Address) metadata.MD {
 	md = md.Copy()
 	md.Set(gatewayKey, gateway)
-	md.Set(session.LinkKey, session.LinkReceipts)
 
 	for _, addr := range others {
 		md.Append(playerKey, textOf(addr))

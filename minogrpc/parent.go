@@ -28,6 +28,10 @@ type parent struct {
 	// orchestrator is true for the one who began the stream.
 	orchestrator bool
 
+	// resumes is true for one who goes on with a link that has broken. It has a
+	// routing table already.
+	resumes bool
+
 	// release gives back what the relay needs.
 	release func()
 }
@@ -47,12 +51,7 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 		return err
 	}
 
-	caller := &callerStream{
-		BidiStreamingServer: server,
-		visit:               v,
-		maxFrame:            o.maxFrame(),
-		header:              acceptLink(in.md),
-	}
+	caller := &callerStream{BidiStreamingServer: server, visit: v, maxFrame: o.maxFrame()}
 
 	par, err := o.newParent(in, caller)
 	if err != nil {
@@ -61,7 +60,14 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 
 	defer par.release()
 
-	st, err := o.streams.join(in.key, func() (*stream, error) { return o.newStream(in) })
+	st, err := o.streams.join(in.key, func() (*stream, error) {
+		if par.resumes {
+			// Who was here does not know the stream any more.
+			return nil, errGone
+		}
+
+		return o.newStream(in)
+	})
 	if err != nil {
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
@@ -146,17 +152,45 @@ func (m *Minogrpc) finalStatus(st *stream) error {
 
 // newParent returns the parent that the caller is to become. The errors have a
 // status.
-func (m *Minogrpc) newParent(in *incoming, caller *callerStream) (*parent, error) {
-	if handshakes := in.md.Get(session.HandshakeKey); len(handshakes) > 0 {
-		return m.newFollower(in, caller, handshakes[0])
+func (m *Minogrpc) newParent(in *incoming, caller *callerStream) (par *parent, err error) {
+	par = &parent{release: func() {}}
+	gateway := mino.Address(in.gateway)
+
+	handshakes := in.md.Get(session.HandshakeKey)
+	if len(handshakes) == 0 {
+		par.orchestrator = true
+		gateway = session.NewOrchestratorAddress(in.gateway)
 	}
 
-	return m.newOrchestrator(in, caller)
+	duplex, ok := session.AcceptRelay(caller, gateway, in.md)
+
+	switch {
+	case ok && (par.orchestrator || !m.noDuplex):
+		par.relay, par.resumes = duplex, duplex.Resumes()
+		caller.header = duplex.Header
+	case par.orchestrator:
+		par.relay = session.NewStreamRelay(gateway, caller, m.context)
+	default:
+		err = m.relayBack(par, in, caller)
+	}
+
+	switch {
+	case err != nil || par.resumes:
+	case par.orchestrator:
+		par.table, err = m.rootTable(in)
+	default:
+		par.table, err = m.tableFrom(handshakes[0])
+	}
+
+	if err != nil {
+		par.release()
+	}
+
+	return par, err
 }
 
-// newOrchestrator returns the parent of the root, which gets the players and talks
-// to the orchestrator over the stream.
-func (m *Minogrpc) newOrchestrator(in *incoming, caller *callerStream) (*parent, error) {
+// rootTable returns the routing table of the root, which reaches all the players.
+func (m *Minogrpc) rootTable(in *incoming) (router.RoutingTable, error) {
 	texts := in.md.Get(playerKey)
 	if len(texts) > m.maxPlayers {
 		return nil, status.Errorf(codes.ResourceExhausted, "more than %d players", m.maxPlayers)
@@ -178,24 +212,11 @@ func (m *Minogrpc) newOrchestrator(in *incoming, caller *callerStream) (*parent,
 		return nil, status.Errorf(codes.InvalidArgument, "routing table: %v", err)
 	}
 
-	var opts []session.RelayOption
-	if acceptsReceipts(caller.header) {
-		opts = append(opts, session.WithReceipts())
-	}
-
-	gateway := session.NewOrchestratorAddress(in.gateway)
-
-	return &parent{
-		relay:        session.NewStreamRelay(gateway, caller, m.context, opts...),
-		table:        table,
-		orchestrator: true,
-		release:      func() {},
-	}, nil
+	return table, nil
 }
 
-// newFollower returns the parent of any other node, which is told its part of the
-// routing and sends the packets back in calls.
-func (m *Minogrpc) newFollower(in *incoming, caller *callerStream, handshake string) (*parent, error) {
+// tableFrom returns the routing table of any other node, which is told its part.
+func (m *Minogrpc) tableFrom(handshake string) (router.RoutingTable, error) {
 	hs, err := m.router.GetHandshakeFactory().HandshakeOf(m.context, []byte(handshake))
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "handshake: %v", err)
@@ -206,9 +227,15 @@ func (m *Minogrpc) newFollower(in *incoming, caller *callerStream, handshake str
 		return nil, status.Errorf(codes.InvalidArgument, "routing table: %v", err)
 	}
 
+	return table, nil
+}
+
+// relayBack gives a parent the relay that sends the packets back in calls, over a
+// connection of its own.
+func (m *Minogrpc) relayBack(par *parent, in *incoming, caller *callerStream) error {
 	conn, err := m.conns.Acquire(in.gateway)
 	if err != nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "no way back: %v", err)
+		return status.Errorf(codes.FailedPrecondition, "no way back: %v", err)
 	}
 
 	md := metadata.Pairs(uriKey, in.key.uri, streamIDKey, in.key.id, gatewayKey, m.text)
@@ -218,26 +245,10 @@ func (m *Minogrpc) newFollower(in *incoming, caller *callerStream, handshake str
 		opts = append(opts, session.WithGoodbye())
 	}
 
-	return &parent{
-		relay:   session.NewRelay(caller, in.gateway, m.context, conn, md, opts...),
-		table:   table,
-		release: func() { m.conns.Release(in.gateway) },
-	}, nil
-}
-
-// acceptLink returns the header for what the caller offers beyond what all nodes
-// understand: receipts for the packets on the stream of an orchestrator.
-func acceptLink(md metadata.MD) metadata.MD {
-	if len(md.Get(session.HandshakeKey)) == 0 && acceptsReceipts(md) {
-		return metadata.Pairs(session.LinkKey, session.LinkReceipts)
-	}
+	par.relay = session.NewRelay(caller, in.gateway, m.context, conn, md, opts...)
+	par.release = func() { m.conns.Release(in.gateway) }
 
 	return nil
-}
-
-// acceptsReceipts tells whether the node at the other end gives receipts.
-func acceptsReceipts(md metadata.MD) bool {
-	return slices.Contains(md.Get(session.LinkKey), session.LinkReceipts)
 }
 
 // callerStream is the stream of a parent. It makes sure that the header is the
@@ -248,14 +259,23 @@ type callerStream struct {
 
 	visit    *visit
 	maxFrame int
-	header   metadata.MD
 	once     sync.Once
+
+	// header returns what accepts a duplex link. It is nil where there is none.
+	header func() metadata.MD
 }
 
 // accept sends the header. When that fails the stream is over, as the others who
 // use it notice.
 func (s *callerStream) accept() {
-	s.once.Do(func() { _ = s.SendHeader(s.header) })
+	s.once.Do(func() {
+		var md metadata.MD
+		if s.header != nil {
+			md = s.header()
+		}
+
+		_ = s.SendHeader(md)
+	})
 }
 
 // Send implements session.PacketStream.

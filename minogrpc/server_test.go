@@ -153,27 +153,60 @@ func TestServer_JoinAndShareAreNotOffered(t *testing.T) {
 	require.Equal(t, codes.Unimplemented, status.Code(err))
 }
 
-func TestServer_AcceptsReceiptsOfAnOrchestratorOnly(t *testing.T) {
+func TestServer_AcceptsDuplexLinksThatItUnderstands(t *testing.T) {
 	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS())
 	client := dial(t, nodes[0])
 
+	const (
+		id    = "id=00112233445566778899aabbccddeeff"
+		offer = "duplex-1;" + id + ";epoch=1;received=0;frame=65536;format=tree1;new=thing"
+	)
+
 	cases := map[string]struct {
 		md       metadata.MD
-		accepted []string
+		accepted string
 	}{
-		"not offered":     {header("streamid", "a"), nil},
-		"offered":         {header("streamid", "b", link, "other", link, "receipt"), []string{"receipt"}},
-		"unknown offer":   {header("streamid", "c", link, "other"), nil},
-		"by a follower":   {header("streamid", "d", link, "receipt", "handshake", leaf), nil},
-		"with a protocol": {header("streamid", "e", "protocol", "tag"), nil},
+		"not offered":         {header("streamid", "a"), ""},
+		"by an orchestrator":  {header("streamid", "b", link, "other", link, offer), "duplex-1;received=0;frame=65536;format=tree1;session="},
+		"by a player":         {header("streamid", "c", link, offer, "handshake", leaf), "duplex-1;received=0;frame=65536;format=tree1;session="},
+		"another format":      {header("streamid", "d", link, "duplex-1;"+id+";epoch=1;frame=999999;format=x+y"), "duplex-1;received=0;frame=262144;session="},
+		"another version":     {header("streamid", "e", link, "duplex-2;"+id+";epoch=1;frame=65536"), ""},
+		"without an id":       {header("streamid", "f", link, "duplex-1;epoch=1;frame=65536"), ""},
+		"with a short id":     {header("streamid", "g", link, "duplex-1;id=00;epoch=1;frame=65536"), ""},
+		"without an epoch":    {header("streamid", "h", link, "duplex-1;"+id+";frame=65536"), ""},
+		"with tiny frames":    {header("streamid", "i", link, "duplex-1;"+id+";epoch=1;frame=100"), ""},
+		"for something older": {header("streamid", "j", link, "receipt"), ""},
 	}
 
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			stream := openStream(t, client, tc.md)
-			require.Equal(t, tc.accepted, requireOpen(t, stream).Get(link))
+			values := requireOpen(t, openStream(t, client, tc.md)).Get(link)
+
+			if tc.accepted == "" {
+				require.Empty(t, values)
+			} else {
+				require.Len(t, values, 1)
+				require.True(t, strings.HasPrefix(values[0], tc.accepted), values[0])
+			}
 		})
 	}
+}
+
+// Promise L8: nobody gets a new handler by going on with a link that is not known.
+func TestServer_RefusesToResumeAnUnknownLink(t *testing.T) {
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS())
+	client := dial(t, nodes[0])
+
+	const offer = "duplex-1;id=00112233445566778899aabbccddeeff;epoch=2;received=0;frame=65536"
+
+	_, err := openStream(t, client, header("streamid", "a", link, offer, "handshake", leaf)).Recv()
+	require.Equal(t, codes.FailedPrecondition, status.Code(err))
+
+	// Nor of a stream that is there.
+	requireOpen(t, openStream(t, client, header("streamid", "b", "handshake", leaf)))
+
+	_, err = openStream(t, client, header("streamid", "b", link, offer, "handshake", leaf)).Recv()
+	require.Equal(t, codes.FailedPrecondition, status.Code(err))
 }
 
 // countedHandler returns a handler that waits for the end of its stream, and the

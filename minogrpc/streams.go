@@ -14,6 +14,9 @@ import (
 // errEnded is why a stream that has ended takes no parent any more.
 var errEnded = errors.New("the stream has ended on this node")
 
+// errGone is why a link that has broken cannot be resumed.
+var errGone = errors.New("the link is not known on this node")
+
 // liveSession is what session.NewSession returns.
 type liveSession interface {
 	session.Session

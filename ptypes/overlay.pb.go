@@ -351,7 +351,20 @@ type Packet struct {
 	// agreed to give receipts. Zero asks for none.
 	ParcelId uint64 `protobuf:"varint,20,opt,name=parcel_id,json=parcelId,proto3" json:"parcel_id,omitempty"`
 	// receipts answer earlier parcels of the other direction.
-	Receipts      []*Receipt `protobuf:"bytes,21,rep,name=receipts,proto3" json:"receipts,omitempty"`
+	Receipts []*Receipt `protobuf:"bytes,21,rep,name=receipts,proto3" json:"receipts,omitempty"`
+	// frame numbers the frames with content in one direction of a link, from 1 and
+	// without a gap, across all its streams. A frame without content has none.
+	Frame uint64 `protobuf:"varint,22,opt,name=frame,proto3" json:"frame,omitempty"`
+	// received is the number of the last frame that has come the other way.
+	Received uint64 `protobuf:"varint,23,opt,name=received,proto3" json:"received,omitempty"`
+	// chunks are pieces of messages that are too large for one frame.
+	Chunks  []*Chunk  `protobuf:"bytes,24,rep,name=chunks,proto3" json:"chunks,omitempty"`
+	Parcels []*Parcel `protobuf:"bytes,25,rep,name=parcels,proto3" json:"parcels,omitempty"`
+	// delivered holds the ids of parcels all of whose destinations were reached, as
+	// far as no receipt has said otherwise before.
+	Delivered []uint64 `protobuf:"varint,26,rep,packed,name=delivered,proto3" json:"delivered,omitempty"`
+	// goodbye is set in the last frame: the sender has no more part in the stream.
+	Goodbye       bool `protobuf:"varint,27,opt,name=goodbye,proto3" json:"goodbye,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,20 +448,256 @@ func (x *Packet) GetReceipts() []*Receipt {
 	return nil
 }
 
+func (x *Packet) GetFrame() uint64 {
+	if x != nil {
+		return x.Frame
+	}
+	return 0
+}
+
+func (x *Packet) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *Packet) GetChunks() []*Chunk {
+	if x != nil {
+		return x.Chunks
+	}
+	return nil
+}
+
+func (x *Packet) GetParcels() []*Parcel {
+	if x != nil {
+		return x.Parcels
+	}
+	return nil
+}
+
+func (x *Packet) GetDelivered() []uint64 {
+	if x != nil {
+		return x.Delivered
+	}
+	return nil
+}
+
+func (x *Packet) GetGoodbye() bool {
+	if x != nil {
+		return x.Goodbye
+	}
+	return false
+}
+
+// Parcel is a packet on its way over a duplex link.
+type Parcel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id is what receipts refer to. It is never used again in the same direction of
+	// the link.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The next four are as in Packet.
+	Origin   []byte `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	HopLimit uint32 `protobuf:"varint,4,opt,name=hop_limit,json=hopLimit,proto3" json:"hop_limit,omitempty"`
+	BudgetMs uint32 `protobuf:"varint,5,opt,name=budget_ms,json=budgetMs,proto3" json:"budget_ms,omitempty"`
+	// header is the packet without its message, in the binary format that the two
+	// ends have agreed on. Without it the body is the serialized packet.
+	Header []byte `protobuf:"bytes,6,opt,name=header,proto3" json:"header,omitempty"`
+	// body is the message, or the part of it that has not come in chunks.
+	Body []byte `protobuf:"bytes,7,opt,name=body,proto3" json:"body,omitempty"`
+	// chunked is the id of the chunks that come before the body. Zero is none.
+	Chunked uint64 `protobuf:"varint,8,opt,name=chunked,proto3" json:"chunked,omitempty"`
+	// unordered is set when the packet has come over a link that does not keep the
+	// order of the sends.
+	Unordered     bool `protobuf:"varint,9,opt,name=unordered,proto3" json:"unordered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Parcel) Reset() {
+	*x = Parcel{}
+	mi := &file_overlay_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Parcel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Parcel) ProtoMessage() {}
+
+func (x *Parcel) ProtoReflect() protoreflect.Message {
+	mi := &file_overlay_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Parcel.ProtoReflect.Descriptor instead.
+func (*Parcel) Descriptor() ([]byte, []int) {
+	return file_overlay_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Parcel) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Parcel) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *Parcel) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Parcel) GetHopLimit() uint32 {
+	if x != nil {
+		return x.HopLimit
+	}
+	return 0
+}
+
+func (x *Parcel) GetBudgetMs() uint32 {
+	if x != nil {
+		return x.BudgetMs
+	}
+	return 0
+}
+
+func (x *Parcel) GetHeader() []byte {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *Parcel) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Parcel) GetChunked() uint64 {
+	if x != nil {
+		return x.Chunked
+	}
+	return 0
+}
+
+func (x *Parcel) GetUnordered() bool {
+	if x != nil {
+		return x.Unordered
+	}
+	return false
+}
+
+// Chunk is a piece of a large message. Its pieces come in order, and a parcel ends
+// it.
+type Chunk struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id is that of the message, in one direction of the link.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// offset is the number of bytes that have come before.
+	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// total is how long the message will be, which the receiver need not believe.
+	Total         uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	Data          []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chunk) Reset() {
+	*x = Chunk{}
+	mi := &file_overlay_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chunk) ProtoMessage() {}
+
+func (x *Chunk) ProtoReflect() protoreflect.Message {
+	mi := &file_overlay_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
+func (*Chunk) Descriptor() ([]byte, []int) {
+	return file_overlay_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Chunk) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Chunk) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Chunk) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Chunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // Receipt tells what became of the destinations of one parcel. A parcel may get
 // several; a destination that no receipt names is delivered when the last comes.
 type Receipt struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ParcelId      uint64                 `protobuf:"varint,1,opt,name=parcel_id,json=parcelId,proto3" json:"parcel_id,omitempty"`
-	Failures      []*Failure             `protobuf:"bytes,2,rep,name=failures,proto3" json:"failures,omitempty"`
-	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	ParcelId uint64                 `protobuf:"varint,1,opt,name=parcel_id,json=parcelId,proto3" json:"parcel_id,omitempty"`
+	Failures []*Failure             `protobuf:"bytes,2,rep,name=failures,proto3" json:"failures,omitempty"`
+	Last     bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	// reached are the places, in the list of the parcel's destinations, of those that
+	// were reached. With the last receipt it need not name any.
+	Reached       []uint32 `protobuf:"varint,4,rep,packed,name=reached,proto3" json:"reached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_overlay_proto_msgTypes[6]
+	mi := &file_overlay_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +709,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[6]
+	mi := &file_overlay_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +722,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{6}
+	return file_overlay_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Receipt) GetParcelId() uint64 {
@@ -497,6 +746,13 @@ func (x *Receipt) GetLast() bool {
 	return false
 }
 
+func (x *Receipt) GetReached() []uint32 {
+	if x != nil {
+		return x.Reached
+	}
+	return nil
+}
+
 // Ack is the reply to a Forward.
 type Ack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -510,7 +766,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_overlay_proto_msgTypes[7]
+	mi := &file_overlay_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +778,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[7]
+	mi := &file_overlay_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +791,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{7}
+	return file_overlay_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Ack) GetErrors() []string {
@@ -568,7 +824,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_overlay_proto_msgTypes[8]
+	mi := &file_overlay_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +836,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[8]
+	mi := &file_overlay_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +849,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{8}
+	return file_overlay_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Failure) GetDestination() []byte {
@@ -640,7 +896,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\x05peers\x18\x01 \x03(\v2\x18.ptypes.CertificateChainR\x05peers\"7\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x18\n" +
-	"\apayload\x18\x02 \x01(\fR\apayload\"\xe0\x01\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"\x9b\x03\n" +
 	"\x06Packet\x12\x1e\n" +
 	"\n" +
 	"serialized\x18\x01 \x01(\fR\n" +
@@ -650,11 +906,33 @@ const file_overlay_proto_rawDesc = "" +
 	"\thop_limit\x18\x12 \x01(\rR\bhopLimit\x12\x1b\n" +
 	"\tbudget_ms\x18\x13 \x01(\rR\bbudgetMs\x12\x1b\n" +
 	"\tparcel_id\x18\x14 \x01(\x04R\bparcelId\x12+\n" +
-	"\breceipts\x18\x15 \x03(\v2\x0f.ptypes.ReceiptR\breceipts\"g\n" +
+	"\breceipts\x18\x15 \x03(\v2\x0f.ptypes.ReceiptR\breceipts\x12\x14\n" +
+	"\x05frame\x18\x16 \x01(\x04R\x05frame\x12\x1a\n" +
+	"\breceived\x18\x17 \x01(\x04R\breceived\x12%\n" +
+	"\x06chunks\x18\x18 \x03(\v2\r.ptypes.ChunkR\x06chunks\x12(\n" +
+	"\aparcels\x18\x19 \x03(\v2\x0e.ptypes.ParcelR\aparcels\x12\x1c\n" +
+	"\tdelivered\x18\x1a \x03(\x04R\tdelivered\x12\x18\n" +
+	"\agoodbye\x18\x1b \x01(\bR\agoodbye\"\xea\x01\n" +
+	"\x06Parcel\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x1b\n" +
+	"\thop_limit\x18\x04 \x01(\rR\bhopLimit\x12\x1b\n" +
+	"\tbudget_ms\x18\x05 \x01(\rR\bbudgetMs\x12\x16\n" +
+	"\x06header\x18\x06 \x01(\fR\x06header\x12\x12\n" +
+	"\x04body\x18\a \x01(\fR\x04body\x12\x18\n" +
+	"\achunked\x18\b \x01(\x04R\achunked\x12\x1c\n" +
+	"\tunordered\x18\t \x01(\bR\tunordered\"Y\n" +
+	"\x05Chunk\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data\"\x81\x01\n" +
 	"\aReceipt\x12\x1b\n" +
 	"\tparcel_id\x18\x01 \x01(\x04R\bparcelId\x12+\n" +
 	"\bfailures\x18\x02 \x03(\v2\x0f.ptypes.FailureR\bfailures\x12\x12\n" +
-	"\x04last\x18\x03 \x01(\bR\x04last\"J\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\x12\x18\n" +
+	"\areached\x18\x04 \x03(\rR\areached\"J\n" +
 	"\x03Ack\x12\x16\n" +
 	"\x06errors\x18\x01 \x03(\tR\x06errors\x12+\n" +
 	"\bfailures\x18\x10 \x03(\v2\x0f.ptypes.FailureR\bfailures\"{\n" +
@@ -691,7 +969,7 @@ func file_overlay_proto_rawDescGZIP() []byte {
 }
 
 var file_overlay_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_overlay_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_overlay_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_overlay_proto_goTypes = []any{
 	(Reason)(0),              // 0: ptypes.Reason
 	(*CertificateChain)(nil), // 1: ptypes.CertificateChain
@@ -700,32 +978,36 @@ var file_overlay_proto_goTypes = []any{
 	(*JoinResponse)(nil),     // 4: ptypes.JoinResponse
 	(*Message)(nil),          // 5: ptypes.Message
 	(*Packet)(nil),           // 6: ptypes.Packet
-	(*Receipt)(nil),          // 7: ptypes.Receipt
-	(*Ack)(nil),              // 8: ptypes.Ack
-	(*Failure)(nil),          // 9: ptypes.Failure
+	(*Parcel)(nil),           // 7: ptypes.Parcel
+	(*Chunk)(nil),            // 8: ptypes.Chunk
+	(*Receipt)(nil),          // 9: ptypes.Receipt
+	(*Ack)(nil),              // 10: ptypes.Ack
+	(*Failure)(nil),          // 11: ptypes.Failure
 }
 var file_overlay_proto_depIdxs = []int32{
 	1,  // 0: ptypes.JoinRequest.chain:type_name -> ptypes.CertificateChain
 	1,  // 1: ptypes.JoinResponse.peers:type_name -> ptypes.CertificateChain
-	7,  // 2: ptypes.Packet.receipts:type_name -> ptypes.Receipt
-	9,  // 3: ptypes.Receipt.failures:type_name -> ptypes.Failure
-	9,  // 4: ptypes.Ack.failures:type_name -> ptypes.Failure
-	0,  // 5: ptypes.Failure.reason:type_name -> ptypes.Reason
-	3,  // 6: ptypes.Overlay.Join:input_type -> ptypes.JoinRequest
-	1,  // 7: ptypes.Overlay.Share:input_type -> ptypes.CertificateChain
-	5,  // 8: ptypes.Overlay.Call:input_type -> ptypes.Message
-	6,  // 9: ptypes.Overlay.Stream:input_type -> ptypes.Packet
-	6,  // 10: ptypes.Overlay.Forward:input_type -> ptypes.Packet
-	4,  // 11: ptypes.Overlay.Join:output_type -> ptypes.JoinResponse
-	2,  // 12: ptypes.Overlay.Share:output_type -> ptypes.CertificateAck
-	5,  // 13: ptypes.Overlay.Call:output_type -> ptypes.Message
-	6,  // 14: ptypes.Overlay.Stream:output_type -> ptypes.Packet
-	8,  // 15: ptypes.Overlay.Forward:output_type -> ptypes.Ack
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	9,  // 2: ptypes.Packet.receipts:type_name -> ptypes.Receipt
+	8,  // 3: ptypes.Packet.chunks:type_name -> ptypes.Chunk
+	7,  // 4: ptypes.Packet.parcels:type_name -> ptypes.Parcel
+	11, // 5: ptypes.Receipt.failures:type_name -> ptypes.Failure
+	11, // 6: ptypes.Ack.failures:type_name -> ptypes.Failure
+	0,  // 7: ptypes.Failure.reason:type_name -> ptypes.Reason
+	3,  // 8: ptypes.Overlay.Join:input_type -> ptypes.JoinRequest
+	1,  // 9: ptypes.Overlay.Share:input_type -> ptypes.CertificateChain
+	5,  // 10: ptypes.Overlay.Call:input_type -> ptypes.Message
+	6,  // 11: ptypes.Overlay.Stream:input_type -> ptypes.Packet
+	6,  // 12: ptypes.Overlay.Forward:input_type -> ptypes.Packet
+	4,  // 13: ptypes.Overlay.Join:output_type -> ptypes.JoinResponse
+	2,  // 14: ptypes.Overlay.Share:output_type -> ptypes.CertificateAck
+	5,  // 15: ptypes.Overlay.Call:output_type -> ptypes.Message
+	6,  // 16: ptypes.Overlay.Stream:output_type -> ptypes.Packet
+	10, // 17: ptypes.Overlay.Forward:output_type -> ptypes.Ack
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_overlay_proto_init() }
@@ -739,7 +1021,7 @@ func file_overlay_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_overlay_proto_rawDesc), len(file_overlay_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -66,7 +66,7 @@ func (l *Link) part(before state, farewell bool) {
 		l.Owner.Failed(l, p, ErrClosed)
 	}
 
-	if before == open && farewell && l.conn.Goodbye() {
+	if before == open && farewell && l.sayGoodbye() {
 		// The wait before may have used up the timer.
 		timer.Reset(Goodbye)
 
@@ -79,8 +79,47 @@ func (l *Link) part(before state, farewell bool) {
 	l.release(ErrClosed)
 }
 
+// sayGoodbye tells the neighbour that nothing more will come, and returns whether it
+// answers that by ending the stream.
+func (l *Link) sayGoodbye() bool {
+	if l.duplex == nil {
+		return l.conn.Goodbye()
+	}
+
+	return l.duplex.sayGoodbye()
+}
+
+// sayGoodbye writes the last frame, if there is a stream.
+func (d *duplex) sayGoodbye() bool {
+	l := d.link
+
+	l.mu.Lock()
+	broken := d.stream == nil || d.failed
+	d.farewell = true
+	d.wakeLocked()
+	l.mu.Unlock()
+
+	if broken {
+		return false
+	}
+
+	timer := time.NewTimer(Goodbye)
+	defer timer.Stop()
+
+	select {
+	case <-d.said:
+		return d.shut
+	case <-l.ended:
+	case <-timer.C:
+	}
+
+	return false
+}
+
 // release stops the goroutines and frees the connection.
 func (l *Link) release(cause error) {
+	var stream Stream
+
 	l.mu.Lock()
 	l.state = dead
 	l.work.Broadcast()
@@ -88,9 +127,18 @@ func (l *Link) release(cause error) {
 	if l.expiry != nil {
 		l.expiry.Stop()
 	}
+
+	if l.duplex != nil {
+		stream = l.duplex.endLocked()
+	}
 	l.mu.Unlock()
 
 	l.cancel(cause)
+
+	if stream != nil {
+		stream.Release()
+	}
+
 	close(l.parted)
 	l.wg.Wait()
 
@@ -99,6 +147,16 @@ func (l *Link) release(cause error) {
 	}
 
 	l.Owner.Released(l)
+}
+
+// endLocked stops the pulse and gives up the stream, which it returns.
+func (d *duplex) endLocked() Stream {
+	stream := d.stream
+	d.stream = nil
+	d.timer.Stop()
+	d.dropPartialLocked()
+
+	return stream
 }
 
 func isClosed(c <-chan struct{}) bool {

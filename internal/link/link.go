@@ -70,6 +70,15 @@ type Conn interface {
 	Release()
 }
 
+// Connection is what a dial comes to: exactly one of the two.
+type Connection struct {
+	// Calls is a connection that takes the parcels one by one.
+	Calls Conn
+
+	// Frames is that to a neighbour with which the link is duplex.
+	Frames *Frames
+}
+
 // Owner is told what happens to a link and its parcels.
 type Owner interface {
 	// Opened is called when a dialled link can be used.
@@ -85,8 +94,23 @@ type Owner interface {
 	// is set, there is more to come for it.
 	Answered(l *Link, p *Parcel, ack *ptypes.Ack, last bool)
 
+	// Receipt is called with what the neighbour of a duplex link says about a parcel.
+	Receipt(l *Link, p *Parcel, r *ptypes.Receipt)
+
+	// Arrived is called with a parcel of the neighbour of a duplex link, in their
+	// order. Each is answered with Reply, the last time with a receipt that says so.
+	Arrived(l *Link, a Arrival)
+
 	// Failed is called when a parcel alone has failed.
 	Failed(l *Link, p *Parcel, err error)
+
+	// Broken is called when the stream of a duplex link has ended without a goodbye,
+	// at the end that does not dial. Resume may go on with another one.
+	Broken(l *Link, cause error)
+
+	// Goodbye is called when the neighbour of a duplex link has said so. The end of
+	// the stream follows.
+	Goodbye(l *Link)
 
 	// Lost is called once when the neighbour is lost, with the parcels still in the
 	// outbox: the owner drains it.
@@ -102,11 +126,18 @@ type Config struct {
 	Peer mino.Address
 	Key  string
 
+	// Down is set for the link to a parent, whose packets only go down.
+	Down bool
+
 	// Owner is told what happens.
 	Owner Owner
 
 	// Setup is how long the dial may take.
 	Setup time.Duration
+
+	// Silence is how long the neighbour of a duplex link may give no sign of life,
+	// and Patience how long a break may take until another stream goes on.
+	Silence, Patience time.Duration
 
 	// MaxPackets and MaxBytes bound the outbox.
 	MaxPackets, MaxBytes int
@@ -153,8 +184,10 @@ type Link struct {
 	mu    sync.Mutex
 	work  sync.Cond
 	state state
-	// conn is nil while connecting, and does not change after.
-	conn    Conn
+	// One of these is set when the link opens, and does not change after.
+	conn   Conn
+	duplex *duplex
+
 	box     outbox
 	replies []*ptypes.Receipt
 	// owed is what counts for the bound of replies.
@@ -173,7 +206,7 @@ type Link struct {
 
 // Dial returns a connecting link. The dial runs in a goroutine of the link, with a
 // context that lasts as long as the link.
-func Dial(cfg Config, dial func(context.Context) (Conn, error)) *Link {
+func Dial(cfg Config, dial func(context.Context) (Connection, error)) *Link {
 	l := newLink(cfg)
 	l.wg.Go(func() { l.run(dial) })
 
@@ -184,8 +217,11 @@ func Dial(cfg Config, dial func(context.Context) (Conn, error)) *Link {
 // calls Ended when that is over.
 func Attach(cfg Config, conn Conn) *Link {
 	l := newLink(cfg)
-	l.conn = conn
-	l.state = open
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	l.openLocked(Connection{Calls: conn})
 
 	return l
 }
@@ -234,6 +270,16 @@ func (l *Link) Add(p *Parcel) error {
 // follows a receipt of the same parcel that has not left yet is merged with it.
 func (l *Link) Reply(r *ptypes.Receipt) {
 	l.mu.Lock()
+
+	if l.duplex != nil {
+		if l.state <= closing && l.duplex.owed <= maxReplies {
+			l.duplex.replyLocked(r)
+		}
+
+		l.mu.Unlock()
+
+		return
+	}
 
 	if l.state > closing || l.owed > maxReplies {
 		l.mu.Unlock()
@@ -305,6 +351,12 @@ func (l *Link) Drain() []*Parcel {
 	defer l.mu.Unlock()
 
 	parcels := l.box.drain()
+
+	if l.duplex != nil {
+		l.duplex.order.clear()
+		l.duplex.transfer = nil
+	}
+
 	l.flushedLocked()
 
 	return parcels
@@ -315,7 +367,7 @@ func (l *Link) Opened() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	return l.conn != nil
+	return l.conn != nil || l.duplex != nil
 }
 
 // Ended tells an attached link that the stream of the neighbour has ended.
@@ -335,7 +387,7 @@ func (l *Link) Parted() <-chan struct{} {
 }
 
 // run dials, and then reads until the end of the neighbour.
-func (l *Link) run(dial func(context.Context) (Conn, error)) {
+func (l *Link) run(dial func(context.Context) (Connection, error)) {
 	conn, err := l.dial(dial)
 	if err != nil {
 		l.Ended()
@@ -348,31 +400,47 @@ func (l *Link) run(dial func(context.Context) (Conn, error)) {
 	l.Owner.Opened(l)
 
 	l.mu.Lock()
-	l.conn = conn
+	l.openLocked(conn)
+	l.mu.Unlock()
+
+	if conn.Frames != nil {
+		l.serve(l.duplex, conn.Frames.Stream)
+	} else {
+		l.read(conn.Calls)
+	}
+}
+
+// openLocked sets what the link goes over, and lets go what waits for that.
+func (l *Link) openLocked(conn Connection) {
+	if conn.Frames != nil {
+		l.duplex = newDuplex(l, *conn.Frames)
+		l.box.line(&l.duplex.order)
+		l.duplex.startPulseLocked()
+	} else {
+		l.conn = conn.Calls
+	}
 
 	if l.state == connecting {
 		l.state = open
 		l.wakeLocked()
 	}
-	l.mu.Unlock()
-
-	l.read(conn)
 }
 
 // dial bounds the set-up by a cancellation that is called off when it succeeds: a
 // deadline on the context would end the stream later.
-func (l *Link) dial(dial func(context.Context) (Conn, error)) (Conn, error) {
+func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection, error) {
 	timer := time.AfterFunc(l.Setup, func() { l.cancel(ErrSetup) })
 	defer timer.Stop()
 
-	conn, err := contain.Call(func() (Conn, error) { return dial(l.ctx) })
+	conn, err := contain.Call(func() (Connection, error) { return dial(l.ctx) })
 	if err != nil && l.ctx.Err() != nil {
-		return nil, context.Cause(l.ctx)
+		return Connection{}, context.Cause(l.ctx)
 	}
 
 	return conn, err
 }
 
+// read watches the stream of a connection that takes calls.
 func (l *Link) read(conn Conn) {
 	for {
 		p, err := conn.Recv()

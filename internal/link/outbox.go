@@ -20,8 +20,9 @@ const share = 4
 //
 // Parcels leave it in lanes, one per destination, which take turns. A lane that
 // has perLane parcels under way waits, so that a destination that does not answer
-// holds up no other. With perLane 0 there is a single lane without that limit,
-// and so one order for everything.
+// holds up no other. A lane for several destinations that waits for too long is
+// split. With perLane 0 there is a single lane without that limit, and so one order
+// for everything.
 type outbox struct {
 	maxPackets, maxBytes, perLane int
 
@@ -35,12 +36,19 @@ type outbox struct {
 	// usage is what each destination takes of the bounds.
 	usage map[string]usage
 
+	// order is that of a duplex link, which has no lanes, and sent the number of the
+	// parcels that are under way there.
+	order *order
+	sent  int
+
 	lanes map[string]*lane
 	// ready are the lanes that have a parcel which may leave, in turn.
 	ready []*lane
 
 	// earliest is not later than any deadline in the outbox.
 	earliest time.Time
+	// due is when to look for lanes that are stuck, zero for never.
+	due time.Time
 }
 
 type usage struct {
@@ -53,6 +61,12 @@ type lane struct {
 	waiting  []*Parcel
 	underway int
 	ready    bool
+
+	// divisible lanes are for several destinations at once. They have been full, if
+	// they are, since then, and stuck is set when that is too long.
+	divisible bool
+	since     time.Time
+	stuck     bool
 }
 
 // add takes a parcel, or returns ErrFull, or the error of the budget. An empty
@@ -94,6 +108,11 @@ func (b *outbox) hold(p *Parcel, size int) {
 
 	b.last++
 	p.id = b.last
+
+	if p.order == 0 {
+		p.order = p.id
+	}
+
 	p.size = size
 	b.held[p.id] = p
 	b.bytes += size
@@ -105,12 +124,25 @@ func (b *outbox) hold(p *Parcel, size int) {
 }
 
 func (b *outbox) enqueue(p *Parcel) {
+	if b.order != nil {
+		b.order.push(p)
+
+		return
+	}
+
 	if b.perLane > 0 {
 		p.queue = p.lane()
 	}
 
 	l := b.laneOf(p)
-	l.waiting = append(l.waiting, p)
+
+	// Only a part has others to go before.
+	at := len(l.waiting)
+	for at > 0 && l.waiting[at-1].order > p.order {
+		at--
+	}
+
+	l.waiting = slices.Insert(l.waiting, at, p)
 	b.refresh(l)
 }
 
@@ -118,7 +150,7 @@ func (b *outbox) enqueue(p *Parcel) {
 func (b *outbox) laneOf(p *Parcel) *lane {
 	l := b.lanes[p.queue]
 	if l == nil {
-		l = &lane{key: p.queue}
+		l = &lane{key: p.queue, divisible: b.perLane > 0 && p.divisible()}
 		b.lanes[p.queue] = l
 	}
 
@@ -132,14 +164,19 @@ func (b *outbox) refresh(l *lane) {
 	case l.ready:
 	case len(l.waiting) == 0 && l.underway == 0:
 		delete(b.lanes, l.key)
-	case len(l.waiting) > 0 && (b.perLane == 0 || l.underway < b.perLane):
+	case len(l.waiting) > 0 && (l.stuck || !b.full(l)):
 		l.ready = true
 		b.ready = append(b.ready, l)
 	}
 }
 
+// full tells whether as many parcels of the lane are under way as may be.
+func (b *outbox) full(l *lane) bool {
+	return b.perLane > 0 && l.underway >= b.perLane
+}
+
 // take returns the next parcel that may leave, or nil. The parcel stays in the
-// outbox until it is removed.
+// outbox until it is removed, unless it is spoiled.
 func (b *outbox) take() *Parcel {
 	for len(b.ready) > 0 {
 		l := b.ready[0]
@@ -147,23 +184,66 @@ func (b *outbox) take() *Parcel {
 		b.ready = b.ready[1:]
 		l.ready = false
 
-		if len(l.waiting) == 0 {
+		switch {
+		case len(l.waiting) == 0:
 			b.refresh(l)
-
-			continue
+		case b.full(l):
+			spoiled := b.split(l)
+			if spoiled != nil {
+				return spoiled
+			}
+		default:
+			return b.send(l)
 		}
-
-		p := l.waiting[0]
-		l.waiting[0] = nil
-		l.waiting = l.waiting[1:]
-		l.underway++
-		p.Sent = true
-		b.refresh(l)
-
-		return p
 	}
 
 	return nil
+}
+
+// send returns the first parcel of a lane, as one that is under way.
+func (b *outbox) send(l *lane) *Parcel {
+	p := l.pop()
+	b.mark(p)
+	l.underway++
+
+	if l.divisible && b.full(l) {
+		b.watch(l)
+	}
+
+	b.refresh(l)
+
+	return p
+}
+
+// mark notes that a parcel is under way.
+func (b *outbox) mark(p *Parcel) {
+	p.Sent, p.shared = true, true
+	b.sent++
+}
+
+// holds tells whether nobody has settled the parcel yet.
+func (b *outbox) holds(p *Parcel) bool {
+	return b.held[p.id] == p
+}
+
+// line makes the outbox that of a duplex link. Nothing is under way yet.
+func (b *outbox) line(o *order) {
+	waiting := b.inOrder(func(*Parcel) bool { return true })
+	b.lanes, b.ready, b.due = nil, nil, time.Time{}
+	b.order = o
+
+	for _, p := range waiting {
+		o.push(p)
+	}
+}
+
+// pop takes the first parcel out of the lane.
+func (l *lane) pop() *Parcel {
+	p := l.waiting[0]
+	l.waiting[0] = nil
+	l.waiting = l.waiting[1:]
+
+	return p
 }
 
 // remove takes a parcel that has left out of the accounts. It returns false when
@@ -175,9 +255,10 @@ func (b *outbox) remove(p *Parcel) bool {
 
 	b.release(p)
 
-	if p.Sent {
+	if p.Sent && b.order == nil {
 		l := b.laneOf(p)
 		l.underway--
+		l.stuck = false
 		b.refresh(l)
 	}
 
@@ -188,16 +269,26 @@ func (b *outbox) remove(p *Parcel) bool {
 func (b *outbox) release(p *Parcel) {
 	size := p.size
 	delete(b.held, p.id)
+
+	if p.Sent {
+		b.sent--
+	}
+
 	b.bytes -= size
 	b.budget.Release(size)
 
 	for _, key := range p.Keys {
-		u := b.usage[key]
-		if u.packets <= 1 {
-			delete(b.usage, key)
-		} else {
-			b.usage[key] = usage{packets: u.packets - 1, bytes: u.bytes - size}
-		}
+		b.discount(key, size)
+	}
+}
+
+// discount takes a parcel of that size out of the usage of a destination.
+func (b *outbox) discount(key string, size int) {
+	u := b.usage[key]
+	if u.packets <= 1 {
+		delete(b.usage, key)
+	} else {
+		b.usage[key] = usage{packets: u.packets - 1, bytes: u.bytes - size}
 	}
 }
 
@@ -205,7 +296,8 @@ func (b *outbox) release(p *Parcel) {
 func (b *outbox) drain() []*Parcel {
 	parcels := b.inOrder(func(*Parcel) bool { return true })
 
-	b.held, b.usage, b.lanes, b.ready = nil, nil, nil, nil
+	b.held, b.usage, b.lanes, b.ready, b.sent = nil, nil, nil, nil, 0
+	b.due = time.Time{}
 	b.budget.Release(b.bytes)
 	b.bytes = 0
 
@@ -215,6 +307,10 @@ func (b *outbox) drain() []*Parcel {
 // expire removes the parcels whose deadline has come, and returns them in the
 // order they came.
 func (b *outbox) expire(now time.Time) []*Parcel {
+	if b.earliest.After(now) {
+		return nil
+	}
+
 	expired := b.inOrder(func(p *Parcel) bool { return !p.Deadline.After(now) })
 	for _, p := range expired {
 		b.remove(p)
@@ -244,6 +340,16 @@ func (b *outbox) expire(now time.Time) []*Parcel {
 	return expired
 }
 
+// alarm returns when expire or findStuck has something to do, if the outbox is not
+// empty.
+func (b *outbox) alarm() time.Time {
+	if b.due.IsZero() || b.earliest.Before(b.due) {
+		return b.earliest
+	}
+
+	return b.due
+}
+
 // inOrder returns the parcels that a test selects, oldest first.
 func (b *outbox) inOrder(selected func(*Parcel) bool) []*Parcel {
 	var parcels []*Parcel
@@ -254,7 +360,9 @@ func (b *outbox) inOrder(selected func(*Parcel) bool) []*Parcel {
 		}
 	}
 
-	slices.SortFunc(parcels, func(x, y *Parcel) int { return cmp.Compare(x.id, y.id) })
+	slices.SortFunc(parcels, func(x, y *Parcel) int {
+		return cmp.Or(cmp.Compare(x.order, y.order), cmp.Compare(x.id, y.id))
+	})
 
 	return parcels
 }

@@ -30,6 +30,10 @@ type Header struct {
 	// HopLimit is how often the next node may pass the packet on.
 	HopLimit uint32
 
+	// Unordered is set for a packet that has come over a link that does not keep the
+	// order of the sends.
+	Unordered bool
+
 	// Deadline is when the outcomes are reported as unknown.
 	Deadline time.Time
 
@@ -43,6 +47,10 @@ type Header struct {
 	// why the last of them was.
 	Attempts int
 	Lost     error
+
+	// shared is set when the packet has been given to a connection, which may go on
+	// reading it after the link is lost. Then nobody may slice it any more.
+	shared bool
 }
 
 // FailedAt tells whether the parent with that address text did not take the packet.
@@ -55,7 +63,7 @@ func (h Header) FailedAt(key string) bool {
 type Parcel struct {
 	Header
 
-	// Packet is not changed any more.
+	// Packet is changed only by a split, as long as nobody else has it.
 	Packet router.Packet
 
 	// Dests are the destinations of the packet, and Keys their address texts.
@@ -66,8 +74,11 @@ type Parcel struct {
 	// neighbour.
 	Sent bool
 
-	// id is the place of the parcel in the order of the link, from 1.
-	id uint64
+	// id is the number of the parcel in its link, from 1, and order its place among
+	// the others: the parts that a parcel is split into have that of the whole.
+	id, order uint64
+	// spoiled is why the parcel could not be split, and must be reported as failed.
+	spoiled error
 	// size is what the parcel counts for, and queue the lane it waits in.
 	size  int
 	queue string
@@ -119,6 +130,11 @@ func (p *Parcel) lane() string {
 
 	sum.SetSeed(laneSeed)
 
+	// What cannot be split has a lane of its own, so that it is in nobody's way.
+	if !p.divisible() {
+		_ = sum.WriteByte(0)
+	}
+
 	for _, key := range p.Keys {
 		_, _ = sum.WriteString(key)
 		_ = sum.WriteByte(0)
@@ -127,4 +143,21 @@ func (p *Parcel) lane() string {
 	return string(binary.LittleEndian.AppendUint64(nil, sum.Sum64()))
 }
 
+// divisible tells whether there are several destinations that can be sent to one by
+// one.
+func (p *Parcel) divisible() bool {
+	return len(p.Keys) > 1 && !p.shared
+}
+
 var laneSeed = maphash.MakeSeed()
+
+// maxBudget is the longest time that a packet may ask for.
+const maxBudget = 24 * time.Hour
+
+// BudgetFor returns the budget of the next node in milliseconds. It is shorter than
+// what is left here, so that the node nearest to a trouble reports it.
+func BudgetFor(left time.Duration) uint32 {
+	left -= max(50*time.Millisecond, left/10)
+
+	return uint32(min(max(left.Milliseconds(), 1), maxBudget.Milliseconds()))
+}

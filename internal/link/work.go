@@ -14,6 +14,12 @@ import (
 // wakeLocked makes sure that a goroutine looks at the outbox. It starts one when
 // none waits and the bound allows, so that their number follows the traffic.
 func (l *Link) wakeLocked() {
+	if l.duplex != nil {
+		l.duplex.wakeLocked()
+
+		return
+	}
+
 	if l.state != open && l.state != closing || l.conn == nil {
 		return
 	}
@@ -60,6 +66,9 @@ func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
 		}
 
 		p = l.box.take()
+		// Splits, and lanes that have become full, are something to wait for.
+		l.armLocked()
+
 		if p != nil {
 			// What became ready while nobody could look at it, during the set-up or
 			// behind a busy lane, has not woken anybody yet.
@@ -88,6 +97,10 @@ func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
 // flushedLocked notes that a closing link has nothing left.
 func (l *Link) flushedLocked() {
 	empty := len(l.box.held) == 0 && len(l.replies) == 0 && !l.replying && l.taking == 0
+	if l.duplex != nil {
+		empty = empty && !l.duplex.writing && !l.duplex.dueLocked()
+	}
+
 	if l.state == closing && empty && !isClosed(l.flushed) {
 		close(l.flushed)
 	}
@@ -104,6 +117,12 @@ func (l *Link) removeLocked(p *Parcel) bool {
 
 // carry hands a parcel over and reports what became of it.
 func (l *Link) carry(p *Parcel) {
+	if p.spoiled != nil {
+		l.Owner.Failed(l, p, p.spoiled)
+
+		return
+	}
+
 	ctx, cancel := context.WithDeadline(l.ctx, p.Deadline)
 	defer cancel()
 
@@ -146,9 +165,10 @@ func (l *Link) reply(receipts []*ptypes.Receipt) {
 	l.flushedLocked()
 }
 
-// armLocked makes the expiry fire at the earliest deadline.
+// armLocked makes the expiry fire at the earliest deadline, or when lanes have to be
+// looked at.
 func (l *Link) armLocked() {
-	earliest := l.box.earliest
+	earliest := l.box.alarm()
 
 	switch {
 	case len(l.box.held) == 0:
@@ -164,13 +184,20 @@ func (l *Link) armLocked() {
 	l.armed = earliest
 }
 
-// expire reports the parcels whose deadline has come.
+// expire reports the parcels whose deadline has come, and finds the lanes that are
+// stuck.
 func (l *Link) expire() {
 	l.mu.Lock()
 	l.armed = time.Time{}
-	expired := l.box.expire(time.Now())
+	now := time.Now()
+	expired := l.box.expire(now)
+	l.box.findStuck(now)
 
 	for range expired {
+		l.wakeLocked()
+	}
+
+	if len(l.box.ready) > 0 {
 		l.wakeLocked()
 	}
 

@@ -1,0 +1,392 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/pending"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/serde"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+var errUnregistered = errors.New("the relay is not registered in a session")
+
+// OpenStream is a stream that an overlay has opened to a neighbour.
+type OpenStream struct {
+	Stream PacketStream
+
+	// Header is the response header with which the neighbour has accepted it.
+	Header metadata.MD
+
+	// Release ends the stream and frees what it holds. It is called once.
+	Release func()
+}
+
+// StreamOpener opens a stream to a neighbour, with metadata beside those that the
+// stream needs anyway. It waits for the response header, at most until the context is
+// done, which does not end the stream later. A session calls it again when the stream
+// breaks.
+type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
+
+// DuplexRelay is a [Relay] that carries packets and their outcomes in both directions
+// over one stream, and over the next one when that breaks. It is registered with
+// Listen, once; [Session] SetPassive does not take it.
+type DuplexRelay struct {
+	gw mino.Address
+
+	// wire is the first stream at the end that dials, and the only one at the other.
+	wire *wireStream
+
+	// offer is that of the opener, at the end that does not dial, and header the
+	// answer, once the relay is registered.
+	offer  offer
+	header metadata.MD
+
+	// opener and accepted are set at the end that dials.
+	opener   *linkOpener
+	accepted *acceptance
+
+	// attached is closed when link is set.
+	attached chan struct{}
+	link     *link.Link
+}
+
+// DialRelay opens a stream to a neighbour and offers a duplex link. The packets are
+// those of the factory. Where the neighbour does not accept, the relay is that of
+// [NewStreamRelay] over the same stream.
+func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac router.PacketFactory,
+	open StreamOpener,
+) (Relay, error) {
+	opener := &linkOpener{open: open, id: newLinkID(), formats: formatsOf(fac)}
+
+	opened, accepted, err := opener.first(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	if accepted == nil {
+		return NewStreamRelay(gw, opened.Stream, serdeCtx), nil
+	}
+
+	return &DuplexRelay{
+		gw:       gw,
+		wire:     newWireStream(opened),
+		opener:   opener,
+		accepted: accepted,
+		attached: make(chan struct{}),
+	}, nil
+}
+
+// AcceptRelay returns the relay for a stream whose opener has offered a duplex link in
+// the metadata. It returns false when that has not, or in a way that is not understood
+// here.
+//
+// The overlay registers the relay, and sends its Header as the response header of the
+// stream before anything else. A stream that [DuplexRelay] Resumes belongs to a session
+// that is there already: it must not get a new one.
+func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexRelay, bool) {
+	o, ok := readOffer(md)
+	if !ok {
+		return nil, false
+	}
+
+	wire := &wireStream{PacketStream: stream}
+
+	return &DuplexRelay{gw: gw, wire: wire, offer: o, attached: make(chan struct{})}, true
+}
+
+// Resumes tells whether the stream goes on with a link that has broken.
+func (r *DuplexRelay) Resumes() bool {
+	return r.offer.epoch > 1
+}
+
+// Header returns what accepts the link, from when the session closes ready or sends
+// something over the stream.
+func (r *DuplexRelay) Header() metadata.MD {
+	return r.header
+}
+
+// GetDistantAddress implements [Relay].
+func (r *DuplexRelay) GetDistantAddress() mino.Address {
+	return r.gw
+}
+
+// Stream implements [Relay]. It returns the first stream of the link.
+func (r *DuplexRelay) Stream() PacketStream {
+	return r.wire.PacketStream
+}
+
+// Send implements [Relay]. It waits until the outcome of every destination is known.
+// It returns an error when the relay is not registered in a session.
+func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error) {
+	select {
+	case <-r.attached:
+	default:
+		return nil, errUnregistered
+	}
+
+	to, err := destinationsOf(p)
+	if err != nil {
+		return nil, err
+	}
+
+	var errs []*DeliveryError
+
+	done := make(chan struct{})
+	h := link.Header{Deadline: time.Now().Add(DefaultOutcomeTimeout)}
+
+	if deadline, ok := ctx.Deadline(); ok {
+		h.Deadline = deadline
+	}
+
+	h.Pending = pending.New(to.byKey(), func(_ mino.Address, err error) {
+		errs = appendFailure(errs, err)
+	}, func() { close(done) })
+
+	err = r.link.Add(&link.Parcel{Header: h, Packet: p, Keys: to.keys, Dests: to.addrs})
+	if err != nil {
+		return nil, status.Error(codes.ResourceExhausted, err.Error())
+	}
+
+	select {
+	case <-done:
+		return writeAck(errs), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Close implements [Relay]. The link ends with its session, which has nothing else to
+// say goodbye with.
+func (r *DuplexRelay) Close() error {
+	return nil
+}
+
+// attach gives the relay its link.
+func (r *DuplexRelay) attach(l *link.Link) {
+	r.link = l
+	close(r.attached)
+}
+
+// linkOpener opens the streams of one duplex link.
+type linkOpener struct {
+	open    StreamOpener
+	id      string
+	formats []string
+
+	// silent openers offer nothing.
+	silent bool
+
+	// session is the one that has answered first.
+	session string
+}
+
+func newLinkID() string {
+	var id [linkIDSize]byte
+
+	// It never fails.
+	_, _ = rand.Read(id[:])
+
+	return hex.EncodeToString(id[:])
+}
+
+// first opens the first stream. The acceptance is nil when the neighbour does not
+// accept a duplex link.
+func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error) {
+	first := offer{id: o.id, epoch: 1, frame: MaxFrame, formats: o.formats}
+
+	var md metadata.MD
+	if !o.silent {
+		md = first.metadata()
+	}
+
+	opened, err := o.open(ctx, md)
+	if err != nil || o.silent {
+		return opened, nil, err
+	}
+
+	accepted, ok := readAcceptance(opened.Header)
+	if !ok {
+		return opened, nil, nil
+	}
+
+	o.session = accepted.session
+
+	return opened, &accepted, nil
+}
+
+// again opens a stream after a break, and returns the last frame that the neighbour
+// has received.
+func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.Stream, uint64, error) {
+	next := offer{id: o.id, epoch: epoch, received: received, frame: MaxFrame, formats: o.formats}
+
+	opened, err := o.open(ctx, next.metadata())
+	if err != nil {
+		switch status.Code(err) {
+		case codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument, codes.PermissionDenied:
+			err = fmt.Errorf("%w: %w", link.ErrGone, err)
+		default:
+		}
+
+		return nil, 0, err
+	}
+
+	accepted, ok := readAcceptance(opened.Header)
+	if !ok || accepted.session != o.session {
+		opened.Release()
+
+		return nil, 0, link.ErrGone
+	}
+
+	return newWireStream(opened), accepted.received, nil
+}
+
+// wireStream implements link.Stream.
+type wireStream struct {
+	PacketStream
+
+	release func()
+}
+
+func newWireStream(opened OpenStream) *wireStream {
+	return &wireStream{PacketStream: opened.Stream, release: opened.Release}
+}
+
+// Shut implements link.Stream. Only the opener of a stream has somebody to wait for:
+// the other end of it is over when its reader returns.
+func (s *wireStream) Shut() bool {
+	half, opener := s.PacketStream.(interface{ CloseSend() error })
+	if !opener {
+		return false
+	}
+
+	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, half.CloseSend() })
+
+	return err == nil
+}
+
+// Release implements link.Stream.
+func (s *wireStream) Release() {
+	if s.release != nil {
+		s.release()
+	}
+}
+
+// dialledFrames returns what a link needs to exchange frames with a neighbour that
+// this node has dialled.
+func (s *session) dialledFrames(o *linkOpener, wire *wireStream, accepted *acceptance) link.Frames {
+	frames := s.framesOf(accepted.frame, accepted.format)
+	frames.Stream = wire
+	frames.Redial = o.again
+
+	return frames
+}
+
+// relayFrames does the same for a relay, which it gives the header that accepts the
+// link where this node has been dialled.
+func (s *session) relayFrames(r *DuplexRelay) link.Frames {
+	if r.opener != nil {
+		return s.dialledFrames(r.opener, r.wire, r.accepted)
+	}
+
+	format := chosenFormat(s.pktFac, r.offer.formats)
+	r.header = s.acceptanceOf(r, format, 0).metadata()
+
+	frames := s.framesOf(r.offer.frame, format)
+	frames.Stream = r.wire
+
+	return frames
+}
+
+func (s *session) acceptanceOf(r *DuplexRelay, format string, received uint64) acceptance {
+	return acceptance{
+		received: received,
+		frame:    r.offer.frame,
+		format:   format,
+		session:  hex.EncodeToString(s.origin[:]),
+	}
+}
+
+// encoderOf returns how packets travel over a link.
+func (s *session) encoderOf(binary bool) func(*link.Parcel, *ptypes.Parcel) error {
+	return func(p *link.Parcel, wire *ptypes.Parcel) (err error) {
+		split, ok := p.Packet.(router.BinaryPacket)
+		if ok && binary {
+			wire.Header, err = split.AppendHeader(nil)
+			wire.Body = split.GetMessage()
+		} else {
+			wire.Body, err = p.Packet.Serialize(s.ctx)
+		}
+
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
+		case len(wire.GetHeader()) > s.maxMetadata:
+			return fmt.Errorf("%w: destinations of %d bytes are more than %d", link.ErrPacket,
+				len(wire.GetHeader()), s.maxMetadata)
+		default:
+			return nil
+		}
+	}
+}
+
+// arrived takes a packet that has come over a duplex link.
+func (s *session) arrived(l *link.Link, a link.Arrival) {
+	id := a.GetId()
+
+	in := arrival{
+		from:      l.Key,
+		addr:      l.Peer,
+		down:      l.Down,
+		identity:  a.Parcel,
+		unordered: a.GetUnordered(),
+		decode:    func() (router.Packet, error) { return s.packetOf(a) },
+	}
+
+	each, done := replier(l, id)
+
+	err := s.accept(in, each, done)
+	if err != nil {
+		s.refuse(l, id, err)
+	}
+}
+
+// packetOf returns the packet that has come in a parcel.
+func (s *session) packetOf(a link.Arrival) (router.Packet, error) {
+	if a.Err != nil {
+		return nil, a.Err
+	}
+
+	if len(a.GetHeader()) == 0 {
+		return s.pktFac.PacketOf(s.ctx, a.GetBody())
+	}
+
+	binary, ok := s.pktFac.(router.BinaryPacketFactory)
+	if !ok {
+		return nil, errors.New("no binary format has been agreed on")
+	}
+
+	return binary.PacketOfHeader(a.GetHeader(), a.GetBody())
+}
+
+// receipt settles what the neighbour of a duplex link says about a parcel.
+func (s *session) receipt(peer mino.Address, p *link.Parcel, r *ptypes.Receipt) {
+	for _, i := range r.GetReached() {
+		if int(i) < len(p.Keys) {
+			s.settle(p.Pending, p.Keys[i], nil)
+		}
+	}
+
+	s.answered(peer, p, &ptypes.Ack{Failures: r.GetFailures()}, r.GetLast())
+}

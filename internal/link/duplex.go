@@ -1,0 +1,276 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/minogrpc/session/ptypes"
+)
+
+// MaxUnsettled is how many parcels may be on their way to the neighbour of a duplex
+// link without an outcome.
+const MaxUnsettled = 10_000
+
+// maxUnread bounds what a neighbour reads, but does not say that it has received: in
+// frames, and in bytes. The flow control of the stream stops an honest one long before.
+const (
+	maxUnread      = 100_000
+	maxUnreadBytes = 128 << 20
+)
+
+var (
+	// ErrSilent is the loss of a neighbour that gives no sign of life.
+	ErrSilent = errors.New("the neighbour has been silent for too long")
+
+	// ErrGone is wrapped by the errors of a redial that another attempt would not
+	// change.
+	ErrGone = errors.New("the neighbour does not know the link any more")
+
+	errProtocol = errors.New("the neighbour breaks the rules of the link")
+	errUnread   = errors.New("the neighbour does not say what it has received")
+)
+
+// Stream is one stream of a duplex link.
+type Stream interface {
+	// Send writes a frame. One goroutine at a time calls it.
+	Send(frame *ptypes.Packet) error
+
+	// Recv waits for the next frame of the neighbour.
+	Recv() (*ptypes.Packet, error)
+
+	// Shut says that no more frames will follow, and tells whether the neighbour then
+	// ends the stream. It is called after the last Send.
+	Shut() bool
+
+	// Release ends the stream, as far as this end can, and frees what it holds. It is
+	// called once, and the other methods then return soon.
+	Release()
+}
+
+// Frames is what a duplex link needs to know of its streams.
+type Frames struct {
+	// Stream is the first of them.
+	Stream Stream
+
+	// MaxFrame bounds what is put together in one frame, in bytes.
+	MaxFrame int
+
+	// MaxBody bounds a message that comes in chunks, in bytes.
+	MaxBody int
+
+	// Encode sets the two parts of a packet as they travel.
+	Encode func(p *Parcel, wire *ptypes.Parcel) error
+
+	// Redial opens the next stream of the link after a break, and returns the number
+	// of the last frame that the neighbour has received. It returns within the
+	// deadline of the context. It is nil at the end that does not dial.
+	Redial func(ctx context.Context, epoch, received uint64) (Stream, uint64, error)
+}
+
+// duplex is the state of a link that exchanges frames with the neighbour.
+//
+// The frames with content are numbered, and kept until the neighbour says that it
+// has received them. After a break another stream continues where the last one
+// ended: so nothing is lost or arrives twice while the link lives.
+type duplex struct {
+	Frames
+
+	link *Link
+
+	// turn is held while a frame is being taken, so that those of a new stream wait
+	// for the last one of the stream before. It comes before the lock of the link.
+	turn sync.Mutex
+
+	// What follows belongs to the lock of the link.
+
+	// stream is nil while the link is broken, and epoch the number of the last one.
+	stream Stream
+	epoch  uint64
+	// failed is set when the stream has not taken a frame. Its reader will say why.
+	failed bool
+
+	outgoing
+	incoming
+	pulse
+}
+
+// newDuplex returns the state for a first stream, in whose set-up nothing has been
+// exchanged yet.
+func newDuplex(l *Link, frames Frames) *duplex {
+	d := &duplex{Frames: frames, link: l, stream: frames.Stream, epoch: 1}
+	d.order.limit = frames.MaxFrame / 2
+	d.said = make(chan struct{})
+
+	return d
+}
+
+// Attached returns an open link over a first stream that somebody else has opened.
+// Serve reads it.
+func Attached(cfg Config, frames Frames) *Link {
+	l := newLink(cfg)
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	l.openLocked(Connection{Frames: &frames})
+
+	return l
+}
+
+// Serve reads a stream of an attached link, and those that this node opens after it.
+// It returns when the neighbour is lost or has ended the stream, when the link has
+// been released, and, at the end that does not dial, when the stream breaks.
+func (l *Link) Serve(stream Stream) {
+	l.serve(l.duplex, stream)
+}
+
+func (l *Link) serve(d *duplex, stream Stream) {
+	for stream != nil {
+		cause := d.read(stream)
+		stream = d.reopen(stream, cause)
+	}
+}
+
+// Resume goes on with a stream that the neighbour has opened after a break, in which
+// it says what it has received. accept is called with what this end has received,
+// before anything is written. It returns false when the link cannot go on.
+func (l *Link) Resume(stream Stream, epoch, received uint64, accept func(received uint64)) bool {
+	d := l.duplex
+	if d == nil {
+		return false
+	}
+
+	// The frame that is being taken counts as received.
+	d.turn.Lock()
+	defer d.turn.Unlock()
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if epoch <= d.epoch || d.continueLocked(stream, epoch, received) != nil {
+		return false
+	}
+
+	accept(d.received)
+	d.wakeLocked()
+
+	return true
+}
+
+// continueLocked makes a stream the current one.
+func (d *duplex) continueLocked(stream Stream, epoch, received uint64) error {
+	if d.link.state != open || d.over {
+		return ErrGone
+	}
+
+	if err := d.confirmLocked(received); err != nil {
+		return err
+	}
+
+	d.stream, d.epoch, d.failed = stream, epoch, false
+	d.resend = 0
+	d.heard = time.Now()
+
+	return nil
+}
+
+// reopen decides how to go on when a stream has ended, and returns the next one to
+// read, or nil.
+func (d *duplex) reopen(stream Stream, cause error) Stream {
+	l := d.link
+
+	l.mu.Lock()
+
+	current := d.stream == stream
+	if current {
+		d.stream, d.failed = nil, false
+	}
+
+	alive := l.state == open
+	goodbye, lost := d.over, errors.Is(cause, errProtocol)
+	l.mu.Unlock()
+
+	if current {
+		stream.Release()
+	}
+
+	switch {
+	case !current && alive:
+		// There is another stream already, or the neighbour was silent for too long.
+	case !alive || goodbye || lost:
+		l.Ended()
+		l.Fail(cause)
+	case d.Redial == nil:
+		l.Owner.Broken(l, cause)
+	default:
+		return d.redial(cause)
+	}
+
+	return nil
+}
+
+// probePause is how long a link waits before it tries a second time.
+const probePause = 250 * time.Millisecond
+
+// redial tries to go on with another stream, twice at most. If that does not work,
+// the neighbour is lost by what has ended the last one.
+func (d *duplex) redial(cause error) Stream {
+	l := d.link
+
+	ctx, cancel := context.WithTimeout(l.ctx, l.Patience)
+	defer cancel()
+
+	stream, err := d.probe(ctx)
+	if err != nil && !errors.Is(err, ErrGone) {
+		timer := time.NewTimer(probePause)
+		defer timer.Stop()
+
+		select {
+		case <-timer.C:
+			stream, err = d.probe(ctx)
+		case <-ctx.Done():
+		}
+	}
+
+	if err == nil {
+		return stream
+	}
+
+	l.Ended()
+	l.Fail(cause)
+
+	return nil
+}
+
+// probe opens the next stream, and makes it the current one.
+func (d *duplex) probe(ctx context.Context) (Stream, error) {
+	l := d.link
+
+	l.mu.Lock()
+	d.epoch++
+	epoch, received := d.epoch, d.received
+	l.mu.Unlock()
+
+	stream, theirs, err := d.Redial(ctx, epoch, received)
+	if err != nil {
+		return nil, err
+	}
+
+	l.mu.Lock()
+
+	err = d.continueLocked(stream, epoch, theirs)
+	if err == nil {
+		d.wakeLocked()
+	}
+	l.mu.Unlock()
+
+	if err != nil {
+		stream.Release()
+
+		return nil, err
+	}
+
+	return stream, nil
+}

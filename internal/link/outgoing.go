@@ -1,0 +1,466 @@
+package link
+
+import (
+	"time"
+
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/protobuf/proto"
+)
+
+// overhead is what a parcel takes in a frame beside its packet, at most, in bytes.
+const overhead = 64
+
+// maxMerged bounds the failures that are put together in one receipt.
+const maxMerged = 256
+
+// outgoing is what a duplex link writes. It belongs to the lock of the link.
+type outgoing struct {
+	// order holds what has not been written.
+	order order
+	// transfer is the large message that is being written, or nil.
+	transfer *transfer
+	chunks   uint64
+
+	// receipts and delivered are the outcomes that have not been written, and owed
+	// what counts for their bound.
+	receipts  []*ptypes.Receipt
+	delivered []uint64
+	owed      int
+
+	// writing is set while a goroutine writes.
+	writing bool
+	// beat asks for a frame even if there is no content.
+	beat bool
+	// farewell asks for the last frame, and said is closed when that is written.
+	farewell bool
+	said     chan struct{}
+	// shut tells whether the neighbour ends the stream after that.
+	shut bool
+
+	// last is the number of the last frame. unread holds those that the neighbour is
+	// not known to have received, and resend is the place of the next to write.
+	last        uint64
+	unread      []numbered
+	unreadBytes int
+	resend      int
+}
+
+// numbered is a frame with content.
+type numbered struct {
+	frame *ptypes.Packet
+	size  int
+	// parcels are those in it that the owner has not been told about.
+	parcels []*Parcel
+}
+
+// transfer is a message that is written in chunks.
+type transfer struct {
+	parcel *Parcel
+	wire   *ptypes.Parcel
+	id     uint64
+	offset int
+}
+
+// wakeLocked makes sure that a goroutine writes what there is to write. It ends when
+// there is nothing more: idle links have none.
+func (d *duplex) wakeLocked() {
+	if d.writing || !d.writableLocked() || !d.dueLocked() {
+		return
+	}
+
+	d.writing = true
+	d.link.wg.Add(1)
+
+	go d.write()
+}
+
+func (d *duplex) writableLocked() bool {
+	return d.stream != nil && !d.failed && d.link.state <= closing
+}
+
+// dueLocked tells whether there is something to write.
+func (d *duplex) dueLocked() bool {
+	return d.contentLocked() || d.beat || d.farewell || d.resend < len(d.unread)
+}
+
+func (d *duplex) contentLocked() bool {
+	return len(d.receipts) > 0 || len(d.delivered) > 0 || d.transfer != nil ||
+		(len(d.order.small) > 0 || len(d.order.large) > 0) && d.link.box.sent < MaxUnsettled
+}
+
+// write writes frames until nothing is due.
+func (d *duplex) write() {
+	defer d.link.wg.Done()
+
+	for {
+		stream, frame, parcels := d.nextFrame()
+		if frame == nil {
+			return
+		}
+
+		_, err := contain.Call(func() (struct{}, error) { return struct{}{}, stream.Send(frame) })
+		if err != nil {
+			d.stall(stream)
+
+			continue
+		}
+
+		for _, p := range parcels {
+			d.link.Owner.Sent(d.link, p)
+		}
+
+		if frame.GetGoodbye() {
+			d.shut = stream.Shut()
+			close(d.said)
+		}
+	}
+}
+
+// stall notes that a stream takes no more frames.
+func (d *duplex) stall(stream Stream) {
+	d.link.mu.Lock()
+	defer d.link.mu.Unlock()
+
+	if d.stream == stream {
+		d.failed = true
+	}
+}
+
+// nextFrame returns what is to be written next, and where. It returns no frame when
+// there is nothing, and then somebody has to wake the link again.
+func (d *duplex) nextFrame() (Stream, *ptypes.Packet, []*Parcel) {
+	l := d.link
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	for d.writableLocked() {
+		if d.resend < len(d.unread) {
+			next := &d.unread[d.resend]
+			parcels := next.parcels
+			next.parcels = nil
+			d.resend++
+
+			return d.stream, d.stampLocked(next.frame), parcels
+		}
+
+		if !d.contentLocked() {
+			frame := d.signLocked()
+			if frame == nil {
+				break
+			}
+
+			return d.stream, frame, nil
+		}
+
+		d.composeLocked()
+	}
+
+	d.writing = false
+	l.flushedLocked()
+
+	return nil, nil, nil
+}
+
+// stampLocked adds what goes with every frame.
+func (d *duplex) stampLocked(frame *ptypes.Packet) *ptypes.Packet {
+	frame.Received = d.received
+	d.untold = 0
+	d.beat, d.wrote = false, true
+
+	return frame
+}
+
+// signLocked returns a frame without content, if one is asked for.
+func (d *duplex) signLocked() *ptypes.Packet {
+	switch {
+	case d.farewell:
+		d.farewell = false
+
+		return d.stampLocked(&ptypes.Packet{Goodbye: true})
+	case d.beat:
+		return d.stampLocked(&ptypes.Packet{})
+	default:
+		return nil
+	}
+}
+
+// composeLocked makes a frame of what waits, and puts it among those to be written.
+// It gives the lock away while the packets are encoded.
+func (d *duplex) composeLocked() {
+	frame := &ptypes.Packet{Receipts: d.takeReceiptsLocked(), Delivered: d.delivered}
+	d.delivered = nil
+
+	room := d.MaxFrame
+	if d.transfer != nil {
+		// Neither of the two lanes waits for the other.
+		room /= 2
+	}
+
+	parcels := d.takeLocked(room)
+
+	if len(parcels) > 0 {
+		d.link.mu.Unlock()
+		parcels = d.encode(frame, parcels)
+		d.link.mu.Lock()
+	}
+
+	if d.transfer == nil {
+		d.beginLocked()
+	} else {
+		parcels = append(parcels, d.cutLocked(frame)...)
+	}
+
+	if len(frame.Receipts)+len(frame.Delivered)+len(frame.Parcels)+len(frame.Chunks) == 0 {
+		return
+	}
+
+	d.last++
+	frame.Frame = d.last
+
+	size := proto.Size(frame)
+	d.unread = append(d.unread, numbered{frame: frame, size: size, parcels: parcels})
+	d.unreadBytes += size
+
+	if len(d.unread) > maxUnread || d.unreadBytes > maxUnreadBytes {
+		go d.link.Fail(errUnread)
+	}
+}
+
+// takeReceiptsLocked takes as many receipts as fit into half a frame, and one at least.
+func (d *duplex) takeReceiptsLocked() []*ptypes.Receipt {
+	if len(d.receipts) == 0 {
+		d.owed = 0
+
+		return nil
+	}
+
+	size, n := 0, 0
+
+	for n < len(d.receipts) {
+		size += proto.Size(d.receipts[n])
+		if n > 0 && size > d.MaxFrame/2 {
+			break
+		}
+
+		d.owed -= 1 + len(d.receipts[n].GetFailures())
+		n++
+	}
+
+	taken := d.receipts[:n:n]
+	d.receipts = d.receipts[n:]
+	d.owed = max(d.owed, 0)
+
+	if len(d.receipts) == 0 {
+		d.receipts, d.owed = nil, 0
+	}
+
+	return taken
+}
+
+// takeLocked takes what is to be in the next frame out of the small lane. There is
+// always one, however large.
+func (d *duplex) takeLocked(room int) []*Parcel {
+	var parcels []*Parcel
+
+	box := &d.link.box
+
+	for box.sent < MaxUnsettled && len(d.order.small) > 0 {
+		size := d.order.small[0].size + overhead
+		if len(parcels) > 0 && size > room {
+			break
+		}
+
+		p := d.order.takeSmall(box.holds)
+		if p == nil {
+			break
+		}
+
+		room -= size
+		box.mark(p)
+		parcels = append(parcels, p)
+	}
+
+	return parcels
+}
+
+// encode puts the packets into a frame, and returns those that can be.
+func (d *duplex) encode(frame *ptypes.Packet, parcels []*Parcel) []*Parcel {
+	encoded := parcels[:0]
+
+	for _, p := range parcels {
+		wire, err := d.wire(p)
+		if err != nil {
+			d.refuse(p, err)
+		} else {
+			frame.Parcels = append(frame.Parcels, wire)
+			encoded = append(encoded, p)
+		}
+	}
+
+	return encoded
+}
+
+// wire returns a parcel as it travels.
+func (d *duplex) wire(p *Parcel) (*ptypes.Parcel, error) {
+	return contain.Call(func() (*ptypes.Parcel, error) {
+		wire := &ptypes.Parcel{
+			Id:        p.id,
+			Origin:    p.Origin,
+			Sequence:  p.Sequence,
+			HopLimit:  p.HopLimit,
+			BudgetMs:  BudgetFor(time.Until(p.Deadline)),
+			Unordered: p.Unordered,
+		}
+
+		return wire, d.Encode(p, wire)
+	})
+}
+
+// refuse reports a parcel that cannot be sent.
+func (d *duplex) refuse(p *Parcel, err error) {
+	l := d.link
+
+	l.mu.Lock()
+	removed := l.removeLocked(p)
+	l.mu.Unlock()
+
+	if removed {
+		l.Owner.Failed(l, p, err)
+	}
+}
+
+// beginLocked starts with the next of the large lane, if that has one.
+func (d *duplex) beginLocked() {
+	l := d.link
+
+	if l.box.sent >= MaxUnsettled {
+		return
+	}
+
+	p := d.order.takeLarge(l.box.holds)
+	if p == nil {
+		return
+	}
+
+	l.box.mark(p)
+	l.mu.Unlock()
+
+	wire, err := d.wire(p)
+	if err != nil {
+		d.refuse(p, err)
+	}
+
+	l.mu.Lock()
+
+	if err != nil {
+		d.order.left(p)
+
+		return
+	}
+
+	d.chunks++
+	d.transfer = &transfer{parcel: p, wire: wire, id: d.chunks}
+}
+
+// cutLocked puts the next piece of the large message into a frame. With the last
+// piece goes the parcel, which it returns.
+func (d *duplex) cutLocked(frame *ptypes.Packet) []*Parcel {
+	t := d.transfer
+
+	if !d.link.box.holds(t.parcel) {
+		// Its deadline has passed. The next message takes its place at the other end.
+		d.endTransferLocked()
+
+		return nil
+	}
+
+	rest := t.wire.GetBody()[t.offset:]
+
+	size := d.MaxFrame / 2
+	if len(frame.Parcels) == 0 {
+		size = d.MaxFrame - overhead
+	}
+
+	if len(rest) > size {
+		frame.Chunks = []*ptypes.Chunk{{
+			Id: t.id, Offset: uint64(t.offset), Total: uint64(len(t.wire.GetBody())), Data: rest[:size],
+		}}
+		t.offset += size
+
+		return nil
+	}
+
+	last := t.wire
+	last.Body = rest
+
+	if t.offset > 0 {
+		last.Chunked = t.id
+	}
+
+	frame.Parcels = append(frame.Parcels, last)
+	d.endTransferLocked()
+
+	return []*Parcel{t.parcel}
+}
+
+func (d *duplex) endTransferLocked() {
+	d.order.left(d.transfer.parcel)
+	d.transfer = nil
+}
+
+// replyLocked takes an outcome for the neighbour. What follows another of the same
+// parcel that has not left yet is merged with it.
+func (d *duplex) replyLocked(r *ptypes.Receipt) {
+	if r.GetLast() {
+		d.unanswered--
+	}
+
+	n := len(d.receipts)
+
+	switch {
+	case n > 0 && d.receipts[n-1].GetParcelId() == r.GetParcelId() &&
+		len(d.receipts[n-1].GetFailures()) < maxMerged:
+		before := d.receipts[n-1]
+		before.Failures = append(before.Failures, r.GetFailures()...)
+		before.Reached = append(before.Reached, r.GetReached()...)
+		before.Last = r.GetLast()
+
+		if before.GetLast() {
+			before.Reached = nil
+		}
+	case r.GetLast() && len(r.GetFailures()) == 0:
+		d.delivered = append(d.delivered, r.GetParcelId())
+	default:
+		d.receipts = append(d.receipts, r)
+	}
+
+	within := d.owed <= maxReplies
+	d.owed += 1 + len(r.GetFailures())
+
+	if within && d.owed > maxReplies {
+		// The caller may hold the lock of the outcomes, which the loss will need.
+		go d.link.Fail(errReplies)
+	}
+
+	d.wakeLocked()
+}
+
+// confirmLocked forgets the frames up to the one that the neighbour has received.
+func (d *duplex) confirmLocked(received uint64) error {
+	if received > d.last || received+uint64(len(d.unread)) < d.last {
+		return errProtocol
+	}
+
+	for d.last-uint64(len(d.unread)) < received {
+		d.unreadBytes -= d.unread[0].size
+		d.unread[0] = numbered{}
+		d.unread = d.unread[1:]
+		d.resend--
+	}
+
+	d.resend = max(d.resend, 0)
+
+	return nil
+}

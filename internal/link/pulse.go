@@ -1,0 +1,88 @@
+package link
+
+import "time"
+
+// beats is how many heartbeats there are in the time after which a silent neighbour
+// is lost.
+const beats = 3
+
+// pulse is the sign of life that the two ends of a duplex link give each other: a
+// frame is one, and when there is nothing to write an empty one is written. It
+// belongs to the lock of the link.
+type pulse struct {
+	// heard is when the last frame has come, and wrote whether one has been written
+	// since the timer fired.
+	heard time.Time
+	wrote bool
+
+	// timer fires at due.
+	timer *time.Timer
+	due   time.Time
+}
+
+// startPulseLocked begins to give and to expect signs of life.
+func (d *duplex) startPulseLocked() {
+	now := time.Now()
+	d.heard = now
+	d.due = now.Add(d.link.Silence / beats)
+	d.timer = time.AfterFunc(d.link.Silence/beats, d.tick)
+}
+
+// tick writes a heartbeat, if nothing else has been written, and looks whether the
+// neighbour is still there.
+func (d *duplex) tick() {
+	l := d.link
+	interval := l.Silence / beats
+
+	l.mu.Lock()
+
+	if l.state > closing {
+		l.mu.Unlock()
+
+		return
+	}
+
+	now := time.Now()
+	if now.Sub(d.due) > interval {
+		// The process was stopped, or had no processor: what it could not read in
+		// that time says nothing about the neighbour.
+		d.heard = later(d.heard, now.Add(interval-l.Silence))
+	}
+
+	deadline := d.heard.Add(l.Silence)
+	stream := d.stream
+	silent := stream != nil && !now.Before(deadline)
+
+	if silent && d.Redial == nil {
+		// Its frames do not count any more, whenever they come.
+		d.stream, d.failed = nil, false
+	}
+
+	d.beat = d.beat || !d.wrote
+	d.wrote = false
+	d.wakeLocked()
+
+	d.due = now.Add(interval)
+	if stream != nil && !silent && deadline.Before(d.due) {
+		d.due = deadline
+	}
+
+	d.timer.Reset(d.due.Sub(now))
+	l.mu.Unlock()
+
+	switch {
+	case !silent:
+	case d.Redial == nil:
+		l.Owner.Broken(l, ErrSilent)
+	default:
+		l.Fail(ErrSilent)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+
+	return b
+}
