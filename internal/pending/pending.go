@@ -7,33 +7,77 @@
 package pending
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/minogrpc/session/mino"
 )
 
+// few is the number of destinations up to which it is cheaper to look through the
+// list than to make an index of it. Most packets have one. It is at most the number
+// of bits in Set.settled.
+const few = 8
+
 // Set is the destinations of one packet. It may be used from several goroutines
 // at once.
 type Set struct {
+	// keys and dests never change.
+	keys  []string
+	dests []mino.Address
+
 	// each and done are called one at a time, with mu held: they must be short and
 	// must not come back to the set.
 	each func(dest mino.Address, err error)
 	done func()
 
-	mu   sync.Mutex
-	left map[string]mino.Address
+	mu sync.Mutex
+
+	// left is how many destinations are pending.
+	left int
+
+	// index has the places of those that are pending. It is nil for a few.
+	index map[string]int
+
+	// settled has a bit for the place of each of a few that is not pending any more.
+	settled uint8
 }
 
-// New returns a set of the destinations by their address text. For each of them
-// each is called once, with nil for a delivery, and after the last one done. An
-// empty set is done at once.
-func New(dests map[string]mino.Address, each func(mino.Address, error), done func()) *Set {
-	s := &Set{each: each, done: done, left: dests}
-	if len(dests) == 0 {
+// New returns a set of the destinations, which are known by the address text at the
+// same place in keys. Both slices must not change any more. For each of them each is
+// called once, with nil for a delivery, and after the last one done. A key that is
+// there twice is one destination. An empty set is done at once.
+func New(keys []string, dests []mino.Address, each func(mino.Address, error), done func()) *Set {
+	s := &Set{keys: keys, dests: dests, each: each, done: done}
+
+	if len(keys) <= few {
+		s.left = distinct(keys)
+	} else {
+		s.index = make(map[string]int, len(keys))
+		for i, key := range keys {
+			s.index[key] = i
+		}
+
+		s.left = len(s.index)
+	}
+
+	if s.left == 0 {
 		done()
 	}
 
 	return s
+}
+
+// distinct returns the number of different keys among a few.
+func distinct(keys []string) int {
+	n := 0
+
+	for i, key := range keys {
+		if !slices.Contains(keys[:i], key) {
+			n++
+		}
+	}
+
+	return n
 }
 
 // Settle reports the outcome of one destination. It returns false, and does
@@ -42,17 +86,37 @@ func (s *Set) Settle(key string, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	dest, pending := s.left[key]
+	i, pending := s.takeLocked(key)
 	if !pending {
 		return false
 	}
 
-	delete(s.left, key)
-	s.each(dest, err)
+	s.left--
+	s.each(s.dests[i], err)
 
-	if len(s.left) == 0 {
+	if s.left == 0 {
 		s.done()
 	}
 
 	return true
+}
+
+// takeLocked returns the place of a destination that is not pending from now on, and
+// false when it is not already. Of a key that is there twice it knows one place only.
+func (s *Set) takeLocked(key string) (int, bool) {
+	if s.index != nil {
+		i, pending := s.index[key]
+		delete(s.index, key)
+
+		return i, pending
+	}
+
+	i := slices.Index(s.keys, key)
+	if i < 0 || s.settled&(1<<i) != 0 {
+		return 0, false
+	}
+
+	s.settled |= 1 << i
+
+	return i, true
 }

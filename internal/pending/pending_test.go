@@ -2,6 +2,8 @@ package pending_test
 
 import (
 	"errors"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -13,55 +15,105 @@ import (
 var errLate = errors.New("late")
 
 // Promise O1: each destination is told once, and then the end, whoever settles how
-// often and in whatever order.
+// often and in whatever order, and however often it was named.
 func TestSet_EachOnceThenDone(t *testing.T) {
-	keys := []string{"a", "b", "c", "d"}
-	dests := make(map[string]mino.Address)
+	for n := 1; n < 20; n++ {
+		keys, dests := destinations(n)
+		told := make(map[mino.Address]int)
+		ended := 0
 
-	for _, key := range keys {
-		dests[key] = nil
+		set := pending.New(slices.Repeat(keys, 2), slices.Repeat(dests, 2), func(dest mino.Address, _ error) {
+			require.Zero(t, ended)
+
+			told[dest]++
+		}, func() { ended++ })
+
+		var settlers sync.WaitGroup
+		for range 10 {
+			settlers.Go(func() {
+				for _, key := range append(slices.Clone(keys), "stranger") {
+					set.Settle(key, errLate)
+				}
+			})
+		}
+
+		settlers.Wait()
+		require.Equal(t, 1, ended)
+		require.Len(t, told, n)
+
+		for _, dest := range dests {
+			require.Equal(t, 1, told[dest])
+		}
 	}
-
-	told, ended := 0, 0
-	set := pending.New(dests, func(mino.Address, error) {
-		require.Zero(t, ended)
-
-		told++
-	}, func() { ended++ })
-
-	var settlers sync.WaitGroup
-	for range 10 {
-		settlers.Go(func() {
-			for _, key := range append(keys, "stranger") {
-				set.Settle(key, errLate)
-			}
-		})
-	}
-
-	settlers.Wait()
-	require.Equal(t, len(keys), told)
-	require.Equal(t, 1, ended)
-	require.False(t, set.Settle("a", nil))
 }
 
 // Promise O3: what is not pending has no effect.
 func TestSet_FirstOutcomeCounts(t *testing.T) {
-	var got []error
+	for _, n := range []int{1, 2, 20} {
+		var got []error
 
-	set := pending.New(map[string]mino.Address{"a": nil}, func(_ mino.Address, err error) {
-		got = append(got, err)
-	}, func() {})
+		keys, dests := destinations(n)
+		set := pending.New(keys, dests, func(_ mino.Address, err error) {
+			got = append(got, err)
+		}, func() {})
 
-	require.False(t, set.Settle("b", nil))
-	require.True(t, set.Settle("a", nil))
-	require.False(t, set.Settle("a", errLate))
-	require.Equal(t, []error{nil}, got)
+		require.False(t, set.Settle("stranger", nil))
+		require.True(t, set.Settle(keys[n-1], nil))
+		require.False(t, set.Settle(keys[n-1], errLate))
+		require.Equal(t, []error{nil}, got)
+	}
 }
 
 // An empty set is done at once.
 func TestSet_EmptyIsDone(t *testing.T) {
 	done := false
 
-	pending.New(nil, nil, func() { done = true })
+	pending.New(nil, nil, nil, func() { done = true })
 	require.True(t, done)
+}
+
+// A packet to one destination, as most are, costs the set itself and nothing else.
+func TestSet_OneDestinationIsOneAllocation(t *testing.T) {
+	keys, dests := destinations(1)
+	each, done := func(mino.Address, error) {}, func() {}
+
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		pending.New(keys, dests, each, done).Settle(keys[0], nil)
+	}), 1.0)
+}
+
+// BenchmarkSet is what the account of a packet costs.
+func BenchmarkSet(b *testing.B) {
+	for _, n := range []int{1, 8, 9, 1000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			keys, dests := destinations(n)
+			each, done := func(mino.Address, error) {}, func() {}
+
+			b.ReportAllocs()
+
+			for b.Loop() {
+				set := pending.New(keys, dests, each, done)
+				for _, key := range keys {
+					set.Settle(key, nil)
+				}
+			}
+		})
+	}
+}
+
+// address is one that can be told from others.
+type address struct {
+	mino.Address
+
+	text string
+}
+
+// destinations returns as many addresses and their texts.
+func destinations(n int) (keys []string, dests []mino.Address) {
+	for i := range n {
+		keys = append(keys, "FBhost:"+strconv.Itoa(i))
+		dests = append(dests, address{text: keys[i]})
+	}
+
+	return keys, dests
 }
