@@ -175,7 +175,7 @@ func (s *session) accept(in arrival, each func(mino.Address, error), done func()
 
 	var after aftermath
 
-	err = s.take(in, packet, to, pending.New(to.keys, to.addrs, each, done), &after)
+	err = s.take(in, packet, to, pending.Of(to.keys, to.addrs, each, done), &after)
 	s.settleAll(&after)
 
 	return err

@@ -24,7 +24,7 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 		errs <- bad
 	}
 
-	set := pending.New(to.keys, to.addrs, func(_ mino.Address, err error) {
+	set := pending.Of(to.keys, to.addrs, func(_ mino.Address, err error) {
 		if err != nil {
 			errs <- err
 		}
@@ -158,4 +158,14 @@ func (s *session) recipients(addrs []mino.Address) recipients {
 	}
 
 	return to
+}
+
+// byKey returns the destinations for their account.
+func (to recipients) byKey() map[string]mino.Address {
+	dests := make(map[string]mino.Address, len(to.keys))
+	for i, key := range to.keys {
+		dests[key] = to.addrs[i]
+	}
+
+	return dests
 }

@@ -42,11 +42,22 @@ type Set struct {
 	settled uint8
 }
 
-// New returns a set of the destinations, which are known by the address text at the
+// New returns a set of the destinations by their address text, as Of does.
+func New(dests map[string]mino.Address, each func(mino.Address, error), done func()) *Set {
+	keys, addrs := make([]string, 0, len(dests)), make([]mino.Address, 0, len(dests))
+
+	for key, dest := range dests {
+		keys, addrs = append(keys, key), append(addrs, dest)
+	}
+
+	return Of(keys, addrs, each, done)
+}
+
+// Of returns a set of the destinations, which are known by the address text at the
 // same place in keys. Both slices must not change any more. For each of them each is
 // called once, with nil for a delivery, and after the last one done. A key that is
 // there twice is one destination. An empty set is done at once.
-func New(keys []string, dests []mino.Address, each func(mino.Address, error), done func()) *Set {
+func Of(keys []string, dests []mino.Address, each func(mino.Address, error), done func()) *Set {
 	s := &Set{keys: keys, dests: dests, each: each, done: done}
 
 	if len(keys) <= few {

@@ -22,7 +22,7 @@ func TestSet_EachOnceThenDone(t *testing.T) {
 		told := make(map[mino.Address]int)
 		ended := 0
 
-		set := pending.New(slices.Repeat(keys, 2), slices.Repeat(dests, 2), func(dest mino.Address, _ error) {
+		set := pending.Of(slices.Repeat(keys, 2), slices.Repeat(dests, 2), func(dest mino.Address, _ error) {
 			require.Zero(t, ended)
 
 			told[dest]++
@@ -53,7 +53,7 @@ func TestSet_FirstOutcomeCounts(t *testing.T) {
 		var got []error
 
 		keys, dests := destinations(n)
-		set := pending.New(keys, dests, func(_ mino.Address, err error) {
+		set := pending.Of(keys, dests, func(_ mino.Address, err error) {
 			got = append(got, err)
 		}, func() {})
 
@@ -68,7 +68,7 @@ func TestSet_FirstOutcomeCounts(t *testing.T) {
 func TestSet_EmptyIsDone(t *testing.T) {
 	done := false
 
-	pending.New(nil, nil, nil, func() { done = true })
+	pending.Of(nil, nil, nil, func() { done = true })
 	require.True(t, done)
 }
 
@@ -78,7 +78,7 @@ func TestSet_OneDestinationIsOneAllocation(t *testing.T) {
 	each, done := func(mino.Address, error) {}, func() {}
 
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
-		pending.New(keys, dests, each, done).Settle(keys[0], nil)
+		pending.Of(keys, dests, each, done).Settle(keys[0], nil)
 	}), 1.0)
 }
 
@@ -92,7 +92,7 @@ func BenchmarkSet(b *testing.B) {
 			b.ReportAllocs()
 
 			for b.Loop() {
-				set := pending.New(keys, dests, each, done)
+				set := pending.Of(keys, dests, each, done)
 				for _, key := range keys {
 					set.Settle(key, nil)
 				}
