@@ -175,7 +175,7 @@ func (bareService) Forward(context.Context, *ptypes.Packet) (*ptypes.Ack, error)
 	return &ptypes.Ack{}, nil
 }
 
-// Stream answers each packet: one that has an id with the id alone, as a receipt
+// Stream answers each packet: one that has a number with that alone, as a receipt
 // would, another with itself.
 func (bareService) Stream(stream grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
 	if err := stream.SendHeader(nil); err != nil {
@@ -192,8 +192,8 @@ func (bareService) Stream(stream grpc.BidiStreamingServer[ptypes.Packet, ptypes.
 			return err
 		}
 
-		if id := packet.GetParcelId(); id != 0 {
-			packet = &ptypes.Packet{ParcelId: id}
+		if number := packet.GetFrame(); number != 0 {
+			packet = &ptypes.Packet{Frame: number}
 		}
 
 		if err := stream.Send(packet); err != nil {
