@@ -224,16 +224,6 @@ func (c *relayConn) Carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, err
 	return ack, err
 }
 
-// Reply implements link.Conn.
-func (c *relayConn) Reply(receipts []*ptypes.Receipt) error {
-	own, ok := c.relay.(carrier)
-	if !ok {
-		return nil
-	}
-
-	return own.reply(receipts)
-}
-
 // Recv implements link.Conn.
 func (c *relayConn) Recv() (*ptypes.Packet, error) {
 	return recv(c.relay.Stream())

@@ -358,7 +358,8 @@ func (s *session) arrived(l *link.Link, a link.Arrival) {
 
 	err := s.accept(in, each, done)
 	if err != nil {
-		s.refuse(l, id, err)
+		failure := writeFailure(s.refuse(err))
+		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})
 	}
 }
 

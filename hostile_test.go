@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,44 +75,6 @@ func TestHostile_HopLimitIsCut(t *testing.T) {
 		p.HopLimit = math.MaxUint32
 		require.Empty(t, w.receive(sess, addr("z"), p))
 		require.Less(t, b.Forwards()[0].GetHopLimit(), uint32(session.DefaultHopLimit))
-	})
-}
-
-// Promise O3: receipts that a parent does not read cannot grow without bound.
-func TestHostile_UnreadReceiptsLoseTheParent(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		blocked := make(chan struct{})
-		stream := fake.NewStream(func(*ptypes.Packet) error {
-			<-blocked
-
-			return nil
-		})
-		sess := w.session(addr("a"))
-		relay := session.NewStreamRelay(session.NewOrchestratorAddress(addr("o")), stream, json.NewContext(),
-			session.WithReceipts())
-		ready := make(chan struct{})
-
-		go sess.Listen(relay, w.table(1, addr("a")), ready)
-
-		<-ready
-
-		strangers := make([]mino.Address, 1000)
-		for i := range strangers {
-			strangers[i] = addr("stranger" + strconv.Itoa(i))
-		}
-
-		// Always the same parcel, so that the receipts are merged.
-		p := w.packet(addr("o"), strangers...)
-		p.ParcelId = 7
-
-		for range 60 {
-			stream.Feed(p)
-		}
-
-		synctest.Wait()
-		require.Zero(t, sess.GetNumParents())
-		close(blocked)
-		stream.End(io.EOF)
 	})
 }
 
@@ -209,7 +170,7 @@ func TestHostile_PassiveParentDoesNotHoldUpClose(t *testing.T) {
 		me := session.NewOrchestratorAddress(addr("o"))
 		sess := w.session(me)
 		stream := halfStream{fake.NewStream(nil)}
-		sess.SetPassive(session.NewStreamRelay(addr("r"), stream, json.NewContext(), session.WithReceipts()),
+		sess.SetPassive(session.NewStreamRelay(addr("r"), stream, json.NewContext()),
 			w.table(3, me))
 		sess.Send(fake.Message("hello"), addr("r"))
 		synctest.Wait()

@@ -35,8 +35,8 @@ func (o *linkOwner) Received(l *link.Link, p *ptypes.Packet) {
 }
 
 // Answered implements link.Owner.
-func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, ack *ptypes.Ack, last bool) {
-	o.session().answered(l.Peer, p, ack, last)
+func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, ack *ptypes.Ack) {
+	o.session().answered(l.Peer, p, ack, true)
 }
 
 // Receipt implements link.Owner.

@@ -31,9 +31,9 @@ func packetSeeds(f *testing.F) [][]byte {
 		{},
 		{Serialized: []byte("null")},
 		{Serialized: []byte(toBoth)},
-		{Serialized: []byte(toRoot), Origin: origin, Sequence: 1, HopLimit: 1, BudgetMs: 1, ParcelId: 1},
+		{Serialized: []byte(toRoot), Origin: origin, Sequence: 1, HopLimit: 1, BudgetMs: 1},
 		{Serialized: []byte(toBoth), Origin: origin, Sequence: 1<<64 - 1, HopLimit: 1<<32 - 1, BudgetMs: 1<<32 - 1},
-		{Serialized: []byte(toBoth), Origin: origin[:3], ParcelId: 1<<64 - 1},
+		{Serialized: []byte(toBoth), Origin: origin[:3], Frame: 1},
 		{Receipts: []*ptypes.Receipt{{ParcelId: 1, Last: true}}},
 		{Receipts: []*ptypes.Receipt{{ParcelId: 1, Failures: []*ptypes.Failure{failure, failure, {}}}, {}}},
 	}
@@ -66,7 +66,7 @@ func FuzzRecvPacket(f *testing.F) {
 			w.peer("b", &sessiontest.Peer{})
 			sess, stream := w.streamed()
 
-			// Something waits for a receipt, which the packet may pretend to be.
+			// What has no answer is settled, whatever the packet pretends to be.
 			outcomes := sess.Send(fake.Message("waiting"), session.NewOrchestratorAddress(addr("orchestrator")))
 			synctest.Wait()
 
@@ -87,12 +87,11 @@ func FuzzRecvPacket(f *testing.F) {
 }
 
 // streamed returns the session of a root that talks to its orchestrator over a
-// stream with receipts, which the test feeds.
+// plain stream, which the test feeds.
 func (w *world) streamed() (session.Session, *fake.Stream) {
 	sess := w.session(addr("a"))
 	stream := fake.NewStream(nil)
-	relay := session.NewStreamRelay(session.NewOrchestratorAddress(addr("orchestrator")), stream, json.NewContext(),
-		session.WithReceipts())
+	relay := session.NewStreamRelay(session.NewOrchestratorAddress(addr("orchestrator")), stream, json.NewContext())
 	ready, returned := make(chan struct{}), make(chan struct{})
 
 	go func() {

@@ -275,7 +275,7 @@ func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
 			return
 		}
 
-		l.Take(func() { s.fromStream(l, packet, true) })
+		s.fromStream(l, packet, true)
 	}
 }
 

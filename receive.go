@@ -83,40 +83,31 @@ func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
 	return errs
 }
 
-// fromStream takes what a neighbour sends over its stream. Nothing in it waits for
-// anything: the reader must always be there for what comes next.
+// fromStream takes what a neighbour sends over its stream. Nobody is told the outcomes.
+// Nothing in it waits for anything: the reader must always be there for what comes next.
 func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
-	for _, r := range p.GetReceipts() {
-		l.Receipt(r)
-	}
-
-	if len(p.GetSerialized()) == 0 && p.GetParcelId() == 0 {
+	if len(p.GetSerialized()) == 0 {
 		return
 	}
 
-	id := p.GetParcelId()
 	in := arrival{
-		from:     l.Key,
-		addr:     l.Peer,
-		down:     down,
-		identity: p,
-		decode:   func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) },
+		from:      l.Key,
+		addr:      l.Peer,
+		down:      down,
+		identity:  p,
+		unordered: true,
+		decode:    func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) },
 	}
-	each, done := replier(l, id)
 
-	err := s.accept(in, each, done)
+	err := s.accept(in, func(mino.Address, error) {}, func() {})
 	if err != nil {
-		s.refuse(l, id, err)
+		s.refuse(err)
 	}
 }
 
 // replier returns what answers a parcel with receipts. It outlives the packet, which
 // may be large, and does not hold it.
 func replier(l *link.Link, id uint64) (each func(mino.Address, error), done func()) {
-	if id == 0 {
-		return func(mino.Address, error) {}, func() {}
-	}
-
 	each = func(_ mino.Address, err error) {
 		for _, failure := range appendFailure(nil, err) {
 			l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{writeFailure(failure)}})
@@ -126,8 +117,8 @@ func replier(l *link.Link, id uint64) (each func(mino.Address, error), done func
 	return each, func() { l.Reply(&ptypes.Receipt{ParcelId: id, Last: true}) }
 }
 
-// refuse answers a parcel that could not be taken.
-func (s *session) refuse(l *link.Link, id uint64, err error) {
+// refuse notes that a packet could not be taken, and returns what its sender is told.
+func (s *session) refuse(err error) *DeliveryError {
 	failure := s.failure(ReasonRejected, err)
 	if errors.Is(err, ErrMemory) {
 		failure.Reason = ReasonOverflow
@@ -135,9 +126,7 @@ func (s *session) refuse(l *link.Link, id uint64, err error) {
 
 	s.dropped(failure)
 
-	if id != 0 {
-		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{writeFailure(failure)}, Last: true})
-	}
+	return failure
 }
 
 // arrival is a packet that has come from a neighbour.

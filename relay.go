@@ -21,15 +21,9 @@ import (
 // response header. Other nodes ignore it.
 const LinkKey = "session-link"
 
-const (
-	// LinkReceipts is the value of [LinkKey] for a stream relay with receipts. The
-	// callee accepts it with the same value.
-	LinkReceipts = "receipt"
-
-	// LinkGoodbye is the value of [LinkKey] with which a parent promises a child to
-	// close its sending direction when the stream is over. It needs no answer.
-	LinkGoodbye = "goodbye"
-)
+// LinkGoodbye is the value of [LinkKey] with which a parent promises a child to close
+// its sending direction when the stream is over. It needs no answer.
+const LinkGoodbye = "goodbye"
 
 // PacketStream is a gRPC stream of packets, seen from either end.
 type PacketStream interface {
@@ -67,20 +61,12 @@ type RelayOption interface {
 }
 
 type relayConfig struct {
-	receipts bool
-	goodbye  bool
+	goodbye bool
 }
 
 type relayOptionFunc func(*relayConfig)
 
 func (f relayOptionFunc) applyRelay(c *relayConfig) { f(c) }
-
-// WithReceipts says that the node at the other end of a stream relay has agreed to
-// answer each packet with a receipt, by accepting [LinkReceipts] under [LinkKey].
-// Without it a packet counts as delivered when it has been written to the stream.
-func WithReceipts() RelayOption {
-	return relayOptionFunc(func(c *relayConfig) { c.receipts = true })
-}
 
 // WithGoodbye says that the node at the other end closes its sending direction
 // when the stream is over, as it has promised with [LinkGoodbye]. An end without
@@ -93,11 +79,8 @@ func WithGoodbye() RelayOption {
 // carrier is what the relays of this package offer beyond Relay, and a session
 // uses instead: it also carries the identity of a packet.
 type carrier interface {
-	// carry hands over a parcel. It returns a nil Ack when a receipt will come.
+	// carry hands over a parcel and returns the Ack, as Send does.
 	carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error)
-
-	// reply sends receipts.
-	reply(receipts []*ptypes.Receipt) error
 
 	// saysGoodbye tells whether an end of the stream without one is a break.
 	saysGoodbye() bool
@@ -137,11 +120,6 @@ func (r *unicastRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, 
 	return r.client.Forward(metadata.NewOutgoingContext(ctx, r.md), packet)
 }
 
-// reply drops the receipts: nobody has agreed to them.
-func (r *unicastRelay) reply([]*ptypes.Receipt) error {
-	return nil
-}
-
 // streamRelay implements Relay and carrier with the stream itself.
 type streamRelay struct {
 	endpoint
@@ -153,8 +131,9 @@ type streamRelay struct {
 	shut bool
 }
 
-// NewStreamRelay returns a relay that sends the packets over the stream itself.
-// Somebody else reads the stream.
+// NewStreamRelay returns a relay that sends the packets over the stream itself, for a
+// neighbour with which there is no duplex link. A packet counts as delivered when it
+// has been written. Somebody else reads the stream.
 func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts ...RelayOption) Relay {
 	return &streamRelay{
 		endpoint: newEndpoint(gw, stream, ctx, opts),
@@ -164,12 +143,7 @@ func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opt
 
 // Send implements Relay. It returns an empty Ack when the packet is written.
 func (r *streamRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error) {
-	packet, err := r.encode(&link.Parcel{Packet: p})
-	if err != nil {
-		return nil, err
-	}
-
-	return &ptypes.Ack{}, r.write(ctx, packet)
+	return r.carry(ctx, &link.Parcel{Packet: p})
 }
 
 func (r *streamRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error) {
@@ -178,17 +152,7 @@ func (r *streamRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, e
 		return nil, err
 	}
 
-	if r.receipts {
-		packet.ParcelId = p.ID()
-
-		return nil, r.write(ctx, packet)
-	}
-
 	return &ptypes.Ack{}, r.write(ctx, packet)
-}
-
-func (r *streamRelay) reply(receipts []*ptypes.Receipt) error {
-	return r.write(r.stream.Context(), &ptypes.Packet{Receipts: receipts})
 }
 
 func (r *streamRelay) write(ctx context.Context, packet *ptypes.Packet) error {

@@ -47,8 +47,6 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 		Sequence: p.GetSequence(),
 		HopLimit: p.GetHopLimit(),
 		BudgetMs: p.GetBudgetMs(),
-		ParcelId: p.GetParcelId(),
-		Receipts: p.GetReceipts(),
 	})
 	if err != nil {
 		return nil, err

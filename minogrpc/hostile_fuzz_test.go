@@ -101,7 +101,7 @@ var values = map[string][]string{
 	"handshake": {leaf, `{"Height":1,"Addresses":["RkFuMTox","RkFub2JvZHk6MQ=="]}`, `{"Height":65}`, "null"},
 	"addr":      {"FAn1:1", "FAnobody:1", "FA"},
 	"protocol":  {"tag"},
-	link:        {"goodbye", "receipt"},
+	link:        {"goodbye", "duplex-1;id=00112233445566778899aabbccddeeff;epoch=1;frame=65536"},
 }
 
 // keys are those of values, in an order that does not change.
@@ -136,7 +136,7 @@ func payloads() [][]byte {
 
 	for _, msg := range []protobuf.Message{
 		&ptypes.Packet{Serialized: []byte(toNode)},
-		&ptypes.Packet{Serialized: []byte(toNode), Origin: origin, Sequence: 1, HopLimit: 2, BudgetMs: 10, ParcelId: 1},
+		&ptypes.Packet{Serialized: []byte(toNode), Origin: origin, Sequence: 1, HopLimit: 2, BudgetMs: 10},
 		&ptypes.Packet{Receipts: []*ptypes.Receipt{{ParcelId: 1, Last: true}}},
 		&ptypes.Packet{Serialized: []byte("null")},
 		&ptypes.Message{From: []byte(peerText), Payload: []byte("hi")},
@@ -230,7 +230,7 @@ func (p *hostilePeer) invoke(ctx context.Context, method string) {
 // others, and when the peer has gone nothing is left of it.
 func FuzzHostilePeer(f *testing.F) {
 	for _, script := range []string{
-		// An orchestrator, a packet, another with a receipt, the end.
+		// An orchestrator, a packet, another with an identity, the end.
 		"\x00\x00\x00\x00\x04\x00\x00\x01" + "\x01\x00\x00" + "\x01\x00\x01" + "\x02\x00" + "\x07\x01",
 		// A parent that promises a goodbye and does not keep it, and calls for its stream.
 		"\x00\x00\x01\x00\x00\x03\x00\x00" + "\x04\x00\x01\x00\x04\x03\x00\x02\x00" + "\x03\x00" + "\x07\xff",

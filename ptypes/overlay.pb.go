@@ -347,9 +347,6 @@ type Packet struct {
 	HopLimit uint32 `protobuf:"varint,18,opt,name=hop_limit,json=hopLimit,proto3" json:"hop_limit,omitempty"`
 	// budget_ms is how long the sender waits for the outcomes, in milliseconds.
 	BudgetMs uint32 `protobuf:"varint,19,opt,name=budget_ms,json=budgetMs,proto3" json:"budget_ms,omitempty"`
-	// parcel_id asks for a receipt over the same stream, where both ends have
-	// agreed to give receipts. Zero asks for none.
-	ParcelId uint64 `protobuf:"varint,20,opt,name=parcel_id,json=parcelId,proto3" json:"parcel_id,omitempty"`
 	// receipts answer earlier parcels of the other direction.
 	Receipts []*Receipt `protobuf:"bytes,21,rep,name=receipts,proto3" json:"receipts,omitempty"`
 	// frame numbers the frames with content in one direction of a link, from 1 and
@@ -430,13 +427,6 @@ func (x *Packet) GetHopLimit() uint32 {
 func (x *Packet) GetBudgetMs() uint32 {
 	if x != nil {
 		return x.BudgetMs
-	}
-	return 0
-}
-
-func (x *Packet) GetParcelId() uint64 {
-	if x != nil {
-		return x.ParcelId
 	}
 	return 0
 }
@@ -896,7 +886,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\x05peers\x18\x01 \x03(\v2\x18.ptypes.CertificateChainR\x05peers\"7\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x18\n" +
-	"\apayload\x18\x02 \x01(\fR\apayload\"\x9b\x03\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"\xfe\x02\n" +
 	"\x06Packet\x12\x1e\n" +
 	"\n" +
 	"serialized\x18\x01 \x01(\fR\n" +
@@ -904,8 +894,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\x06origin\x18\x10 \x01(\fR\x06origin\x12\x1a\n" +
 	"\bsequence\x18\x11 \x01(\x04R\bsequence\x12\x1b\n" +
 	"\thop_limit\x18\x12 \x01(\rR\bhopLimit\x12\x1b\n" +
-	"\tbudget_ms\x18\x13 \x01(\rR\bbudgetMs\x12\x1b\n" +
-	"\tparcel_id\x18\x14 \x01(\x04R\bparcelId\x12+\n" +
+	"\tbudget_ms\x18\x13 \x01(\rR\bbudgetMs\x12+\n" +
 	"\breceipts\x18\x15 \x03(\v2\x0f.ptypes.ReceiptR\breceipts\x12\x14\n" +
 	"\x05frame\x18\x16 \x01(\x04R\x05frame\x12\x1a\n" +
 	"\breceived\x18\x17 \x01(\x04R\breceived\x12%\n" +

@@ -64,7 +64,7 @@ func TestMessages_AddedFieldsAreInvisibleToExistingNodes(t *testing.T) {
 		Sequence:   1,
 		HopLimit:   2,
 		BudgetMs:   3,
-		ParcelId:   4,
+		Frame:      4,
 		Receipts:   []*ptypes.Receipt{{ParcelId: 5, Last: true}},
 	}
 

@@ -45,6 +45,9 @@ type incoming struct {
 	// unanswered counts the parcels that have not got their last receipt.
 	unanswered int
 
+	// taking is set while the owner is told about a frame.
+	taking bool
+
 	// over is set when the neighbour has said goodbye.
 	over bool
 }
@@ -95,7 +98,7 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 		d.over = true
 	}
 
-	l.taking++
+	d.taking = true
 	l.mu.Unlock()
 
 	for _, a := range answers {
@@ -107,7 +110,7 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 	}
 
 	l.mu.Lock()
-	l.taking--
+	d.taking = false
 
 	if d.untold >= ackEvery {
 		d.beat = true

@@ -28,10 +28,6 @@ import (
 // neighbour to see the end of the stream.
 const Goodbye = time.Second
 
-// maxReplies bounds what is in the receipts that a neighbour does not read: one for
-// each of them, and one for each failure.
-const maxReplies = 100_000
-
 var (
 	// ErrClosed is the outcome of parcels that were in the link when it closed.
 	ErrClosed = errors.New("the session is closing")
@@ -44,18 +40,13 @@ var (
 
 	// ErrSetup is the loss of a neighbour that did not answer in time.
 	ErrSetup = errors.New("the neighbour did not answer within the set-up deadline")
-
-	errReplies = errors.New("the neighbour does not read its receipts")
 )
 
 // Conn is an open connection to a neighbour.
 type Conn interface {
-	// Carry hands a parcel to the neighbour and returns its Ack, or nil when the
-	// outcome comes as a receipt. It must return when the context is done.
+	// Carry hands a parcel to the neighbour and returns its Ack. It must return when
+	// the context is done.
 	Carry(ctx context.Context, p *Parcel) (*ptypes.Ack, error)
-
-	// Reply sends receipts. Its failure is the end of the stream, which Recv tells.
-	Reply(receipts []*ptypes.Receipt) error
 
 	// Recv waits for what the neighbour sends by itself. Its error is the end of
 	// the neighbour.
@@ -90,9 +81,8 @@ type Owner interface {
 	// Received is called with what the neighbour sends by itself.
 	Received(l *Link, p *ptypes.Packet)
 
-	// Answered is called with what the neighbour says about a parcel. Unless last
-	// is set, there is more to come for it.
-	Answered(l *Link, p *Parcel, ack *ptypes.Ack, last bool)
+	// Answered is called with what the neighbour has said about a parcel.
+	Answered(l *Link, p *Parcel, ack *ptypes.Ack)
 
 	// Receipt is called with what the neighbour of a duplex link says about a parcel.
 	Receipt(l *Link, p *Parcel, r *ptypes.Receipt)
@@ -188,14 +178,7 @@ type Link struct {
 	conn   Conn
 	duplex *duplex
 
-	box     outbox
-	replies []*ptypes.Receipt
-	// owed is what counts for the bound of replies.
-	owed int
-	// taking counts the packets from the neighbour whose first receipts may be missing.
-	taking int
-	// replying is set while receipts that have left replies are being written.
-	replying bool
+	box outbox
 	// workers are the goroutines that empty the outbox, and idle those of them that
 	// wait and have not been woken.
 	workers, idle int
@@ -264,84 +247,6 @@ func (l *Link) Add(p *Parcel) error {
 	l.wakeLocked()
 
 	return nil
-}
-
-// Reply sends a receipt. It does not count for the bounds of the outbox. What
-// follows a receipt of the same parcel that has not left yet is merged with it.
-func (l *Link) Reply(r *ptypes.Receipt) {
-	l.mu.Lock()
-
-	if l.duplex != nil {
-		if l.state <= closing && l.duplex.owed <= maxReplies {
-			l.duplex.replyLocked(r)
-		}
-
-		l.mu.Unlock()
-
-		return
-	}
-
-	if l.state > closing || l.owed > maxReplies {
-		l.mu.Unlock()
-
-		return
-	}
-
-	if n := len(l.replies); n > 0 && l.replies[n-1].GetParcelId() == r.GetParcelId() {
-		before := l.replies[n-1]
-		before.Failures = append(before.Failures, r.GetFailures()...)
-		before.Last = before.GetLast() || r.GetLast()
-	} else {
-		l.replies = append(l.replies, r)
-	}
-
-	within := l.owed <= maxReplies
-	l.owed += 1 + len(r.GetFailures())
-
-	if within && l.owed > maxReplies {
-		// The caller may hold the lock of the outcomes, which the loss will need.
-		go l.Fail(errReplies)
-	}
-
-	l.wakeLocked()
-	l.mu.Unlock()
-}
-
-// Take runs the function with which the owner takes a packet from the neighbour of an
-// attached link. A goodbye waits for it, so that what it replies at once is not lost.
-func (l *Link) Take(take func()) {
-	l.mu.Lock()
-	l.taking++
-	l.mu.Unlock()
-
-	take()
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	l.taking--
-	l.flushedLocked()
-}
-
-// Receipt takes a receipt from the neighbour. One for a parcel that is not in the
-// outbox is ignored.
-func (l *Link) Receipt(r *ptypes.Receipt) {
-	l.mu.Lock()
-
-	p := l.box.held[r.GetParcelId()]
-	if p == nil || !p.Sent {
-		l.mu.Unlock()
-
-		return
-	}
-
-	if r.GetLast() {
-		l.removeLocked(p)
-	}
-
-	l.mu.Unlock()
-
-	l.Owner.Answered(l, p, &ptypes.Ack{Failures: r.GetFailures()}, r.GetLast())
 }
 
 // Drain takes the parcels that are in the outbox, in the order they were added.

@@ -75,8 +75,8 @@ func (m *model) take(t *rapid.T) {
 	}
 
 	require.False(t, m.held[p])
-	require.Greater(t, p.ID(), m.taken[p.queue])
-	m.taken[p.queue] = p.ID()
+	require.Greater(t, p.id, m.taken[p.queue])
+	m.taken[p.queue] = p.id
 	m.held[p] = true
 }
 
@@ -114,7 +114,7 @@ func (m *model) drain(t *rapid.T) {
 	require.Len(t, drained, len(m.held))
 
 	for i, p := range drained {
-		require.True(t, i == 0 || drained[i-1].ID() < p.ID())
+		require.True(t, i == 0 || drained[i-1].id < p.id)
 		require.Equal(t, m.held[p], p.Sent)
 	}
 

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -13,6 +14,12 @@ const overhead = 64
 
 // maxMerged bounds the failures that are put together in one receipt.
 const maxMerged = 256
+
+// maxReplies bounds what is in the receipts that a neighbour does not read: one for
+// each of them, and one for each failure.
+const maxReplies = 100_000
+
+var errReplies = errors.New("the neighbour does not read its receipts")
 
 // outgoing is what a duplex link writes. It belongs to the lock of the link.
 type outgoing struct {
@@ -410,6 +417,17 @@ func (d *duplex) endTransferLocked() {
 	d.transfer = nil
 }
 
+// Reply sends a receipt to the neighbour of a duplex link. It does not count for the
+// bounds of the outbox.
+func (l *Link) Reply(r *ptypes.Receipt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if d := l.duplex; l.state <= closing && d.owed <= maxReplies {
+		d.replyLocked(r)
+	}
+}
+
 // replyLocked takes an outcome for the neighbour. What follows another of the same
 // parcel that has not left yet is merged with it.
 func (d *duplex) replyLocked(r *ptypes.Receipt) {
@@ -436,10 +454,9 @@ func (d *duplex) replyLocked(r *ptypes.Receipt) {
 		d.receipts = append(d.receipts, r)
 	}
 
-	within := d.owed <= maxReplies
 	d.owed += 1 + len(r.GetFailures())
 
-	if within && d.owed > maxReplies {
+	if d.owed > maxReplies {
 		// The caller may hold the lock of the outcomes, which the loss will need.
 		go d.link.Fail(errReplies)
 	}

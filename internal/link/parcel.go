@@ -101,11 +101,6 @@ func (p *Parcel) Index(key string) (int, bool) {
 	return i, known
 }
 
-// ID returns the number of the parcel in its link.
-func (p *Parcel) ID() uint64 {
-	return p.id
-}
-
 // measure returns the bytes that the parcel counts for.
 func (p *Parcel) measure() int {
 	size := len(p.Packet.GetMessage())

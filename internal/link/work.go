@@ -38,34 +38,23 @@ func (l *Link) wakeLocked() {
 // goroutine waits for more already.
 func (l *Link) empty() {
 	for {
-		p, replies, more := l.next()
-
-		switch {
-		case !more:
+		p := l.next()
+		if p == nil {
 			return
-		case p != nil:
-			l.carry(p)
-		default:
-			l.reply(replies)
 		}
+
+		l.carry(p)
 	}
 }
 
-// next waits for something to do. Receipts go before parcels, so that a stream
-// that is busy in one direction does not hold up the outcomes of the other.
-func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
+// next waits for a parcel. It returns nil when there is nothing left to wait for, or
+// somebody else does.
+func (l *Link) next() *Parcel {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
 	for l.state == open || l.state == closing {
-		if len(l.replies) > 0 {
-			replies, l.replies = l.replies, nil
-			l.replying, l.owed = true, 0
-
-			return nil, replies, true
-		}
-
-		p = l.box.take()
+		p := l.box.take()
 		// Splits, and lanes that have become full, are something to wait for.
 		l.armLocked()
 
@@ -76,7 +65,7 @@ func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
 				l.wakeLocked()
 			}
 
-			return p, nil, true
+			return p
 		}
 
 		l.flushedLocked()
@@ -91,14 +80,15 @@ func (l *Link) next() (p *Parcel, replies []*ptypes.Receipt, more bool) {
 
 	l.workers--
 
-	return nil, nil, false
+	return nil
 }
 
 // flushedLocked notes that a closing link has nothing left.
 func (l *Link) flushedLocked() {
-	empty := len(l.box.held) == 0 && len(l.replies) == 0 && !l.replying && l.taking == 0
+	empty := len(l.box.held) == 0
 	if l.duplex != nil {
-		empty = empty && !l.duplex.writing && !l.duplex.dueLocked()
+		// What it replies at once to a frame goes before the goodbye.
+		empty = empty && !l.duplex.taking && !l.duplex.writing && !l.duplex.dueLocked()
 	}
 
 	if l.state == closing && empty && !isClosed(l.flushed) {
@@ -131,10 +121,6 @@ func (l *Link) carry(p *Parcel) {
 		l.Owner.Sent(l, p)
 	}
 
-	if err == nil && ack == nil {
-		return
-	}
-
 	if err != nil && !l.Sticky && IsLoss(err) {
 		// The parcel stays in the outbox of a lost link: the owner finds it there,
 		// in its place. Only a closing link is not lost by this.
@@ -150,19 +136,8 @@ func (l *Link) carry(p *Parcel) {
 	case err != nil:
 		l.Owner.Failed(l, p, err)
 	default:
-		l.Owner.Answered(l, p, ack, true)
+		l.Owner.Answered(l, p, ack)
 	}
-}
-
-// reply sends receipts. When it fails the stream is over, and its reader says so.
-func (l *Link) reply(receipts []*ptypes.Receipt) {
-	_ = l.conn.Reply(receipts)
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	l.replying = false
-	l.flushedLocked()
 }
 
 // armLocked makes the expiry fire at the earliest deadline, or when lanes have to be
