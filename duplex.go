@@ -323,7 +323,7 @@ func (s *session) encoderOf(binary bool) func(*link.Parcel, *ptypes.Parcel) erro
 	return func(p *link.Parcel, wire *ptypes.Parcel) (err error) {
 		split, ok := p.Packet.(router.BinaryPacket)
 		if ok && binary {
-			wire.Header, err = split.AppendHeader(nil)
+			wire.Header, err = split.AppendHeader(make([]byte, 0, headerSize(p)))
 			wire.Body = split.GetMessage()
 		} else {
 			wire.Body, err = p.Packet.Serialize(s.ctx)
@@ -339,6 +339,17 @@ func (s *session) encoderOf(binary bool) func(*link.Parcel, *ptypes.Parcel) erro
 			return nil
 		}
 	}
+}
+
+// headerSize estimates the size of the header of a packet: its addresses, a few bytes
+// for each of them, and the source.
+func headerSize(p *link.Parcel) int {
+	size := 64
+	for _, key := range p.Keys {
+		size += len(key) + 2
+	}
+
+	return size
 }
 
 // arrived takes a packet that has come over a duplex link.

@@ -102,6 +102,7 @@ func newDuplex(l *Link, frames Frames) *duplex {
 	d := &duplex{Frames: frames, link: l, stream: frames.Stream, epoch: 1}
 	d.order.limit = frames.MaxFrame / 2
 	d.said = make(chan struct{})
+	d.more = make(chan struct{}, 1)
 
 	return d
 }

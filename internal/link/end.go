@@ -153,6 +153,7 @@ func (l *Link) release(cause error) {
 func (d *duplex) endLocked() Stream {
 	stream := d.stream
 	d.stream = nil
+	d.stirLocked()
 	d.timer.Stop()
 	d.dropPartialLocked()
 

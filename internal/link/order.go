@@ -9,7 +9,7 @@ type order struct {
 	// limit is the size from which a parcel is large, in bytes.
 	limit int
 
-	small, large []*Parcel
+	small, large fifo[*Parcel]
 	// behind counts the parcels in the large lane by their origin and destination.
 	behind map[string]int
 }
@@ -17,7 +17,7 @@ type order struct {
 // push appends a parcel to the lane that it belongs to.
 func (o *order) push(p *Parcel) {
 	if p.size <= o.limit && !o.follows(p) {
-		o.small = append(o.small, p)
+		o.small.push(p)
 
 		return
 	}
@@ -26,7 +26,7 @@ func (o *order) push(p *Parcel) {
 		o.behind = make(map[string]int)
 	}
 
-	o.large = append(o.large, p)
+	o.large.push(p)
 	for _, key := range p.Keys {
 		o.behind[flow(p, key)]++
 	}
@@ -66,11 +66,8 @@ func flow(p *Parcel, key string) string {
 
 // takeSmall takes the first parcel of the small lane that is still wanted.
 func (o *order) takeSmall(wanted func(*Parcel) bool) *Parcel {
-	for len(o.small) > 0 {
-		p := o.small[0]
-		o.small[0] = nil
-		o.small = o.small[1:]
-
+	for o.small.len() > 0 {
+		p := o.small.pop()
 		if wanted(p) {
 			return p
 		}
@@ -82,11 +79,8 @@ func (o *order) takeSmall(wanted func(*Parcel) bool) *Parcel {
 // takeLarge is takeSmall for the other lane. The parcel is followed until left is
 // called for it.
 func (o *order) takeLarge(wanted func(*Parcel) bool) *Parcel {
-	for len(o.large) > 0 {
-		p := o.large[0]
-		o.large[0] = nil
-		o.large = o.large[1:]
-
+	for o.large.len() > 0 {
+		p := o.large.pop()
 		if wanted(p) {
 			return p
 		}
@@ -99,5 +93,5 @@ func (o *order) takeLarge(wanted func(*Parcel) bool) *Parcel {
 
 // clear forgets all parcels.
 func (o *order) clear() {
-	o.small, o.large, o.behind = nil, nil, nil
+	o.small, o.large, o.behind = fifo[*Parcel]{}, fifo[*Parcel]{}, nil
 }

@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -35,8 +36,11 @@ type outgoing struct {
 	delivered []uint64
 	owed      int
 
-	// writing is set while a goroutine writes.
-	writing bool
+	// writing is set while there is a goroutine that writes, and resting while that
+	// waits on more for something to do. It is told to retire when there has been
+	// nothing but heartbeats for a while, so that an idle link has none.
+	writing, resting, retire bool
+	more                     chan struct{}
 	// beat asks for a frame even if there is no content.
 	beat bool
 	// farewell asks for the last frame, and said is closed when that is written.
@@ -48,7 +52,7 @@ type outgoing struct {
 	// last is the number of the last frame. unread holds those that the neighbour is
 	// not known to have received, and resend is the place of the next to write.
 	last        uint64
-	unread      []numbered
+	unread      fifo[numbered]
 	unreadBytes int
 	resend      int
 }
@@ -69,17 +73,26 @@ type transfer struct {
 	offset int
 }
 
-// wakeLocked makes sure that a goroutine writes what there is to write. It ends when
-// there is nothing more: idle links have none.
+// wakeLocked makes sure that a goroutine writes what there is to write.
 func (d *duplex) wakeLocked() {
-	if d.writing || !d.writableLocked() || !d.dueLocked() {
-		return
+	switch {
+	case !d.writableLocked() || !d.dueLocked():
+	case d.resting:
+		d.stirLocked()
+	case !d.writing:
+		d.writing = true
+		d.link.wg.Add(1)
+
+		go d.write()
 	}
+}
 
-	d.writing = true
-	d.link.wg.Add(1)
-
-	go d.write()
+// stirLocked makes the goroutine that waits look again.
+func (d *duplex) stirLocked() {
+	if d.resting {
+		d.resting = false
+		d.more <- struct{}{}
+	}
 }
 
 func (d *duplex) writableLocked() bool {
@@ -88,39 +101,55 @@ func (d *duplex) writableLocked() bool {
 
 // dueLocked tells whether there is something to write.
 func (d *duplex) dueLocked() bool {
-	return d.contentLocked() || d.beat || d.farewell || d.resend < len(d.unread)
+	return d.contentLocked() || d.beat || d.farewell || d.resend < d.unread.len()
+}
+
+// busyLocked tells whether something is being written, or will be.
+func (d *duplex) busyLocked() bool {
+	return d.writing && !d.resting || d.dueLocked()
 }
 
 func (d *duplex) contentLocked() bool {
 	return len(d.receipts) > 0 || len(d.delivered) > 0 || d.transfer != nil ||
-		(len(d.order.small) > 0 || len(d.order.large) > 0) && d.link.box.sent < MaxUnsettled
+		(d.order.small.len() > 0 || d.order.large.len() > 0) && d.link.box.sent < MaxUnsettled
 }
 
-// write writes frames until nothing is due.
+// write writes frames until it is told to retire, or the stream takes no more.
 func (d *duplex) write() {
 	defer d.link.wg.Done()
 
 	for {
 		stream, frame, parcels := d.nextFrame()
-		if frame == nil {
+
+		switch {
+		case frame != nil:
+			d.writeFrame(stream, frame, parcels)
+		case stream == nil:
 			return
+		default:
+			<-d.more
+			// Whoever has woken it is often one of many that are about to: what they
+			// bring goes into the same frame.
+			runtime.Gosched()
 		}
+	}
+}
 
-		_, err := contain.Call(func() (struct{}, error) { return struct{}{}, stream.Send(frame) })
-		if err != nil {
-			d.stall(stream)
+func (d *duplex) writeFrame(stream Stream, frame *ptypes.Packet, parcels []*Parcel) {
+	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, stream.Send(frame) })
+	if err != nil {
+		d.stall(stream)
 
-			continue
-		}
+		return
+	}
 
-		for _, p := range parcels {
-			d.link.Owner.Sent(d.link, p)
-		}
+	for _, p := range parcels {
+		d.link.Owner.Sent(d.link, p)
+	}
 
-		if frame.GetGoodbye() {
-			d.shut = stream.Shut()
-			close(d.said)
-		}
+	if frame.GetGoodbye() {
+		d.shut = stream.Shut()
+		close(d.said)
 	}
 }
 
@@ -135,7 +164,7 @@ func (d *duplex) stall(stream Stream) {
 }
 
 // nextFrame returns what is to be written next, and where. It returns no frame when
-// there is nothing, and then somebody has to wake the link again.
+// there is nothing: then the goroutine has to wait, or, without a stream, to end.
 func (d *duplex) nextFrame() (Stream, *ptypes.Packet, []*Parcel) {
 	l := d.link
 
@@ -143,8 +172,8 @@ func (d *duplex) nextFrame() (Stream, *ptypes.Packet, []*Parcel) {
 	defer l.mu.Unlock()
 
 	for d.writableLocked() {
-		if d.resend < len(d.unread) {
-			next := &d.unread[d.resend]
+		if d.resend < d.unread.len() {
+			next := d.unread.at(d.resend)
 			parcels := next.parcels
 			next.parcels = nil
 			d.resend++
@@ -164,8 +193,13 @@ func (d *duplex) nextFrame() (Stream, *ptypes.Packet, []*Parcel) {
 		d.composeLocked()
 	}
 
-	d.writing = false
+	d.resting = d.writableLocked() && !d.retire
+	d.writing = d.resting
 	l.flushedLocked()
+
+	if d.resting {
+		return d.stream, nil, nil
+	}
 
 	return nil, nil, nil
 }
@@ -174,7 +208,7 @@ func (d *duplex) nextFrame() (Stream, *ptypes.Packet, []*Parcel) {
 func (d *duplex) stampLocked(frame *ptypes.Packet) *ptypes.Packet {
 	frame.Received = d.received
 	d.untold = 0
-	d.beat, d.wrote = false, true
+	d.beat = false
 
 	return frame
 }
@@ -224,13 +258,14 @@ func (d *duplex) composeLocked() {
 	}
 
 	d.last++
+	d.retire = false
 	frame.Frame = d.last
 
 	size := proto.Size(frame)
-	d.unread = append(d.unread, numbered{frame: frame, size: size, parcels: parcels})
+	d.unread.push(numbered{frame: frame, size: size, parcels: parcels})
 	d.unreadBytes += size
 
-	if len(d.unread) > maxUnread || d.unreadBytes > maxUnreadBytes {
+	if d.unread.len() > maxUnread || d.unreadBytes > maxUnreadBytes {
 		go d.link.Fail(errUnread)
 	}
 }
@@ -273,8 +308,8 @@ func (d *duplex) takeLocked(room int) []*Parcel {
 
 	box := &d.link.box
 
-	for box.sent < MaxUnsettled && len(d.order.small) > 0 {
-		size := d.order.small[0].size + overhead
+	for box.sent < MaxUnsettled && d.order.small.len() > 0 {
+		size := (*d.order.small.at(0)).size + overhead
 		if len(parcels) > 0 && size > room {
 			break
 		}
@@ -466,14 +501,12 @@ func (d *duplex) replyLocked(r *ptypes.Receipt) {
 
 // confirmLocked forgets the frames up to the one that the neighbour has received.
 func (d *duplex) confirmLocked(received uint64) error {
-	if received > d.last || received+uint64(len(d.unread)) < d.last {
+	if received > d.last || received+uint64(d.unread.len()) < d.last {
 		return errProtocol
 	}
 
-	for d.last-uint64(len(d.unread)) < received {
-		d.unreadBytes -= d.unread[0].size
-		d.unread[0] = numbered{}
-		d.unread = d.unread[1:]
+	for d.last-uint64(d.unread.len()) < received {
+		d.unreadBytes -= d.unread.pop().size
 		d.resend--
 	}
 

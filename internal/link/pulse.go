@@ -7,13 +7,14 @@ import "time"
 const beats = 3
 
 // pulse is the sign of life that the two ends of a duplex link give each other: a
-// frame is one, and when there is nothing to write an empty one is written. It
-// belongs to the lock of the link.
+// frame is one, and an empty one is written in regular intervals. It belongs to the
+// lock of the link.
 type pulse struct {
-	// heard is when the last frame has come, and wrote whether one has been written
-	// since the timer fired.
+	// heard is when the last frame has come.
 	heard time.Time
-	wrote bool
+
+	// beaten is the number of the last frame with content at the last heartbeat.
+	beaten uint64
 
 	// timer fires at due.
 	timer *time.Timer
@@ -28,8 +29,7 @@ func (d *duplex) startPulseLocked() {
 	d.timer = time.AfterFunc(d.link.Silence/beats, d.tick)
 }
 
-// tick writes a heartbeat, if nothing else has been written, and looks whether the
-// neighbour is still there.
+// tick writes a heartbeat, and looks whether the neighbour is still there.
 func (d *duplex) tick() {
 	l := d.link
 	interval := l.Silence / beats
@@ -58,8 +58,9 @@ func (d *duplex) tick() {
 		d.stream, d.failed = nil, false
 	}
 
-	d.beat = d.beat || !d.wrote
-	d.wrote = false
+	d.beat = true
+	d.retire = d.last == d.beaten
+	d.beaten = d.last
 	d.wakeLocked()
 
 	d.due = now.Add(interval)

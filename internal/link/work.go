@@ -88,7 +88,7 @@ func (l *Link) flushedLocked() {
 	empty := len(l.box.held) == 0
 	if l.duplex != nil {
 		// What it replies at once to a frame goes before the goodbye.
-		empty = empty && !l.duplex.taking && !l.duplex.writing && !l.duplex.dueLocked()
+		empty = empty && !l.duplex.taking && !l.duplex.busyLocked()
 	}
 
 	if l.state == closing && empty && !isClosed(l.flushed) {
