@@ -62,8 +62,9 @@ type lane struct {
 	underway int
 	ready    bool
 
-	// divisible lanes are for several destinations at once. They have been full, if
-	// they are, since then, and stuck is set when that is too long.
+	// divisible lanes are for several destinations at once. No call of such a lane has
+	// been answered since it was full, zero if it was not, and stuck is set when that
+	// is too long ago.
 	divisible bool
 	since     time.Time
 	stuck     bool
@@ -258,7 +259,6 @@ func (b *outbox) remove(p *Parcel) bool {
 	if p.Sent && b.order == nil {
 		l := b.laneOf(p)
 		l.underway--
-		l.stuck = false
 		b.refresh(l)
 	}
 

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,9 @@ import (
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // A parcel for several destinations has one answer, which comes when the slowest of
@@ -16,24 +20,47 @@ import (
 // goes to each destination alone, from the lane of that, where only the destination
 // that does not answer is waited for.
 
-// patience is how long a lane may be full without the end of any of its calls. It is
-// long enough that a burst to slow but healthy nodes is sent in one piece.
+// patience is how long a lane may be full without an answer to any of its calls. It
+// is long enough that a burst to slow but healthy nodes is sent in one piece.
 const patience = time.Second
 
 // errPart is what is wrong with a packet that does not give what it holds.
 var errPart = errors.New("the packet has no part for one of its destinations")
 
-// watch notes that a lane has become full now.
+// watch notes that a lane is full. That a call has run out of time, and another one
+// has taken its place, changes nothing.
 func (b *outbox) watch(l *lane) {
-	l.since = time.Now()
+	if l.since.IsZero() {
+		l.since = time.Now()
+	}
 
-	if b.due.IsZero() {
+	if b.due.IsZero() && !l.stuck {
 		b.due = l.since.Add(patience)
 	}
 }
 
+// moved notes that the neighbour has answered a parcel, and so goes on.
+func (b *outbox) moved(p *Parcel) {
+	l := b.lanes[p.queue]
+	if l != nil {
+		l.since, l.stuck = time.Time{}, false
+	}
+}
+
+// late tells whether the end of a call only says that somebody has waited for long
+// enough: this node, or one behind the neighbour.
+func late(ack *ptypes.Ack, err error) bool {
+	if err != nil {
+		return errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded
+	}
+
+	return slices.ContainsFunc(ack.GetFailures(), func(f *ptypes.Failure) bool {
+		return f.GetReason() == ptypes.Reason_REASON_TIMEOUT
+	})
+}
+
 // findStuck makes the lanes ready that have been full for too long. They are stuck
-// until one of their calls ends, so that what is added to them meanwhile does not
+// until one of their calls is answered, so that what is added to them meanwhile does not
 // wait at all.
 func (b *outbox) findStuck(now time.Time) {
 	if b.due.After(now) {
@@ -85,7 +112,7 @@ func (b *outbox) split(l *lane) *Parcel {
 
 		return p
 	case part == nil:
-		l.stuck = false
+		l.since, l.stuck = time.Time{}, false
 		b.watch(l)
 	default:
 		// It still counts for its full size, which is a few addresses too much.

@@ -129,6 +129,10 @@ func (l *Link) carry(p *Parcel) {
 
 	l.mu.Lock()
 	removed := l.state < lost && l.removeLocked(p)
+
+	if removed && !late(ack, err) {
+		l.box.moved(p)
+	}
 	l.mu.Unlock()
 
 	switch {
