@@ -159,6 +159,8 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 		return nil, status.Error(codes.ResourceExhausted, err.Error())
 	}
 
+	r.link.Flush()
+
 	select {
 	case <-done:
 		return writeAck(errs), nil

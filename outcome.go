@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
@@ -38,6 +39,11 @@ func (s *session) failure(reason Reason, cause error) *DeliveryError {
 type aftermath struct {
 	outcomes  []outcome
 	delivered []PacketInfo
+
+	// links are those that a packet has been added to, each once. Most packets go to
+	// one, which has a place of its own.
+	link  *link.Link
+	links []*link.Link
 }
 
 // outcome is that of one destination; a nil err is a delivery.
@@ -54,8 +60,27 @@ func (a *aftermath) fail(set *pending.Set, keys []string, dests []mino.Address, 
 	}
 }
 
-// settleAll tells what has become known. It is called without a lock.
+// flush notes that something has been added to a link.
+func (a *aftermath) flush(l *link.Link) {
+	switch {
+	case a.link == nil:
+		a.link = l
+	case a.link != l && !slices.Contains(a.links, l):
+		a.links = append(a.links, l)
+	}
+}
+
+// settleAll sends what has been added, and tells what has become known. It is called
+// without a lock.
 func (s *session) settleAll(after *aftermath) {
+	if after.link != nil {
+		after.link.Flush()
+	}
+
+	for _, l := range after.links {
+		l.Flush()
+	}
+
 	for _, info := range after.delivered {
 		s.observeDelivery(info)
 	}

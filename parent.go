@@ -505,7 +505,11 @@ func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after
 	err := l.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
 	if err != nil {
 		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonOverflow, err))
+
+		return
 	}
+
+	after.flush(l)
 }
 
 // retry routes again what has been postponed.

@@ -220,7 +220,11 @@ func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, af
 	err := l.Add(&link.Parcel{Header: h, Packet: part, Keys: keys, Dests: dests})
 	if err != nil {
 		after.fail(h.Pending, keys, dests, s.failure(ReasonOverflow, err))
+
+		return
 	}
+
+	after.flush(l)
 }
 
 // rerouteLocked routes the parcels that a lost neighbour leaves, in their order.

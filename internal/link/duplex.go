@@ -34,7 +34,9 @@ var (
 
 // Stream is one stream of a duplex link.
 type Stream interface {
-	// Send writes a frame. One goroutine at a time calls it.
+	// Send writes a frame. One goroutine at a time calls it. It does not wait for the
+	// neighbour when that has received all the frames before, as the streams of gRPC,
+	// which have room for that.
 	Send(frame *ptypes.Packet) error
 
 	// Recv waits for the next frame of the neighbour.

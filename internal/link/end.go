@@ -153,7 +153,11 @@ func (l *Link) release(cause error) {
 func (d *duplex) endLocked() Stream {
 	stream := d.stream
 	d.stream = nil
-	d.stirLocked()
+
+	if d.resting {
+		d.stirLocked()
+	}
+
 	d.timer.Stop()
 	d.dropPartialLocked()
 

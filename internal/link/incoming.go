@@ -73,6 +73,8 @@ func (d *duplex) read(stream Stream) error {
 		frame, err := contain.Call(stream.Recv)
 		if err == nil {
 			err = d.take(stream, frame)
+			// What is due to a frame is put together: the receipts, above all.
+			d.flush()
 		}
 
 		if err != nil {
@@ -112,11 +114,7 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 	l.mu.Lock()
 	d.taking = false
 
-	if d.untold >= ackEvery {
-		d.beat = true
-		d.wakeLocked()
-	}
-
+	d.beat = d.beat || d.untold >= ackEvery
 	l.flushedLocked()
 	l.mu.Unlock()
 

@@ -232,8 +232,9 @@ func newLink(cfg Config) *Link {
 	return l
 }
 
-// Add takes a parcel, or returns why there is no room for it. It must not be called once the link has
-// been drained or closed.
+// Add takes a parcel, or returns why there is no room for it. It must not be called
+// once the link has been drained or closed. Flush has to follow, as soon as the locks
+// of the caller are free.
 func (l *Link) Add(p *Parcel) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -244,7 +245,10 @@ func (l *Link) Add(p *Parcel) error {
 	}
 
 	l.armLocked()
-	l.wakeLocked()
+
+	if l.duplex == nil {
+		l.wakeLocked()
+	}
 
 	return nil
 }

@@ -36,9 +36,9 @@ type outgoing struct {
 	delivered []uint64
 	owed      int
 
-	// writing is set while there is a goroutine that writes, and resting while that
-	// waits on more for something to do. It is told to retire when there has been
-	// nothing but heartbeats for a while, so that an idle link has none.
+	// writing is set while somebody has the turn to write. Most of the time that is a
+	// goroutine of the link, which rests in between, until there is more. It retires
+	// when there has been nothing but heartbeats for a while.
 	writing, resting, retire bool
 	more                     chan struct{}
 	// beat asks for a frame even if there is no content.
@@ -73,26 +73,75 @@ type transfer struct {
 	offset int
 }
 
-// wakeLocked makes sure that a goroutine writes what there is to write.
+// wakeLocked makes sure that somebody writes what there is to write. While a frame is
+// being taken, that is who takes it.
 func (d *duplex) wakeLocked() {
-	switch {
-	case !d.writableLocked() || !d.dueLocked():
-	case d.resting:
+	if d.taking || !d.idleLocked() {
+		return
+	}
+
+	d.writing = true
+
+	if d.resting {
 		d.stirLocked()
-	case !d.writing:
-		d.writing = true
+	} else {
 		d.link.wg.Add(1)
 
 		go d.write()
 	}
 }
 
-// stirLocked makes the goroutine that waits look again.
+// idleLocked tells whether there is something to write, and nobody who does.
+func (d *duplex) idleLocked() bool {
+	return !d.writing && d.writableLocked() && d.dueLocked()
+}
+
+// stirLocked makes the goroutine that rests look again.
 func (d *duplex) stirLocked() {
-	if d.resting {
-		d.resting = false
-		d.more <- struct{}{}
+	d.resting = false
+	d.more <- struct{}{}
+}
+
+// Flush sees to it that what has been added leaves. It is called after Add, when no
+// lock is held any more.
+func (l *Link) Flush() {
+	l.mu.Lock()
+	d := l.duplex
+	l.mu.Unlock()
+
+	if d != nil {
+		d.flush()
 	}
+}
+
+// flush writes a frame here and now if the neighbour has received all those before, for
+// which no stream makes anybody wait. It saves the time that it takes to wake a
+// goroutine. Otherwise that writes, which also puts more into a frame.
+func (d *duplex) flush() {
+	l := d.link
+
+	l.mu.Lock()
+
+	if d.unread.len() > 0 || !d.idleLocked() {
+		d.wakeLocked()
+		l.mu.Unlock()
+
+		return
+	}
+
+	d.writing = true
+	stream, frame, parcels := d.frameLocked()
+	l.mu.Unlock()
+
+	if frame != nil {
+		d.writeFrame(stream, frame, parcels)
+	}
+
+	l.mu.Lock()
+	d.writing = false
+	d.wakeLocked()
+	l.flushedLocked()
+	l.mu.Unlock()
 }
 
 func (d *duplex) writableLocked() bool {
@@ -106,7 +155,7 @@ func (d *duplex) dueLocked() bool {
 
 // busyLocked tells whether something is being written, or will be.
 func (d *duplex) busyLocked() bool {
-	return d.writing && !d.resting || d.dueLocked()
+	return d.writing || d.dueLocked()
 }
 
 func (d *duplex) contentLocked() bool {
@@ -164,13 +213,31 @@ func (d *duplex) stall(stream Stream) {
 }
 
 // nextFrame returns what is to be written next, and where. It returns no frame when
-// there is nothing: then the goroutine has to wait, or, without a stream, to end.
+// there is nothing: then the goroutine has to rest, or, without a stream, to end.
 func (d *duplex) nextFrame() (Stream, *ptypes.Packet, []*Parcel) {
 	l := d.link
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	stream, frame, parcels := d.frameLocked()
+	if frame != nil {
+		return stream, frame, parcels
+	}
+
+	d.writing = false
+	d.resting = d.writableLocked() && !d.retire
+	l.flushedLocked()
+
+	if d.resting {
+		return d.stream, nil, nil
+	}
+
+	return nil, nil, nil
+}
+
+// frameLocked returns the next frame, or none. It belongs to who has the turn.
+func (d *duplex) frameLocked() (Stream, *ptypes.Packet, []*Parcel) {
 	for d.writableLocked() {
 		if d.resend < d.unread.len() {
 			next := d.unread.at(d.resend)
@@ -191,14 +258,6 @@ func (d *duplex) nextFrame() (Stream, *ptypes.Packet, []*Parcel) {
 		}
 
 		d.composeLocked()
-	}
-
-	d.resting = d.writableLocked() && !d.retire
-	d.writing = d.resting
-	l.flushedLocked()
-
-	if d.resting {
-		return d.stream, nil, nil
 	}
 
 	return nil, nil, nil
