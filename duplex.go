@@ -150,9 +150,13 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 		h.Deadline = deadline
 	}
 
-	h.Pending = pending.New(to.byKey(), func(_ mino.Address, err error) {
+	h.Pending = pending.New(to.keys, func(_, left int, err error) {
 		errs = appendFailure(errs, err)
-	}, func() { close(done) })
+
+		if left == 0 {
+			close(done)
+		}
+	})
 
 	err = r.link.Add(&link.Parcel{Header: h, Packet: p, Keys: to.keys, Dests: to.addrs})
 	if err != nil {
@@ -367,9 +371,7 @@ func (s *session) arrived(l *link.Link, a link.Arrival) {
 		decode:    func() (router.Packet, error) { return s.packetOf(a) },
 	}
 
-	each, done := replier(l, id)
-
-	err := s.accept(in, each, done)
+	err := s.accept(in, replier(l, id))
 	if err != nil {
 		failure := writeFailure(s.refuse(err))
 		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})

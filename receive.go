@@ -45,9 +45,13 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 		decode:    func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) },
 	}
 
-	err = s.accept(in, func(_ mino.Address, err error) {
+	err = s.accept(in, func(_, left int, err error) {
 		errs = appendFailure(errs, err)
-	}, func() { close(done) })
+
+		if left == 0 {
+			close(done)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -99,22 +103,30 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 		decode:    func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) },
 	}
 
-	err := s.accept(in, func(mino.Address, error) {}, func() {})
+	err := s.accept(in, func(int, int, error) {})
 	if err != nil {
 		s.refuse(err)
 	}
 }
 
-// replier returns what answers a parcel with receipts. It outlives the packet, which
-// may be large, and does not hold it.
-func replier(l *link.Link, id uint64) (each func(mino.Address, error), done func()) {
-	each = func(_ mino.Address, err error) {
-		for _, failure := range appendFailure(nil, err) {
-			l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{writeFailure(failure)}})
-		}
-	}
+// replier returns what answers a parcel with receipts: for each destination at once, so
+// that what has become of it is known if the link ends before that of the others. It
+// outlives the packet, which may be large, and does not hold it.
+func replier(l *link.Link, id uint64) func(i, left int, err error) {
+	return func(i, left int, err error) {
+		r := &ptypes.Receipt{ParcelId: id, Last: left == 0}
 
-	return each, func() { l.Reply(&ptypes.Receipt{ParcelId: id, Last: true}) }
+		failure, failed := errors.AsType[*DeliveryError](err)
+
+		switch {
+		case failed:
+			r.Failures = []*ptypes.Failure{writeFailure(failure)}
+		case !r.GetLast():
+			r.Reached = []uint32{uint32(i)}
+		}
+
+		l.Reply(r)
+	}
 }
 
 // refuse notes that a packet could not be taken, and returns what its sender is told.
@@ -152,9 +164,9 @@ type identity interface {
 	GetBudgetMs() uint32
 }
 
-// accept delivers and forwards a packet. It does not wait; the outcomes are told
-// to each and then done, as by a pending.Set. An error means that neither is called.
-func (s *session) accept(in arrival, each func(mino.Address, error), done func()) error {
+// accept delivers and forwards a packet. It does not wait; the outcomes are told as
+// by a pending.Set, unless there is an error.
+func (s *session) accept(in arrival, told func(i, left int, err error)) error {
 	packet, to, err := s.decodePacket(in.decode)
 	if err != nil {
 		return fmt.Errorf("packet malformed: %w", err)
@@ -164,7 +176,7 @@ func (s *session) accept(in arrival, each func(mino.Address, error), done func()
 
 	var after aftermath
 
-	err = s.take(in, packet, to, pending.Of(to.keys, to.addrs, each, done), &after)
+	err = s.take(in, packet, to, pending.New(to.keys, told), &after)
 	s.settleAll(&after)
 
 	return err

@@ -26,6 +26,7 @@ var (
 	errForgot   = errors.New("the routing table gave no route")
 	errAttempts = errors.New("too many neighbours were lost on the way")
 	errStale    = errors.New("too old to tell whether it was delivered before")
+	errLate     = errors.New("a later message of the same sender was delivered before")
 )
 
 // dispatchLocked takes what is for this node out of a packet that is new here, and
@@ -46,16 +47,20 @@ func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *aft
 	}
 }
 
-// deliverLocked puts a packet into the queue, unless it is there or was already.
+// deliverLocked puts a packet into the queue, unless it is there or was already. What
+// has kept the order of the sends until here, and has been overtaken all the same, was
+// given up on its way: its sender may have been told so.
 func (s *session) deliverLocked(h link.Header, mine router.Packet, after *aftermath) {
 	var err *DeliveryError
 
-	switch s.seen.Check(h.Origin, h.Sequence) {
-	case dedupe.Stale:
+	switch verdict := s.seen.Check(h.Origin, h.Sequence); {
+	case verdict == dedupe.Seen:
+	case verdict == dedupe.Stale:
 		err = s.failure(ReasonTimeout, errStale)
-	case dedupe.New:
+	case verdict == dedupe.Late && !h.Unordered:
+		err = s.failure(ReasonTimeout, errLate)
+	default:
 		err = s.pushLocked(h, mine, after)
-	case dedupe.Seen:
 	}
 
 	// A router may take more for this node than its very address.

@@ -24,15 +24,21 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 		errs <- bad
 	}
 
-	set := pending.Of(to.keys, to.addrs, func(_ mino.Address, err error) {
+	if len(to.keys) == 0 {
+		close(errs)
+
+		return errs
+	}
+
+	set := pending.New(to.keys, func(_, left int, err error) {
 		if err != nil {
 			errs <- err
 		}
-	}, func() { close(errs) })
 
-	if len(to.keys) == 0 {
-		return errs
-	}
+		if left == 0 {
+			close(errs)
+		}
+	})
 
 	data, err := s.serialize(msg)
 	after := aftermath{}
@@ -158,14 +164,4 @@ func (s *session) recipients(addrs []mino.Address) recipients {
 	}
 
 	return to
-}
-
-// byKey returns the destinations for their account.
-func (to recipients) byKey() map[string]mino.Address {
-	dests := make(map[string]mino.Address, len(to.keys))
-	for i, key := range to.keys {
-		dests[key] = to.addrs[i]
-	}
-
-	return dests
 }

@@ -19,8 +19,10 @@ const maxOrigins = 4096
 type Verdict int
 
 const (
-	// New packets have not been seen.
+	// New packets have not been seen, and are newer than all that have.
 	New Verdict = iota
+	// Late packets have not been seen, but a newer one of the same origin has.
+	Late
 	// Seen packets have been delivered.
 	Seen
 	// Stale packets are too old to know.
@@ -91,7 +93,7 @@ func (w *window) check(sequence uint64) Verdict {
 	case w.bits[sequence/64%uint64(len(w.bits))]&(1<<(sequence%64)) != 0:
 		return Seen
 	default:
-		return New
+		return Late
 	}
 }
 

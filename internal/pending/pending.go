@@ -9,8 +9,6 @@ package pending
 import (
 	"slices"
 	"sync"
-
-	"github.com/minogrpc/session/mino"
 )
 
 // few is the number of destinations up to which it is cheaper to look through the
@@ -21,14 +19,12 @@ const few = 8
 // Set is the destinations of one packet. It may be used from several goroutines
 // at once.
 type Set struct {
-	// keys and dests never change.
-	keys  []string
-	dests []mino.Address
+	// keys never change.
+	keys []string
 
-	// each and done are called one at a time, with mu held: they must be short and
-	// must not come back to the set.
-	each func(dest mino.Address, err error)
-	done func()
+	// told is called one at a time, with mu held: it must be short and must not come
+	// back to the set.
+	told func(i, left int, err error)
 
 	mu sync.Mutex
 
@@ -42,23 +38,12 @@ type Set struct {
 	settled uint8
 }
 
-// New returns a set of the destinations by their address text, as Of does.
-func New(dests map[string]mino.Address, each func(mino.Address, error), done func()) *Set {
-	keys, addrs := make([]string, 0, len(dests)), make([]mino.Address, 0, len(dests))
-
-	for key, dest := range dests {
-		keys, addrs = append(keys, key), append(addrs, dest)
-	}
-
-	return Of(keys, addrs, each, done)
-}
-
-// Of returns a set of the destinations, which are known by the address text at the
-// same place in keys. Both slices must not change any more. For each of them each is
-// called once, with nil for a delivery, and after the last one done. A key that is
-// there twice is one destination. An empty set is done at once.
-func Of(keys []string, dests []mino.Address, each func(mino.Address, error), done func()) *Set {
-	s := &Set{keys: keys, dests: dests, each: each, done: done}
+// New returns a set of the destinations with these address texts, which must not change
+// any more. For each of them told is called once, with its place, with how many are
+// still pending, and with nil for a delivery. A key that is there twice is one
+// destination.
+func New(keys []string, told func(i, left int, err error)) *Set {
+	s := &Set{keys: keys, told: told}
 
 	if len(keys) <= few {
 		s.left = distinct(keys)
@@ -69,10 +54,6 @@ func Of(keys []string, dests []mino.Address, each func(mino.Address, error), don
 		}
 
 		s.left = len(s.index)
-	}
-
-	if s.left == 0 {
-		done()
 	}
 
 	return s
@@ -103,11 +84,7 @@ func (s *Set) Settle(key string, err error) bool {
 	}
 
 	s.left--
-	s.each(s.dests[i], err)
-
-	if s.left == 0 {
-		s.done()
-	}
+	s.told(i, s.left, err)
 
 	return true
 }

@@ -8,25 +8,22 @@ import (
 	"testing"
 
 	"github.com/minogrpc/session/internal/pending"
-	"github.com/minogrpc/session/mino"
 	"github.com/stretchr/testify/require"
 )
 
 var errLate = errors.New("late")
 
-// Promise O1: each destination is told once, and then the end, whoever settles how
+// Promise O1: each destination is told once, whoever settles how
 // often and in whatever order, and however often it was named.
-func TestSet_EachOnceThenDone(t *testing.T) {
+func TestSet_EachIsToldOnce(t *testing.T) {
 	for n := 1; n < 20; n++ {
-		keys, dests := destinations(n)
-		told := make(map[mino.Address]int)
-		ended := 0
+		keys := slices.Repeat(destinations(n), 2)
+		told := make(map[string]int)
 
-		set := pending.Of(slices.Repeat(keys, 2), slices.Repeat(dests, 2), func(dest mino.Address, _ error) {
-			require.Zero(t, ended)
-
-			told[dest]++
-		}, func() { ended++ })
+		set := pending.New(keys, func(i, left int, _ error) {
+			told[keys[i]]++
+			require.Equal(t, n-len(told), left)
+		})
 
 		var settlers sync.WaitGroup
 		for range 10 {
@@ -38,11 +35,10 @@ func TestSet_EachOnceThenDone(t *testing.T) {
 		}
 
 		settlers.Wait()
-		require.Equal(t, 1, ended)
 		require.Len(t, told, n)
 
-		for _, dest := range dests {
-			require.Equal(t, 1, told[dest])
+		for _, key := range keys {
+			require.Equal(t, 1, told[key])
 		}
 	}
 }
@@ -52,10 +48,12 @@ func TestSet_FirstOutcomeCounts(t *testing.T) {
 	for _, n := range []int{1, 2, 20} {
 		var got []error
 
-		keys, dests := destinations(n)
-		set := pending.Of(keys, dests, func(_ mino.Address, err error) {
+		keys := destinations(n)
+		set := pending.New(keys, func(i, left int, err error) {
+			require.Equal(t, []int{n - 1, n - 1}, []int{i, left})
+
 			got = append(got, err)
-		}, func() {})
+		})
 
 		require.False(t, set.Settle("stranger", nil))
 		require.True(t, set.Settle(keys[n-1], nil))
@@ -64,21 +62,13 @@ func TestSet_FirstOutcomeCounts(t *testing.T) {
 	}
 }
 
-// An empty set is done at once.
-func TestSet_EmptyIsDone(t *testing.T) {
-	done := false
-
-	pending.Of(nil, nil, nil, func() { done = true })
-	require.True(t, done)
-}
-
 // A packet to one destination, as most are, costs the set itself and nothing else.
 func TestSet_OneDestinationIsOneAllocation(t *testing.T) {
-	keys, dests := destinations(1)
-	each, done := func(mino.Address, error) {}, func() {}
+	keys := destinations(1)
+	told := func(int, int, error) {}
 
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
-		pending.Of(keys, dests, each, done).Settle(keys[0], nil)
+		pending.New(keys, told).Settle(keys[0], nil)
 	}), 1.0)
 }
 
@@ -86,13 +76,13 @@ func TestSet_OneDestinationIsOneAllocation(t *testing.T) {
 func BenchmarkSet(b *testing.B) {
 	for _, n := range []int{1, 8, 9, 1000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			keys, dests := destinations(n)
-			each, done := func(mino.Address, error) {}, func() {}
+			keys := destinations(n)
+			told := func(int, int, error) {}
 
 			b.ReportAllocs()
 
 			for b.Loop() {
-				set := pending.Of(keys, dests, each, done)
+				set := pending.New(keys, told)
 				for _, key := range keys {
 					set.Settle(key, nil)
 				}
@@ -101,19 +91,12 @@ func BenchmarkSet(b *testing.B) {
 	}
 }
 
-// address is one that can be told from others.
-type address struct {
-	mino.Address
-
-	text string
-}
-
-// destinations returns as many addresses and their texts.
-func destinations(n int) (keys []string, dests []mino.Address) {
+// destinations returns as many address texts.
+func destinations(n int) []string {
+	keys := make([]string, n)
 	for i := range n {
-		keys = append(keys, "FBhost:"+strconv.Itoa(i))
-		dests = append(dests, address{text: keys[i]})
+		keys[i] = "FBhost:" + strconv.Itoa(i)
 	}
 
-	return keys, dests
+	return keys
 }
