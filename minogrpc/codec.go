@@ -1,10 +1,6 @@
 package minogrpc
 
 import (
-	"encoding/binary"
-	"io"
-	"math"
-
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
@@ -13,15 +9,13 @@ import (
 	protobuf "google.golang.org/protobuf/proto"
 )
 
-// largePacket is the size, in bytes, from which a packet is not copied on its way
-// into gRPC. A small one is better sent in one piece.
-const largePacket = 1 << 20
+// largeBytes is the size, in bytes, from which the content of a field is not copied on
+// its way into gRPC. A small one is better sent in one piece with the others.
+const largeBytes = 16 << 10
 
-// serializedField is the number of Packet.serialized.
-const serializedField = 1
-
-// codec is that of gRPC, without the copies that it makes of a large packet in
-// either direction: gRPC keeps them in pools, for longer than the packet lasts.
+// codec is that of gRPC, without the copies that it makes of packets: on their way out
+// of what is large, and on their way in of everything, into a pool and out of it again.
+// The bytes are the same.
 type codec struct {
 	encoding.CodecV2
 }
@@ -38,66 +32,203 @@ func (codec) Name() string {
 // Marshal implements encoding.CodecV2. What is sent belongs to gRPC from then on.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	p, ok := v.(*ptypes.Packet)
-	if !ok || len(p.GetSerialized()) < largePacket {
+	if !ok {
 		return c.CodecV2.Marshal(v)
 	}
 
-	rest, err := protobuf.Marshal(&ptypes.Packet{
-		Origin:   p.GetOrigin(),
-		Sequence: p.GetSequence(),
-		HopLimit: p.GetHopLimit(),
-		BudgetMs: p.GetBudgetMs(),
-	})
-	if err != nil {
-		return nil, err
-	}
+	w := writer{small: make([]byte, 0, smallSize(p))}
+	w.packet(p)
+	w.flush()
 
-	first := protowire.AppendTag(nil, serializedField, protowire.BytesType)
-	first = protowire.AppendVarint(first, uint64(len(p.GetSerialized())))
-
-	return mem.BufferSlice{mem.SliceBuffer(first), mem.SliceBuffer(p.GetSerialized()), mem.SliceBuffer(rest)}, nil
+	return w.pieces, w.err
 }
 
-// Unmarshal implements encoding.CodecV2. What it makes shares no memory with the
-// data.
+// Unmarshal implements encoding.CodecV2. What it makes shares no memory with the data,
+// nor one part of it with another.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	p, ok := v.(*ptypes.Packet)
-	if !ok || data.Len() < largePacket {
-		return c.CodecV2.Unmarshal(data, v)
+	if ok && readPacket(data, p) {
+		return nil
 	}
 
-	reader := data.Reader()
-	defer func() { _ = reader.Close() }() // it never fails
-
-	size, ok := serializedSize(reader)
-	if !ok || size > reader.Remaining() {
-		return c.CodecV2.Unmarshal(data, v)
-	}
-
-	serialized, rest := make([]byte, size), make([]byte, reader.Remaining()-size)
-
-	// There is as much as it says there is: neither can fail.
-	_, _ = io.ReadFull(reader, serialized)
-	_, _ = io.ReadFull(reader, rest)
-
-	protobuf.Reset(p)
-	p.Serialized = serialized
-
-	return protobuf.UnmarshalOptions{Merge: true}.Unmarshal(rest, p)
+	// What is not understood, or is not right, is gRPC's to judge.
+	return c.CodecV2.Unmarshal(data, v)
 }
 
-// serializedSize reads what comes before the first field, and returns its size. It
-// returns false when the first field is another one.
-func serializedSize(reader *mem.Reader) (size int, ok bool) {
-	tag, err := reader.ReadByte()
-	if err != nil || uint64(tag) != protowire.EncodeTag(serializedField, protowire.BytesType) {
-		return 0, false
+// smallSize estimates the size of a packet without its large fields.
+func smallSize(p *ptypes.Packet) int {
+	size := 64 + 10*len(p.GetDelivered())
+
+	for _, content := range [][]byte{p.GetSerialized(), p.GetOrigin()} {
+		size += smallPart(content)
 	}
 
-	n, err := binary.ReadUvarint(reader)
-	if err != nil || n > math.MaxInt32 {
-		return 0, false
+	for _, c := range p.GetChunks() {
+		size += 48 + smallPart(c.GetData())
 	}
 
-	return int(n), true
+	for _, parcel := range p.GetParcels() {
+		size += 80 + smallPart(parcel.GetHeader()) + smallPart(parcel.GetBody())
+	}
+
+	return size
+}
+
+func smallPart(content []byte) int {
+	if len(content) >= largeBytes {
+		return 0
+	}
+
+	return len(content)
+}
+
+// writer writes packets as protobuf does, field by field.
+type writer struct {
+	pieces mem.BufferSlice
+	// small is what has been written since the last large piece.
+	small []byte
+	err   error
+}
+
+// flush ends the piece that is being written.
+func (w *writer) flush() {
+	if len(w.small) > 0 {
+		w.pieces = append(w.pieces, mem.SliceBuffer(w.small))
+		w.small = w.small[len(w.small):]
+	}
+}
+
+func (w *writer) number(field protowire.Number, n uint64) {
+	if n != 0 {
+		w.small = protowire.AppendTag(w.small, field, protowire.VarintType)
+		w.small = protowire.AppendVarint(w.small, n)
+	}
+}
+
+func (w *writer) bytes(field protowire.Number, content []byte) {
+	if len(content) == 0 {
+		return
+	}
+
+	w.begin(field, len(content))
+
+	if len(content) < largeBytes {
+		w.small = append(w.small, content...)
+
+		return
+	}
+
+	w.flush()
+	w.pieces = append(w.pieces, mem.SliceBuffer(content))
+}
+
+// begin writes what comes before the content of a field of that size.
+func (w *writer) begin(field protowire.Number, size int) {
+	w.small = protowire.AppendTag(w.small, field, protowire.BytesType)
+	w.small = protowire.AppendVarint(w.small, uint64(size))
+}
+
+// message writes one that is small and rare in the ordinary way.
+func (w *writer) message(field protowire.Number, m protobuf.Message) {
+	w.begin(field, protobuf.Size(m))
+
+	small, err := protobuf.MarshalOptions{UseCachedSize: true}.MarshalAppend(w.small, m)
+	if err != nil {
+		w.err = err
+
+		return
+	}
+
+	w.small = small
+}
+
+func (w *writer) packet(p *ptypes.Packet) {
+	w.bytes(packetSerialized, p.GetSerialized())
+	w.bytes(packetOrigin, p.GetOrigin())
+	w.number(packetSequence, p.GetSequence())
+	w.number(packetHopLimit, uint64(p.GetHopLimit()))
+	w.number(packetBudget, uint64(p.GetBudgetMs()))
+
+	for _, r := range p.GetReceipts() {
+		w.message(packetReceipts, r)
+	}
+
+	w.number(packetFrame, p.GetFrame())
+	w.number(packetReceived, p.GetReceived())
+
+	for _, c := range p.GetChunks() {
+		w.begin(packetChunks, sizeOfChunk(c))
+		w.number(chunkID, c.GetId())
+		w.number(chunkOffset, c.GetOffset())
+		w.number(chunkTotal, c.GetTotal())
+		w.bytes(chunkData, c.GetData())
+	}
+
+	for _, parcel := range p.GetParcels() {
+		w.parcel(parcel)
+	}
+
+	w.delivered(p.GetDelivered())
+	w.number(packetGoodbye, protowire.EncodeBool(p.GetGoodbye()))
+}
+
+func (w *writer) parcel(p *ptypes.Parcel) {
+	w.begin(packetParcels, sizeOfParcel(p))
+	w.number(parcelID, p.GetId())
+	w.bytes(parcelOrigin, p.GetOrigin())
+	w.number(parcelSequence, p.GetSequence())
+	w.number(parcelHopLimit, uint64(p.GetHopLimit()))
+	w.number(parcelBudget, uint64(p.GetBudgetMs()))
+	w.bytes(parcelHeader, p.GetHeader())
+	w.bytes(parcelBody, p.GetBody())
+	w.number(parcelChunked, p.GetChunked())
+	w.number(parcelUnordered, protowire.EncodeBool(p.GetUnordered()))
+}
+
+func (w *writer) delivered(ids []uint64) {
+	if len(ids) == 0 {
+		return
+	}
+
+	size := 0
+	for _, id := range ids {
+		size += protowire.SizeVarint(id)
+	}
+
+	w.begin(packetDelivered, size)
+
+	for _, id := range ids {
+		w.small = protowire.AppendVarint(w.small, id)
+	}
+}
+
+// The sizes of what the writer writes between begin and the next field.
+
+func sizeOfChunk(c *ptypes.Chunk) int {
+	return sizeOfNumber(chunkID, c.GetId()) + sizeOfNumber(chunkOffset, c.GetOffset()) +
+		sizeOfNumber(chunkTotal, c.GetTotal()) + sizeOfBytes(chunkData, c.GetData())
+}
+
+func sizeOfParcel(p *ptypes.Parcel) int {
+	return sizeOfNumber(parcelID, p.GetId()) + sizeOfBytes(parcelOrigin, p.GetOrigin()) +
+		sizeOfNumber(parcelSequence, p.GetSequence()) + sizeOfNumber(parcelHopLimit, uint64(p.GetHopLimit())) +
+		sizeOfNumber(parcelBudget, uint64(p.GetBudgetMs())) + sizeOfBytes(parcelHeader, p.GetHeader()) +
+		sizeOfBytes(parcelBody, p.GetBody()) + sizeOfNumber(parcelChunked, p.GetChunked()) +
+		sizeOfNumber(parcelUnordered, protowire.EncodeBool(p.GetUnordered()))
+}
+
+func sizeOfNumber(field protowire.Number, n uint64) int {
+	if n == 0 {
+		return 0
+	}
+
+	return protowire.SizeTag(field) + protowire.SizeVarint(n)
+}
+
+func sizeOfBytes(field protowire.Number, content []byte) int {
+	if len(content) == 0 {
+		return 0
+	}
+
+	return protowire.SizeTag(field) + protowire.SizeBytes(len(content))
 }

@@ -15,39 +15,56 @@ import (
 
 // What the codec does to the bytes has no public face: nobody notices it.
 
-// firstFrameField is the first field of a packet that is a frame. Those have no
-// serialized packet, and the codec leaves them to gRPC.
-const firstFrameField = 21
-
-// fullPacket returns a packet with all the fields, of about that many bytes.
+// fullPacket returns a packet with all the fields, and content of that many bytes
+// where there may be much.
 func fullPacket(t *testing.T, size int) *ptypes.Packet {
 	t.Helper()
 
+	content := func(first byte) []byte { return bytes.Repeat([]byte{first}, max(size, 1)) }
+	parcel := &ptypes.Parcel{
+		Id: 1 << 20, Origin: []byte("0123456789abcdef"), Sequence: 1 << 40, HopLimit: 132, BudgetMs: 30_000,
+		Header: content('h'), Body: content('b'), Chunked: 5, Unordered: true,
+	}
+	chunk := &ptypes.Chunk{Id: 6, Offset: 1 << 32, Total: 1 << 33, Data: content('c')}
 	p := &ptypes.Packet{
-		Serialized: bytes.Repeat([]byte("packet"), size/6),
+		Serialized: content('s'),
 		Origin:     []byte("0123456789abcdef"),
 		Sequence:   1 << 40,
 		HopLimit:   132,
 		BudgetMs:   30_000,
+		Receipts: []*ptypes.Receipt{
+			{ParcelId: 8, Last: true, Failures: []*ptypes.Failure{{Cause: "why"}}, Reached: []uint32{0, 300}},
+			{ParcelId: 9},
+		},
+		Frame:     1 << 50,
+		Received:  7,
+		Chunks:    []*ptypes.Chunk{chunk, {}},
+		Parcels:   []*ptypes.Parcel{{Id: 1}, parcel, {}},
+		Delivered: []uint64{0, 1, 1 << 60},
+		Goodbye:   true,
 	}
 
-	fields := p.ProtoReflect().Descriptor().Fields()
-	for i := range fields.Len() {
-		if fields.Get(i).Number() >= firstFrameField {
-			continue
-		}
-
-		require.True(t, p.ProtoReflect().Has(fields.Get(i)), "%s is not set", fields.Get(i).Name())
-	}
-
-	require.Equal(t, protoreflect.FieldNumber(serializedField), fields.ByName("serialized").Number())
+	requireAll(t, p.ProtoReflect())
+	requireAll(t, parcel.ProtoReflect())
+	requireAll(t, chunk.ProtoReflect())
 
 	return p
 }
 
+// requireAll fails when a message has a field that is not set: the codec would not be
+// tested with it.
+func requireAll(t *testing.T, m protoreflect.Message) {
+	t.Helper()
+
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		require.True(t, m.Has(fields.Get(i)), "%s is not set", fields.Get(i).Name())
+	}
+}
+
 func TestCodec_WritesWhatGRPCWrites(t *testing.T) {
-	for _, size := range []int{0, 100, largePacket - 100, largePacket + 100, 3 * largePacket} {
-		p := fullPacket(t, max(size, 6))
+	for _, size := range []int{0, 100, largeBytes - 1, largeBytes, 3 * largeBytes} {
+		p := fullPacket(t, size)
 
 		want, err := proto.Marshal(p)
 		require.NoError(t, err)
@@ -74,29 +91,34 @@ func inPieces(data []byte) mem.BufferSlice {
 }
 
 func TestCodec_ReadsWhatGRPCReads(t *testing.T) {
-	large, err := proto.Marshal(fullPacket(t, largePacket+100))
+	large, err := proto.Marshal(fullPacket(t, largeBytes+100))
 	require.NoError(t, err)
 	rest, err := proto.Marshal(&ptypes.Packet{Origin: []byte("another"), Serialized: []byte("the last counts")})
 	require.NoError(t, err)
 
 	unknown := protowire.AppendTag(nil, 100, protowire.BytesType)
-	unknown = protowire.AppendBytes(unknown, make([]byte, largePacket))
+	unknown = protowire.AppendBytes(unknown, make([]byte, largeBytes))
 
-	tooLong := protowire.AppendTag(nil, serializedField, protowire.BytesType)
+	tooLong := protowire.AppendTag(nil, packetSerialized, protowire.BytesType)
 	tooLong = protowire.AppendVarint(tooLong, 1<<40)
 
 	cases := map[string][]byte{
-		"empty":              {},
-		"small":              rest,
-		"large":              large,
-		"a field twice":      append(bytes.Clone(large), rest...),
-		"other order":        append(bytes.Clone(rest), large...),
-		"unknown field":      append(bytes.Clone(unknown), rest...),
-		"no length":          append([]byte{0x0a}, bytes.Repeat([]byte{0xff}, largePacket)...),
-		"too long":           append(tooLong, large...),
-		"truncated":          large[:len(large)-1],
-		"truncated in bytes": large[:largePacket+50],
-		"garbage":            bytes.Repeat([]byte{0x07}, 2*largePacket),
+		"empty":               {},
+		"small":               rest,
+		"a number of 33 bits": append(protowire.AppendTag(nil, packetHopLimit, protowire.VarintType), 0xff, 0xff, 0xff, 0xff, 0x1f),
+		"another type":        append(protowire.AppendTag(nil, packetSequence, protowire.BytesType), 1, 1),
+		"delivered unpacked":  append(protowire.AppendTag(nil, packetDelivered, protowire.VarintType), 1),
+		"number of bytes":     append(protowire.AppendTag(nil, packetOrigin, protowire.VarintType), 1),
+		"field 0":             {0, 0},
+		"large":               large,
+		"a field twice":       append(bytes.Clone(large), rest...),
+		"other order":         append(bytes.Clone(rest), large...),
+		"unknown field":       append(bytes.Clone(unknown), rest...),
+		"no length":           append([]byte{0x0a}, bytes.Repeat([]byte{0xff}, largeBytes)...),
+		"too long":            append(tooLong, large...),
+		"truncated":           large[:len(large)-1],
+		"truncated in bytes":  large[:largeBytes+50],
+		"garbage":             bytes.Repeat([]byte{0x07}, 2*largeBytes),
 	}
 
 	for name, data := range cases {
@@ -111,4 +133,45 @@ func TestCodec_ReadsWhatGRPCReads(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Promise S3: what arrives takes no more memory than its size, whatever it says.
+func FuzzCodec(f *testing.F) {
+	for _, p := range []*ptypes.Packet{
+		{Serialized: []byte("hello"), Origin: []byte("0123456789abcdef"), Sequence: 1},
+		{Frame: 1, Parcels: []*ptypes.Parcel{{Id: 1, Body: []byte("hi"), Header: []byte("head")}}, Delivered: []uint64{1, 2}},
+		{Frame: 2, Chunks: []*ptypes.Chunk{{Id: 1, Data: []byte("hi")}}, Receipts: []*ptypes.Receipt{{ParcelId: 1}}},
+		{Goodbye: true, Received: 3},
+	} {
+		data, err := proto.Marshal(p)
+		require.NoError(f, err)
+		f.Add(data, 3)
+	}
+
+	f.Fuzz(func(t *testing.T, data []byte, cut int) {
+		pieces := mem.BufferSlice{mem.SliceBuffer(data)}
+		if cut > 0 && cut < len(data) {
+			pieces = mem.BufferSlice{mem.SliceBuffer(data[:cut]), mem.SliceBuffer(data[cut:])}
+		}
+
+		want, got := &ptypes.Packet{}, &ptypes.Packet{}
+		wantErr := proto.Unmarshal(data, want)
+		gotErr := newCodec().Unmarshal(pieces, got)
+		require.Equal(t, wantErr == nil, gotErr == nil, "%v, %v", wantErr, gotErr)
+
+		if wantErr != nil {
+			return
+		}
+
+		require.True(t, proto.Equal(want, got))
+
+		again, err := newCodec().Marshal(got)
+		require.NoError(t, err)
+
+		// What is not known is not passed on.
+		known, read := &ptypes.Packet{}, &ptypes.Packet{}
+		require.NoError(t, proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, known))
+		require.NoError(t, proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(again.Materialize(), read))
+		require.True(t, proto.Equal(known, read))
+	})
 }

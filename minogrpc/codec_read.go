@@ -1,0 +1,237 @@
+package minogrpc
+
+import (
+	"encoding/binary"
+	"io"
+	"math"
+
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	protobuf "google.golang.org/protobuf/proto"
+)
+
+// The fields of overlay.proto that the codec knows.
+const (
+	packetSerialized protowire.Number = 1
+	packetOrigin     protowire.Number = 16
+	packetSequence   protowire.Number = 17
+	packetHopLimit   protowire.Number = 18
+	packetBudget     protowire.Number = 19
+	packetReceipts   protowire.Number = 21
+	packetFrame      protowire.Number = 22
+	packetReceived   protowire.Number = 23
+	packetChunks     protowire.Number = 24
+	packetParcels    protowire.Number = 25
+	packetDelivered  protowire.Number = 26
+	packetGoodbye    protowire.Number = 27
+
+	parcelID        protowire.Number = 1
+	parcelOrigin    protowire.Number = 2
+	parcelSequence  protowire.Number = 3
+	parcelHopLimit  protowire.Number = 4
+	parcelBudget    protowire.Number = 5
+	parcelHeader    protowire.Number = 6
+	parcelBody      protowire.Number = 7
+	parcelChunked   protowire.Number = 8
+	parcelUnordered protowire.Number = 9
+
+	chunkID     protowire.Number = 1
+	chunkOffset protowire.Number = 2
+	chunkTotal  protowire.Number = 3
+	chunkData   protowire.Number = 4
+)
+
+// reader reads packets piece by piece, each content into memory of its own.
+type reader struct {
+	*mem.Reader
+
+	// failed is set at the first thing that is not as this library writes it.
+	failed bool
+}
+
+// readPacket fills a packet. It returns false when the data hold anything that this
+// library does not write; the packet is then of no use.
+func readPacket(data mem.BufferSlice, p *ptypes.Packet) bool {
+	r := reader{Reader: data.Reader()}
+	defer func() { _ = r.Close() }() // it never fails
+
+	protobuf.Reset(p)
+
+	for r.Remaining() > 0 && !r.failed {
+		field, kind := r.tag()
+		if kind == protowire.VarintType {
+			r.packetNumber(p, field)
+		} else {
+			r.packetBytes(p, field, r.size(kind))
+		}
+	}
+
+	return !r.failed
+}
+
+// tag reads the number and the type of a field.
+func (r *reader) tag() (protowire.Number, protowire.Type) {
+	field, kind := protowire.DecodeTag(r.varint())
+
+	return field, kind
+}
+
+func (r *reader) varint() uint64 {
+	n, err := binary.ReadUvarint(r.Reader)
+	r.failed = r.failed || err != nil
+
+	return n
+}
+
+// number32 reads a number of 32 bits. Protobuf drops what is more, which nobody writes.
+func (r *reader) number32() uint32 {
+	n := r.varint()
+	r.failed = r.failed || n > math.MaxUint32
+
+	return uint32(n)
+}
+
+// size reads how long the content of a field is.
+func (r *reader) size(kind protowire.Type) int {
+	n := r.varint()
+
+	if kind != protowire.BytesType || n > uint64(r.Remaining()) {
+		r.failed = true
+
+		return 0
+	}
+
+	return int(n)
+}
+
+// content reads bytes of that size.
+func (r *reader) content(size int) []byte {
+	if r.failed || size == 0 {
+		return nil
+	}
+
+	content := make([]byte, size)
+	_, _ = io.ReadFull(r.Reader, content) // there is as much
+
+	return content
+}
+
+func (r *reader) packetNumber(p *ptypes.Packet, field protowire.Number) {
+	switch field {
+	case packetSequence:
+		p.Sequence = r.varint()
+	case packetHopLimit:
+		p.HopLimit = r.number32()
+	case packetBudget:
+		p.BudgetMs = r.number32()
+	case packetFrame:
+		p.Frame = r.varint()
+	case packetReceived:
+		p.Received = r.varint()
+	case packetGoodbye:
+		p.Goodbye = protowire.DecodeBool(r.varint())
+	default:
+		r.failed = true
+	}
+}
+
+func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int) {
+	end := r.Remaining() - size
+
+	switch field {
+	case packetSerialized:
+		p.Serialized = r.content(size)
+	case packetOrigin:
+		p.Origin = r.content(size)
+	case packetReceipts:
+		receipt := &ptypes.Receipt{}
+		if protobuf.Unmarshal(r.content(size), receipt) != nil {
+			r.failed = true
+		}
+
+		p.Receipts = append(p.Receipts, receipt)
+	case packetChunks:
+		p.Chunks = append(p.Chunks, r.chunk(end))
+	case packetParcels:
+		p.Parcels = append(p.Parcels, r.parcel(end))
+	case packetDelivered:
+		for r.Remaining() > end && !r.failed {
+			p.Delivered = append(p.Delivered, r.varint())
+		}
+	default:
+		r.failed = true
+	}
+
+	r.failed = r.failed || r.Remaining() != end
+}
+
+func (r *reader) chunk(end int) *ptypes.Chunk {
+	c := &ptypes.Chunk{}
+
+	for r.Remaining() > end && !r.failed {
+		field, kind := r.tag()
+
+		switch {
+		case field == chunkID && kind == protowire.VarintType:
+			c.Id = r.varint()
+		case field == chunkOffset && kind == protowire.VarintType:
+			c.Offset = r.varint()
+		case field == chunkTotal && kind == protowire.VarintType:
+			c.Total = r.varint()
+		case field == chunkData:
+			c.Data = r.content(r.size(kind))
+		default:
+			r.failed = true
+		}
+	}
+
+	return c
+}
+
+func (r *reader) parcel(end int) *ptypes.Parcel {
+	p := &ptypes.Parcel{}
+
+	for r.Remaining() > end && !r.failed {
+		field, kind := r.tag()
+		if kind == protowire.VarintType {
+			r.parcelNumber(p, field)
+		} else {
+			r.parcelBytes(p, field, r.size(kind))
+		}
+	}
+
+	return p
+}
+
+func (r *reader) parcelNumber(p *ptypes.Parcel, field protowire.Number) {
+	switch field {
+	case parcelID:
+		p.Id = r.varint()
+	case parcelSequence:
+		p.Sequence = r.varint()
+	case parcelHopLimit:
+		p.HopLimit = r.number32()
+	case parcelBudget:
+		p.BudgetMs = r.number32()
+	case parcelChunked:
+		p.Chunked = r.varint()
+	case parcelUnordered:
+		p.Unordered = protowire.DecodeBool(r.varint())
+	default:
+		r.failed = true
+	}
+}
+
+func (r *reader) parcelBytes(p *ptypes.Parcel, field protowire.Number, size int) {
+	switch field {
+	case parcelOrigin:
+		p.Origin = r.content(size)
+	case parcelHeader:
+		p.Header = r.content(size)
+	case parcelBody:
+		p.Body = r.content(size)
+	default:
+		r.failed = true
+	}
+}
