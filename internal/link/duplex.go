@@ -13,8 +13,9 @@ import (
 // link without an outcome.
 const MaxUnsettled = 10_000
 
-// maxUnread bounds what a neighbour reads, but does not say that it has received: in
-// frames, and in bytes. The flow control of the stream stops an honest one long before.
+// maxUnread bounds what is kept for a neighbour that does not say that it has received
+// it: in frames, and in bytes. What comes after waits. The flow control of the stream
+// stops an honest one long before.
 const (
 	maxUnread      = 100_000
 	maxUnreadBytes = 128 << 20
@@ -29,7 +30,6 @@ var (
 	ErrGone = errors.New("the neighbour does not know the link any more")
 
 	errProtocol = errors.New("the neighbour breaks the rules of the link")
-	errUnread   = errors.New("the neighbour does not say what it has received")
 )
 
 // Stream is one stream of a duplex link.
@@ -82,7 +82,8 @@ type duplex struct {
 	link *Link
 
 	// turn is held while a frame is being taken, so that those of a new stream wait
-	// for the last one of the stream before. It comes before the lock of the link.
+	// for the last one of the stream before, and while the owner is told of a break, so
+	// that it knows before it is over. It comes before the lock of the link.
 	turn sync.Mutex
 
 	// What follows belongs to the lock of the link.
@@ -93,6 +94,13 @@ type duplex struct {
 	// failed is set when the stream has not taken a frame. Its reader will say why.
 	failed bool
 
+	// began is when the stream was opened, and confirmed the number of the last frame
+	// that the neighbour had received then. vain counts the streams in a row that have
+	// ended soon and without another.
+	began     time.Time
+	confirmed uint64
+	vain      int
+
 	outgoing
 	incoming
 	pulse
@@ -101,7 +109,7 @@ type duplex struct {
 // newDuplex returns the state for a first stream, in whose set-up nothing has been
 // exchanged yet.
 func newDuplex(l *Link, frames Frames) *duplex {
-	d := &duplex{Frames: frames, link: l, stream: frames.Stream, epoch: 1}
+	d := &duplex{Frames: frames, link: l, stream: frames.Stream, epoch: 1, began: time.Now()}
 	d.order.limit = frames.MaxFrame / 2
 	d.said = make(chan struct{})
 	d.more = make(chan struct{}, 1)
@@ -150,16 +158,21 @@ func (l *Link) Resume(stream Stream, epoch, received uint64, accept func(receive
 	defer d.turn.Unlock()
 
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	before := d.stream
+	ok := epoch > d.epoch && d.continueLocked(stream, epoch, received) == nil
 
-	if epoch <= d.epoch || d.continueLocked(stream, epoch, received) != nil {
-		return false
+	if ok {
+		accept(d.received)
+		d.wakeLocked()
+	}
+	l.mu.Unlock()
+
+	if ok && before != nil {
+		// The neighbour knew first that it had broken.
+		before.Release()
 	}
 
-	accept(d.received)
-	d.wakeLocked()
-
-	return true
+	return ok
 }
 
 // continueLocked makes a stream the current one.
@@ -175,6 +188,7 @@ func (d *duplex) continueLocked(stream Stream, epoch, received uint64) error {
 	d.stream, d.epoch, d.failed = stream, epoch, false
 	d.resend = 0
 	d.heard = time.Now()
+	d.began, d.confirmed = d.heard, d.confirmedLocked()
 
 	return nil
 }
@@ -184,34 +198,73 @@ func (d *duplex) continueLocked(stream Stream, epoch, received uint64) error {
 func (d *duplex) reopen(stream Stream, cause error) Stream {
 	l := d.link
 
-	l.mu.Lock()
+	d.turn.Lock()
+	current := d.breakOff(stream, cause)
+	d.turn.Unlock()
 
-	current := d.stream == stream
-	if current {
-		d.stream, d.failed = nil, false
+	if !current {
+		// There is another stream already, or the neighbour was silent for too long.
+		return nil
 	}
 
-	alive := l.state == open
-	goodbye, lost := d.over, errors.Is(cause, errProtocol)
+	l.mu.Lock()
+	over := l.state != open || d.endsLocked(cause)
 	l.mu.Unlock()
 
-	if current {
-		stream.Release()
-	}
-
 	switch {
-	case !current && alive:
-		// There is another stream already, or the neighbour was silent for too long.
-	case !alive || goodbye || lost:
+	case over:
 		l.Ended()
 		l.Fail(cause)
-	case d.Redial == nil:
-		l.Owner.Broken(l, cause)
-	default:
+	case d.Redial != nil:
 		return d.redial(cause)
 	}
 
 	return nil
+}
+
+// breakOff gives up a stream, if it is the current one. At the end that does not dial
+// it tells the owner of the break, if it is one. It is called with the turn.
+func (d *duplex) breakOff(stream Stream, cause error) bool {
+	l := d.link
+
+	l.mu.Lock()
+
+	if d.stream != stream {
+		l.mu.Unlock()
+
+		return false
+	}
+
+	// Its frames do not count any more, whenever they come.
+	d.stream, d.failed = nil, false
+	d.countLocked()
+	broken := d.Redial == nil && l.state == open && !d.endsLocked(cause)
+	l.mu.Unlock()
+
+	stream.Release()
+
+	if broken {
+		l.Owner.Broken(l, cause)
+	}
+
+	return true
+}
+
+// endsLocked tells whether the end of a stream is also that of the link.
+func (d *duplex) endsLocked(cause error) bool {
+	return d.over || errors.Is(cause, errProtocol) || d.Redial != nil && d.vain >= maxVain
+}
+
+// maxVain is how many streams in a row may end soon after they were opened without
+// getting a single frame across. There is one that the neighbour cannot take.
+const maxVain = 8
+
+func (d *duplex) countLocked() {
+	if d.confirmedLocked() > d.confirmed || time.Since(d.began) >= d.link.Patience {
+		d.vain = 0
+	} else {
+		d.vain++
+	}
 }
 
 // probePause is how long a link waits before it tries a second time.

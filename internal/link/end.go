@@ -54,7 +54,7 @@ func (l *Link) part(before state, farewell bool) {
 	timer := time.NewTimer(Goodbye)
 	defer timer.Stop()
 
-	if before == open {
+	if before == open && l.connected() {
 		select {
 		case <-l.flushed:
 		case <-l.ended:
@@ -93,15 +93,14 @@ func (l *Link) sayGoodbye() bool {
 func (d *duplex) sayGoodbye() bool {
 	l := d.link
 
+	if !l.connected() {
+		return false
+	}
+
 	l.mu.Lock()
-	broken := d.stream == nil || d.failed
 	d.farewell = true
 	d.wakeLocked()
 	l.mu.Unlock()
-
-	if broken {
-		return false
-	}
 
 	timer := time.NewTimer(Goodbye)
 	defer timer.Stop()
@@ -114,6 +113,15 @@ func (d *duplex) sayGoodbye() bool {
 	}
 
 	return false
+}
+
+// connected tells whether an open link can send something now. One that is closing
+// does not go on with another stream.
+func (l *Link) connected() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.duplex == nil || l.duplex.stream != nil && !l.duplex.failed
 }
 
 // release stops the goroutines and frees the connection.

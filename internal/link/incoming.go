@@ -175,6 +175,10 @@ func (d *duplex) answersLocked(frame *ptypes.Packet) []answer {
 	answers := make([]answer, 0, len(frame.GetReceipts())+len(frame.GetDelivered()))
 
 	add := func(id uint64, last bool, r *ptypes.Receipt) {
+		if last {
+			d.unsettled = max(d.unsettled-1, 0)
+		}
+
 		p := l.box.held[id]
 		if p == nil || !p.Sent {
 			return

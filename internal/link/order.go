@@ -5,13 +5,18 @@ package link
 // chunks, unless it is for one of the same destinations and of the same origin: the
 // messages of one sender to one receiver keep their order. It belongs to the lock
 // of its link.
+//
+// Nothing passes by what has been added before it and is small: a large message
+// waits until that has left.
 type order struct {
 	// limit is the size from which a parcel is large, in bytes.
 	limit int
 
 	small, large fifo[*Parcel]
-	// behind counts the parcels in the large lane by their origin and destination.
-	behind map[string]int
+	// behind counts the parcels in the large lane by their origin and destination,
+	// and the one that is leaving in chunks with them.
+	behind  map[string]int
+	leaving *Parcel
 }
 
 // push appends a parcel to the lane that it belongs to.
@@ -47,8 +52,8 @@ func (o *order) follows(p *Parcel) bool {
 	return false
 }
 
-// left notes that a parcel of the large lane has been written, or given up.
-func (o *order) left(p *Parcel) {
+// unfollow notes that a parcel of the large lane has been written, or given up.
+func (o *order) unfollow(p *Parcel) {
 	for _, key := range p.Keys {
 		f := flow(p, key)
 
@@ -64,34 +69,80 @@ func flow(p *Parcel, key string) string {
 	return string(p.Origin) + key
 }
 
-// takeSmall takes the first parcel of the small lane that is still wanted.
-func (o *order) takeSmall(wanted func(*Parcel) bool) *Parcel {
-	for o.small.len() > 0 {
-		p := o.small.pop()
-		if wanted(p) {
-			return p
-		}
-	}
-
-	return nil
+// len returns the number of parcels that wait.
+func (o *order) len() int {
+	return o.small.len() + o.large.len()
 }
 
-// takeLarge is takeSmall for the other lane. The parcel is followed until left is
-// called for it.
-func (o *order) takeLarge(wanted func(*Parcel) bool) *Parcel {
-	for o.large.len() > 0 {
-		p := o.large.pop()
-		if wanted(p) {
-			return p
-		}
+// first returns the parcel that is the next to leave in one piece, or nil. Those that
+// only follow a large one do so, too, once that is gone.
+func (o *order) first() *Parcel {
+	switch {
+	case o.largeIsNext() && (*o.large.at(0)).size <= o.limit:
+		return *o.large.at(0)
+	case o.small.len() > 0:
+		return *o.small.at(0)
+	default:
+		return nil
+	}
+}
 
-		o.left(p)
+// largeIsNext tells whether the first of the large lane may leave.
+func (o *order) largeIsNext() bool {
+	return o.large.len() > 0 && o.leaving == nil &&
+		(o.small.len() == 0 || (*o.large.at(0)).id < (*o.small.at(0)).id)
+}
+
+// take takes out what first has returned.
+func (o *order) take(p *Parcel) {
+	if o.small.len() > 0 && *o.small.at(0) == p {
+		o.small.pop()
+	} else {
+		o.unfollow(o.large.pop())
+	}
+}
+
+// begin takes out the first of the large lane, if it may leave. It is followed until
+// the end.
+func (o *order) begin() *Parcel {
+	if !o.largeIsNext() || (*o.large.at(0)).size <= o.limit {
+		return nil
 	}
 
-	return nil
+	o.leaving = o.large.pop()
+
+	return o.leaving
+}
+
+// end notes that the parcel that begin has returned is gone.
+func (o *order) end() {
+	if o.leaving != nil {
+		o.unfollow(o.leaving)
+		o.leaving = nil
+	}
+}
+
+// retain forgets the parcels that are not wanted any more. What is leaving stays.
+func (o *order) retain(wanted func(*Parcel) bool) {
+	small, large := o.small, o.large
+	o.small, o.large = fifo[*Parcel]{}, fifo[*Parcel]{}
+
+	for small.len() > 0 {
+		if p := small.pop(); wanted(p) {
+			o.small.push(p)
+		}
+	}
+
+	for large.len() > 0 {
+		if p := large.pop(); wanted(p) {
+			o.large.push(p)
+		} else {
+			o.unfollow(p)
+		}
+	}
 }
 
 // clear forgets all parcels.
 func (o *order) clear() {
-	o.small, o.large, o.behind = fifo[*Parcel]{}, fifo[*Parcel]{}, nil
+	*o = order{limit: o.limit}
 }

@@ -36,10 +36,8 @@ type outbox struct {
 	// usage is what each destination takes of the bounds.
 	usage map[string]usage
 
-	// order is that of a duplex link, which has no lanes, and sent the number of the
-	// parcels that are under way there.
+	// order is that of a duplex link, which has no lanes.
 	order *order
-	sent  int
 
 	lanes map[string]*lane
 	// ready are the lanes that have a parcel which may leave, in turn.
@@ -219,7 +217,6 @@ func (b *outbox) send(l *lane) *Parcel {
 // mark notes that a parcel is under way.
 func (b *outbox) mark(p *Parcel) {
 	p.Sent, p.shared = true, true
-	b.sent++
 }
 
 // holds tells whether nobody has settled the parcel yet.
@@ -270,10 +267,6 @@ func (b *outbox) release(p *Parcel) {
 	size := p.size
 	delete(b.held, p.id)
 
-	if p.Sent {
-		b.sent--
-	}
-
 	b.bytes -= size
 	b.budget.Release(size)
 
@@ -296,7 +289,7 @@ func (b *outbox) discount(key string, size int) {
 func (b *outbox) drain() []*Parcel {
 	parcels := b.inOrder(func(*Parcel) bool { return true })
 
-	b.held, b.usage, b.lanes, b.ready, b.sent = nil, nil, nil, nil, 0
+	b.held, b.usage, b.lanes, b.ready = nil, nil, nil, nil
 	b.due = time.Time{}
 	b.budget.Release(b.bytes)
 	b.bytes = 0
@@ -321,6 +314,11 @@ func (b *outbox) expire(now time.Time) []*Parcel {
 		if b.earliest.IsZero() || p.Deadline.Before(b.earliest) {
 			b.earliest = p.Deadline
 		}
+	}
+
+	if b.order != nil && len(expired) > 0 {
+		// What cannot leave must not be kept: more may be added in its place.
+		b.order.retain(b.holds)
 	}
 
 	for _, l := range b.lanes {

@@ -29,6 +29,9 @@ type outgoing struct {
 	// transfer is the large message that is being written, or nil.
 	transfer *transfer
 	chunks   uint64
+	// unsettled counts the parcels that the neighbour has not answered, also those
+	// that nobody waits for any more: they count there, too.
+	unsettled int
 
 	// receipts and delivered are the outcomes that have not been written, and owed
 	// what counts for their bound.
@@ -159,8 +162,12 @@ func (d *duplex) busyLocked() bool {
 }
 
 func (d *duplex) contentLocked() bool {
+	if d.unread.len() >= maxUnread || d.unreadBytes >= maxUnreadBytes {
+		return false
+	}
+
 	return len(d.receipts) > 0 || len(d.delivered) > 0 || d.transfer != nil ||
-		(d.order.small.len() > 0 || d.order.large.len() > 0) && d.link.box.sent < MaxUnsettled
+		d.order.len() > 0 && d.unsettled < MaxUnsettled
 }
 
 // write writes frames until it is told to retire, or the stream takes no more.
@@ -187,7 +194,7 @@ func (d *duplex) write() {
 func (d *duplex) writeFrame(stream Stream, frame *ptypes.Packet, parcels []*Parcel) {
 	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, stream.Send(frame) })
 	if err != nil {
-		d.stall(stream)
+		d.stall(stream, frame.GetFrame(), parcels)
 
 		return
 	}
@@ -202,10 +209,15 @@ func (d *duplex) writeFrame(stream Stream, frame *ptypes.Packet, parcels []*Parc
 	}
 }
 
-// stall notes that a stream takes no more frames.
-func (d *duplex) stall(stream Stream) {
+// stall notes that a stream takes no more frames. The parcels in the one that it has
+// not taken will leave with another stream.
+func (d *duplex) stall(stream Stream, number uint64, parcels []*Parcel) {
 	d.link.mu.Lock()
 	defer d.link.mu.Unlock()
+
+	if confirmed := d.confirmedLocked(); number > confirmed {
+		d.unread.at(int(number - confirmed - 1)).parcels = parcels
+	}
 
 	if d.stream == stream {
 		d.failed = true
@@ -290,6 +302,7 @@ func (d *duplex) signLocked() *ptypes.Packet {
 // It gives the lock away while the packets are encoded.
 func (d *duplex) composeLocked() {
 	frame := &ptypes.Packet{Receipts: d.takeReceiptsLocked(), Delivered: d.delivered}
+	d.owed -= len(d.delivered)
 	d.delivered = nil
 
 	room := d.MaxFrame
@@ -317,26 +330,17 @@ func (d *duplex) composeLocked() {
 	}
 
 	d.last++
+	d.unsettled += len(frame.Parcels)
 	d.retire = false
 	frame.Frame = d.last
 
 	size := proto.Size(frame)
 	d.unread.push(numbered{frame: frame, size: size, parcels: parcels})
 	d.unreadBytes += size
-
-	if d.unread.len() > maxUnread || d.unreadBytes > maxUnreadBytes {
-		go d.link.Fail(errUnread)
-	}
 }
 
 // takeReceiptsLocked takes as many receipts as fit into half a frame, and one at least.
 func (d *duplex) takeReceiptsLocked() []*ptypes.Receipt {
-	if len(d.receipts) == 0 {
-		d.owed = 0
-
-		return nil
-	}
-
 	size, n := 0, 0
 
 	for n < len(d.receipts) {
@@ -351,35 +355,29 @@ func (d *duplex) takeReceiptsLocked() []*ptypes.Receipt {
 
 	taken := d.receipts[:n:n]
 	d.receipts = d.receipts[n:]
-	d.owed = max(d.owed, 0)
 
 	if len(d.receipts) == 0 {
-		d.receipts, d.owed = nil, 0
+		d.receipts = nil
 	}
 
 	return taken
 }
 
-// takeLocked takes what is to be in the next frame out of the small lane. There is
-// always one, however large.
+// takeLocked takes what goes in one piece with the next frame. There is always one,
+// however large.
 func (d *duplex) takeLocked(room int) []*Parcel {
 	var parcels []*Parcel
 
-	box := &d.link.box
-
-	for box.sent < MaxUnsettled && d.order.small.len() > 0 {
-		size := (*d.order.small.at(0)).size + overhead
-		if len(parcels) > 0 && size > room {
+	for d.unsettled+len(parcels) < MaxUnsettled {
+		p := d.order.first()
+		if p == nil || len(parcels) > 0 && p.size+overhead > room {
 			break
 		}
 
-		p := d.order.takeSmall(box.holds)
-		if p == nil {
-			break
-		}
+		d.order.take(p)
+		d.link.box.mark(p)
 
-		room -= size
-		box.mark(p)
+		room -= p.size + overhead
 		parcels = append(parcels, p)
 	}
 
@@ -436,11 +434,11 @@ func (d *duplex) refuse(p *Parcel, err error) {
 func (d *duplex) beginLocked() {
 	l := d.link
 
-	if l.box.sent >= MaxUnsettled {
+	if d.unsettled >= MaxUnsettled {
 		return
 	}
 
-	p := d.order.takeLarge(l.box.holds)
+	p := d.order.begin()
 	if p == nil {
 		return
 	}
@@ -455,14 +453,15 @@ func (d *duplex) beginLocked() {
 
 	l.mu.Lock()
 
-	if err != nil {
-		d.order.left(p)
-
-		return
+	switch {
+	case d.order.leaving != p:
+		// The link has been drained meanwhile.
+	case err != nil:
+		d.order.end()
+	default:
+		d.chunks++
+		d.transfer = &transfer{parcel: p, wire: wire, id: d.chunks}
 	}
-
-	d.chunks++
-	d.transfer = &transfer{parcel: p, wire: wire, id: d.chunks}
 }
 
 // cutLocked puts the next piece of the large message into a frame. With the last
@@ -471,7 +470,11 @@ func (d *duplex) cutLocked(frame *ptypes.Packet) []*Parcel {
 	t := d.transfer
 
 	if !d.link.box.holds(t.parcel) {
-		// Its deadline has passed. The next message takes its place at the other end.
+		// Its deadline has passed. A first piece of nothing lets the other end forget it.
+		if t.offset > 0 {
+			frame.Chunks = []*ptypes.Chunk{{Id: t.id}}
+		}
+
 		d.endTransferLocked()
 
 		return nil
@@ -507,7 +510,7 @@ func (d *duplex) cutLocked(frame *ptypes.Packet) []*Parcel {
 }
 
 func (d *duplex) endTransferLocked() {
-	d.order.left(d.transfer.parcel)
+	d.order.end()
 	d.transfer = nil
 }
 
@@ -535,6 +538,7 @@ func (d *duplex) replyLocked(r *ptypes.Receipt) {
 	case n > 0 && d.receipts[n-1].GetParcelId() == r.GetParcelId() &&
 		len(d.receipts[n-1].GetFailures()) < maxMerged:
 		before := d.receipts[n-1]
+		d.owed += len(r.GetFailures())
 		before.Failures = append(before.Failures, r.GetFailures()...)
 		before.Reached = append(before.Reached, r.GetReached()...)
 		before.Last = r.GetLast()
@@ -543,12 +547,12 @@ func (d *duplex) replyLocked(r *ptypes.Receipt) {
 			before.Reached = nil
 		}
 	case r.GetLast() && len(r.GetFailures()) == 0:
+		d.owed++
 		d.delivered = append(d.delivered, r.GetParcelId())
 	default:
+		d.owed += 1 + len(r.GetFailures())
 		d.receipts = append(d.receipts, r)
 	}
-
-	d.owed += 1 + len(r.GetFailures())
 
 	if d.owed > maxReplies {
 		// The caller may hold the lock of the outcomes, which the loss will need.
@@ -564,7 +568,7 @@ func (d *duplex) confirmLocked(received uint64) error {
 		return errProtocol
 	}
 
-	for d.last-uint64(d.unread.len()) < received {
+	for d.confirmedLocked() < received {
 		d.unreadBytes -= d.unread.pop().size
 		d.resend--
 	}
@@ -572,4 +576,10 @@ func (d *duplex) confirmLocked(received uint64) error {
 	d.resend = max(d.resend, 0)
 
 	return nil
+}
+
+// confirmedLocked returns the number of the last frame that the neighbour is known to
+// have received.
+func (d *duplex) confirmedLocked() uint64 {
+	return d.last - uint64(d.unread.len())
 }

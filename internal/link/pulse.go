@@ -27,6 +27,11 @@ func (d *duplex) startPulseLocked() {
 	d.heard = now
 	d.due = now.Add(d.link.Silence / beats)
 	d.timer = time.AfterFunc(d.link.Silence/beats, d.tick)
+
+	if d.link.state > closing {
+		// The set-up was over too late, and nobody else will stop it.
+		d.timer.Stop()
+	}
 }
 
 // tick writes a heartbeat, and looks whether the neighbour is still there.
@@ -53,11 +58,6 @@ func (d *duplex) tick() {
 	stream := d.stream
 	silent := stream != nil && !now.Before(deadline)
 
-	if silent && d.Redial == nil {
-		// Its frames do not count any more, whenever they come.
-		d.stream, d.failed = nil, false
-	}
-
 	d.beat = true
 	d.retire = d.last == d.beaten
 	d.beaten = d.last
@@ -74,9 +74,27 @@ func (d *duplex) tick() {
 	switch {
 	case !silent:
 	case d.Redial == nil:
-		l.Owner.Broken(l, ErrSilent)
+		d.breakSilent(stream)
 	default:
 		l.Fail(ErrSilent)
+	}
+}
+
+// breakSilent gives up the stream of a silent neighbour, unless a frame of it is being
+// taken.
+func (d *duplex) breakSilent(stream Stream) {
+	if !d.turn.TryLock() {
+		return
+	}
+
+	defer d.turn.Unlock()
+
+	d.link.mu.Lock()
+	silent := time.Since(d.heard) >= d.link.Silence
+	d.link.mu.Unlock()
+
+	if silent {
+		d.breakOff(stream, ErrSilent)
 	}
 }
 
