@@ -371,7 +371,7 @@ func (s *session) arrived(l *link.Link, a link.Arrival) {
 		decode:    func() (router.Packet, error) { return s.packetOf(a) },
 	}
 
-	err := s.accept(in, replier(l, id))
+	err := s.accept(in, s.replier(l, id))
 	if err != nil {
 		failure := writeFailure(s.refuse(err))
 		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})

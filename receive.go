@@ -59,22 +59,20 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 	// Every destination is in a link that reports it by its deadline.
 	<-done
 
-	if s.leftOpen(errs) {
+	if slices.ContainsFunc(errs, s.leavesOpen) {
 		return nil, errCanceled
 	}
 
 	return writeAck(errs), nil
 }
 
-// leftOpen tells whether this node has not passed on a packet because it is closing.
+// leavesOpen tells whether this node has not passed on a packet because it is closing.
 // Then it is the neighbour's to find another way: it must not take our word for what
 // became of others.
-func (s *session) leftOpen(errs []*DeliveryError) bool {
-	return slices.ContainsFunc(errs, func(err *DeliveryError) bool {
-		dest, _ := keyOf(err.Destination)
+func (s *session) leavesOpen(err *DeliveryError) bool {
+	dest, _ := keyOf(err.Destination)
 
-		return err.Hop == s.me && errors.Is(err, ErrClosed) && dest != s.meKey
-	})
+	return err.Hop == s.me && errors.Is(err, ErrClosed) && dest != s.meKey
 }
 
 // appendFailure adds an outcome if it is one to report.
@@ -111,14 +109,19 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 
 // replier returns what answers a parcel with receipts: for each destination at once, so
 // that what has become of it is known if the link ends before that of the others. It
-// outlives the packet, which may be large, and does not hold it.
-func replier(l *link.Link, id uint64) func(i, left int, err error) {
-	return func(i, left int, err error) {
-		r := &ptypes.Receipt{ParcelId: id, Last: left == 0}
+// outlives the packet, which may be large, and does not hold it. What this node leaves
+// to the neighbour has no receipt: the end of the link says enough.
+func (s *session) replier(l *link.Link, id uint64) func(i, left int, err error) {
+	open := false
 
+	return func(i, left int, err error) {
 		failure, failed := errors.AsType[*DeliveryError](err)
+		open = open || failed && s.leavesOpen(failure)
+		r := &ptypes.Receipt{ParcelId: id, Last: left == 0 && !open}
 
 		switch {
+		case failed && s.leavesOpen(failure):
+			return
 		case failed:
 			r.Failures = []*ptypes.Failure{writeFailure(failure)}
 		case !r.GetLast():
