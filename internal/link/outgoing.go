@@ -301,9 +301,12 @@ func (d *duplex) signLocked() *ptypes.Packet {
 // composeLocked makes a frame of what waits, and puts it among those to be written.
 // It gives the lock away while the packets are encoded.
 func (d *duplex) composeLocked() {
-	frame := &ptypes.Packet{Receipts: d.takeReceiptsLocked(), Delivered: d.delivered}
-	d.owed -= len(d.delivered)
-	d.delivered = nil
+	frame := &ptypes.Packet{Receipts: d.takeReceiptsLocked()}
+	if len(d.receipts) == 0 {
+		// They may end what the receipts have begun, and must not come before those.
+		frame.Delivered, d.delivered = d.delivered, nil
+		d.owed -= len(frame.Delivered)
+	}
 
 	room := d.MaxFrame
 	if d.transfer != nil {
