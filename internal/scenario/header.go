@@ -12,7 +12,7 @@ var (
 	namePattern = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
 	// reserved are the words that could stand where a name does.
-	reserved = []string{Orchestrator, "all", "others", "nobody", "nil", "awaited", "settled", "fails"}
+	reserved = []string{Orchestrator, "all", "others", "nobody", "nil", "awaited", "settled", "fails", "in"}
 )
 
 // header reads what the scenario is played with.
@@ -22,6 +22,8 @@ func (p *parser) header(w *words) {
 	switch keyword := w.next("a word"); keyword {
 	case "mode":
 		p.mode(w)
+	case "links":
+		s.Links = p.links(w)
 	case "height":
 		s.Height = w.number("the height")
 	case "tree":
@@ -58,6 +60,31 @@ func (p *parser) mode(w *words) {
 	default:
 		w.failf("the mode is plain or tls, not %q; both is what happens without it", word)
 	}
+}
+
+// links takes the kinds of links up to the end of the line.
+func (p *parser) links(w *words) []Links {
+	var kinds []Links
+
+	for len(w.rest) > 0 {
+		kind := oneOf(w, "the links", Duplex, Unicast, Mixed)
+
+		switch {
+		case w.err != nil:
+		case slices.Contains(kinds, kind):
+			w.failf("%s links are there twice", kind)
+		case !slices.Contains(p.scenario.Links, kind):
+			w.failf("the scenario is not for %s links", kind)
+		}
+
+		kinds = append(kinds, kind)
+	}
+
+	if len(kinds) == 0 {
+		w.failf("the links are missing")
+	}
+
+	return kinds
 }
 
 func (p *parser) option(w *words) {

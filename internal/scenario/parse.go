@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// Parse reads a scenario. The name, that of its file, stands with the line in the
-// errors.
-func Parse(name string, data []byte) (*Scenario, error) {
+// Parse reads a scenario, without the lines that are for other links only. The name,
+// that of its file, stands with the line in the errors.
+func Parse(name string, data []byte, links Links) (*Scenario, error) {
 	p := &parser{
-		scenario: &Scenario{Peers: make(map[string]Peer), Handlers: make(map[string]Handler)},
+		scenario: &Scenario{Links: AllLinks(), Peers: make(map[string]Peer), Handlers: make(map[string]Handler)},
+		current:  links,
 		messages: make(map[string]int),
 	}
 
@@ -37,6 +38,7 @@ func Parse(name string, data []byte) (*Scenario, error) {
 // parser is what is known at a line.
 type parser struct {
 	scenario *Scenario
+	current  Links
 
 	// commented is set once the comment at the beginning is over.
 	commented bool
@@ -64,8 +66,16 @@ func (p *parser) line(n int, line string) error {
 		return errors.New("a scenario begins with a comment that says what it shows")
 	}
 
-	if line[0] == ' ' || line[0] == '\t' {
+	indented := line[0] == ' ' || line[0] == '\t'
+	concerned := p.concerned(w)
+
+	switch {
+	case w.err != nil:
+		return w.err
+	case indented && concerned:
 		return p.indented(w)
+	case indented:
+		return nil
 	}
 
 	err := p.finished()
@@ -74,6 +84,11 @@ func (p *parser) line(n int, line string) error {
 	}
 
 	switch {
+	case !concerned:
+		// The indented lines that follow belong to nobody either.
+		p.clause = func(w *words) { w.rest = nil }
+
+		return nil
 	case w.accept("at"):
 		p.step(n, w)
 	case len(p.scenario.Steps) > 0:
@@ -83,6 +98,21 @@ func (p *parser) line(n int, line string) error {
 	}
 
 	return w.end()
+}
+
+// concerned tells whether a line is for the current links. It takes the end of the
+// line that may say for which it is: "in duplex mixed".
+func (p *parser) concerned(w *words) bool {
+	i := slices.Index(w.rest, "in")
+	if i < 0 {
+		return true
+	}
+
+	end := &words{rest: w.rest[i+1:]}
+	kinds := p.links(end)
+	w.rest, w.err = w.rest[:i], end.err
+
+	return slices.Contains(kinds, p.current)
 }
 
 // comment takes the lines that begin with a comment. The first of them are what

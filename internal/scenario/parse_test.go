@@ -27,11 +27,12 @@ option outcome 5s
 option queue 10
 
 at 0s  open
-`))
+`), scenario.Duplex)
 	require.NoError(t, err)
 	require.Equal(t, &scenario.Scenario{
 		About:     "What it shows,\nin two lines.",
 		Modes:     []scenario.Mode{scenario.TLS},
+		Links:     scenario.AllLinks(),
 		Height:    2,
 		Players:   []string{"r", "a", "a1", "b"},
 		Depths:    []int{0, 1, 2, 1},
@@ -60,7 +61,7 @@ at 5s  expect r lost a b
 at 5s  expect handlers of nobody
 at 5s  expect all received nothing
 at 5s  expect no packets since 3s
-`))
+`), scenario.Duplex)
 	require.NoError(t, err)
 	require.Equal(t, []scenario.Mode{scenario.Plain, scenario.TLS}, sc.Modes)
 
@@ -97,7 +98,7 @@ at 1s  send one 3 times of 2 KiB from a to all x nil awaited
          nil: no route, told by r
          settled: after 1s
          others: unreachable
-`))
+`), scenario.Duplex)
 	require.NoError(t, err)
 
 	some := scenario.Outcome{
@@ -116,6 +117,35 @@ at 1s  send one 3 times of 2 KiB from a to all x nil awaited
 	}, sc.Steps[0].Action)
 }
 
+func TestParse_LeavesOutWhatIsForOtherLinks(t *testing.T) {
+	text := []byte(`# About.
+links duplex mixed
+height 1
+tree r(a b)
+at 1s  send one to a in mixed # and a comment
+         settled: within 1s
+at 1s  send one to a in duplex
+         a: delivered in mixed
+         a: timeout in duplex
+at 2s  expect end "in unicast" in duplex mixed
+`)
+
+	duplex, err := scenario.Parse("links.txt", text, scenario.Duplex)
+	require.NoError(t, err)
+	require.Equal(t, []scenario.Links{scenario.Duplex, scenario.Mixed}, duplex.Links)
+	require.Len(t, duplex.Steps, 2)
+	require.Equal(t, 7, duplex.Steps[0].Line)
+	require.Equal(t, []session.Reason{session.ReasonTimeout},
+		duplex.Steps[0].Action.(*scenario.Send).Want["a"].Reasons)
+
+	mixed, err := scenario.Parse("links.txt", text, scenario.Mixed)
+	require.NoError(t, err)
+	require.Len(t, mixed.Steps, 2)
+	require.Equal(t, 5, mixed.Steps[0].Line)
+	require.Equal(t, time.Second, mixed.Steps[0].Action.(*scenario.Send).Settled.Within)
+	require.Equal(t, scenario.ExpectEnd{Text: "in unicast"}, mixed.Steps[1].Action)
+}
+
 func TestParse_ScenarioIsComplete(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                   "bad.txt: there is no tree",
@@ -127,7 +157,7 @@ func TestParse_ScenarioIsComplete(t *testing.T) {
 		"# About.\n  height 2":               "bad.txt:2: the line is indented, but belongs to no send or open",
 		"# About.\ntree r\nat 0s open\ntree": "bad.txt:4: \"tree\" must stand before the first step",
 	} {
-		_, err := scenario.Parse("bad.txt", []byte(text))
+		_, err := scenario.Parse("bad.txt", []byte(text), scenario.Duplex)
 		require.ErrorContains(t, err, want, "%q", text)
 	}
 }
@@ -139,6 +169,9 @@ func TestParse_BadHeadersAreErrorsWithTheirLine(t *testing.T) {
 		"height -1":                  `the height must be a positive number, not "-1"`,
 		"height 2 3":                 `nobody knows what "3" means here`,
 		"mode fast":                  `the mode is plain or tls, not "fast"`,
+		"links":                      `the links are missing`,
+		"links fast":                 `the links must be one of ["duplex" "unicast" "mixed"], not "fast"`,
+		"links mixed mixed":          `mixed links are there twice`,
 		"tree q":                     `there is a tree already`,
 		"strangers a":                `"a" is there twice`,
 		"strangers All":              `"All" is no name`,
@@ -151,7 +184,7 @@ func TestParse_BadHeadersAreErrorsWithTheirLine(t *testing.T) {
 		"option speed 3":             `"speed" is no option`,
 		"option outcome 3":           `the outcome deadline must be a time such as 1m30s, not "3"`,
 	} {
-		_, err := scenario.Parse("bad.txt", []byte("# About.\nheight 2\ntree r(a b)\n"+line))
+		_, err := scenario.Parse("bad.txt", []byte("# About.\nheight 2\ntree r(a b)\n"+line), scenario.Duplex)
 		require.ErrorContains(t, err, "bad.txt:4: "+want, "%q", line)
 	}
 }
@@ -167,7 +200,7 @@ func TestParse_BadTreesAreErrors(t *testing.T) {
 		"r(a a)":  `"a" is there twice`,
 		"r(a, b)": `"," is no name`,
 	} {
-		_, err := scenario.Parse("bad.txt", []byte("# About.\ntree "+tree))
+		_, err := scenario.Parse("bad.txt", []byte("# About.\ntree "+tree), scenario.Duplex)
 		require.ErrorContains(t, err, "bad.txt:2: "+want, "%q", tree)
 	}
 }
@@ -186,7 +219,7 @@ func TestParse_BadStepsAreErrorsWithTheirLine(t *testing.T) {
 		"at 3s delay a":                    `the delay is missing`,
 		"at 3s send":                       `the name of the message is missing`,
 		"at 3s send Two to a":              `"Two" is no name of a message`,
-		"at 3s send one to a":              `message "one" is sent in line 5 already`,
+		"at 3s send one to a":              `message "one" is sent in line 6 already`,
 		"at 3s send two a":                 `"to" is expected instead of "a"`,
 		"at 3s send two 0 times to a":      `the number of messages must be a positive number, not "0"`,
 		"at 3s send two to":                `the destination is missing`,
@@ -197,10 +230,13 @@ func TestParse_BadStepsAreErrorsWithTheirLine(t *testing.T) {
 		"at 3s expect no packets since 3s": `3s is not in the past`,
 		"at 3s expect end early":           `what the error says must be a text in quotes, not "early"`,
 		"at 3s expect end \"early":         `the quote is not closed`,
+		"at 3s cancel in":                  `the links are missing`,
+		"at 3s cancel in time":             `the links must be one of ["duplex" "unicast" "mixed"], not "time"`,
+		"at 3s cancel in unicast":          `the scenario is not for unicast links`,
 	} {
-		_, err := scenario.Parse("bad.txt", []byte("# About.\nheight 2\ntree r(a b)\npeer b never acks\n"+
-			"at 2s send one to a\n"+line))
-		require.ErrorContains(t, err, "bad.txt:6: "+want, "%q", line)
+		_, err := scenario.Parse("bad.txt", []byte("# About.\nlinks duplex\nheight 2\ntree r(a b)\npeer b never acks\n"+
+			"at 2s send one to a\n"+line), scenario.Duplex)
+		require.ErrorContains(t, err, "bad.txt:7: "+want, "%q", line)
 	}
 }
 
@@ -219,7 +255,7 @@ func TestParse_BadClausesAreErrorsWithTheirLine(t *testing.T) {
 		"a: timeout\nat 3s cancel\n  a: lost": `the line is indented, but belongs to no send or open`,
 	} {
 		text := "# About.\nheight 2\ntree r(a b)\nstrangers x\nat 2s send one to a x\n  " + clause
-		_, err := scenario.Parse("bad.txt", []byte(text))
+		_, err := scenario.Parse("bad.txt", []byte(text), scenario.Duplex)
 		require.ErrorContains(t, err, want, "%q", clause)
 		require.Regexp(t, `^bad.txt:[678]: `, err.Error())
 	}

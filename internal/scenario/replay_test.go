@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,8 +17,8 @@ import (
 // files is where the scenarios are.
 const files = "../../testdata/scenarios/*.txt"
 
-// TestScenarios plays every file, in the modes that it is for. Which promises a
-// file shows is said in the comment that it begins with.
+// TestScenarios plays every file, in the modes and over the links that it is for.
+// Which promises a file shows is said in the comment that it begins with.
 func TestScenarios(t *testing.T) {
 	paths, err := filepath.Glob(files)
 	require.NoError(t, err)
@@ -26,21 +27,29 @@ func TestScenarios(t *testing.T) {
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		require.NoError(t, err)
-		sc, err := scenario.Parse(filepath.Base(path), data)
-		require.NoError(t, err)
+		name := strings.TrimSuffix(filepath.Base(path), ".txt")
 
-		for _, mode := range sc.Modes {
-			t.Run(strings.TrimSuffix(filepath.Base(path), ".txt")+"/"+string(mode), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { require.Empty(t, play(t, sc, mode)) })
-			})
+		for _, links := range scenario.AllLinks() {
+			sc, err := scenario.Parse(filepath.Base(path), data, links)
+			require.NoError(t, err)
+
+			if !slices.Contains(sc.Links, links) {
+				continue
+			}
+
+			for _, mode := range sc.Modes {
+				t.Run(name+"/"+string(links)+"/"+string(mode), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { require.Empty(t, play(t, sc, mode, links)) })
+				})
+			}
 		}
 	}
 }
 
 // play runs a scenario from the beginning to the end, checks that nothing is left
 // after, and returns what is not as it should be, by line.
-func play(t *testing.T, sc *scenario.Scenario, mode scenario.Mode) []string {
-	w := newWorld(t, sc, mode)
+func play(t *testing.T, sc *scenario.Scenario, mode scenario.Mode, links scenario.Links) []string {
+	w := newWorld(t, sc, mode, links)
 
 	for _, step := range sc.Steps {
 		w.waitUntil(step)
@@ -192,6 +201,8 @@ func (w *world) end() {
 	for _, s := range w.sendings {
 		s.check(w)
 	}
+
+	w.checkOrder()
 
 	for _, n := range w.nodes {
 		w.stop(n)

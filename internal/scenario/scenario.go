@@ -14,8 +14,10 @@ type Scenario struct {
 	// About is the comment that the file begins with.
 	About string
 
-	// Modes are how the nodes talk, each of which is one run.
+	// Modes are how the connections are secured, and Links what the links between the
+	// nodes are. Each pair of them is one run.
 	Modes []Mode
+	Links []Links
 
 	// Height is that of the tree router.
 	Height int
@@ -44,7 +46,7 @@ func (s *Scenario) Nodes() []string {
 	return append([]string{Orchestrator}, s.Players...)
 }
 
-// Mode is how nodes talk to each other.
+// Mode is how the connections are secured.
 type Mode string
 
 // The modes.
@@ -52,6 +54,22 @@ const (
 	Plain Mode = "plain"
 	TLS   Mode = "tls"
 )
+
+// Links are how the nodes talk to each other over their connections.
+type Links string
+
+// The kinds of links. Where some nodes can do without calls and others cannot, they
+// are mixed.
+const (
+	Duplex  Links = "duplex"
+	Unicast Links = "unicast"
+	Mixed   Links = "mixed"
+)
+
+// AllLinks are the kinds that a scenario is for when it does not choose.
+func AllLinks() []Links {
+	return []Links{Duplex, Unicast, Mixed}
+}
 
 // Peer is what a player does that is no node of this library.
 type Peer string

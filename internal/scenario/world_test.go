@@ -36,6 +36,7 @@ type world struct {
 
 	sc    *scenario.Scenario
 	mode  scenario.Mode
+	links scenario.Links
 	began time.Time
 
 	net    *sessiontest.Network
@@ -47,6 +48,11 @@ type world struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	// sending is held during a Send, and sent counts them, so that what is sent by
+	// several goroutines has an order.
+	sending sync.Mutex
+	sent    int
 
 	// sendings are the sends so far, and collectors the goroutines that the runner
 	// uses for their outcomes.
@@ -75,9 +81,9 @@ type node struct {
 	life int
 }
 
-func newWorld(t *testing.T, sc *scenario.Scenario, mode scenario.Mode) *world {
+func newWorld(t *testing.T, sc *scenario.Scenario, mode scenario.Mode, links scenario.Links) *world {
 	w := &world{
-		T: t, sc: sc, mode: mode, began: time.Now(),
+		T: t, sc: sc, mode: mode, links: links, began: time.Now(),
 		net:    sessiontest.NewNetwork(),
 		router: tree.NewRouter(minogrpc.NewAddressFactory(), tree.WithHeight(sc.Height)),
 		store:  certs.NewInMemoryStore(),
@@ -191,6 +197,10 @@ func (w *world) start(n *node) {
 		opts = append(opts, minogrpc.WithCert(n.cert))
 	}
 
+	if w.isUnicast(n.name) {
+		opts = append(opts, minogrpc.WithoutDuplex())
+	}
+
 	n.Minogrpc, err = minogrpc.NewMinogrpc(nil, w.url(n.name), w.router, opts...)
 	require.NoError(w, err)
 
@@ -198,6 +208,20 @@ func (w *world) start(n *node) {
 	if n.name == scenario.Orchestrator {
 		w.rpc = rpc
 	}
+}
+
+// isUnicast tells whether a node does without duplex links. Where they are mixed, two
+// players can and two cannot, in turn, so that there is every kind of neighbours.
+func (w *world) isUnicast(name string) bool {
+	switch w.links {
+	case scenario.Unicast:
+		return true
+	case scenario.Mixed:
+		return slices.Index(w.sc.Players, name)/2%2 == 1
+	case scenario.Duplex:
+	}
+
+	return false
 }
 
 // stop ends a life of a node. It returns at once.

@@ -50,11 +50,11 @@ func TestPlay_NoticesWhatIsNotSo(t *testing.T) {
 		{"at 0s open\nat 1s start r",
 			`r is running`},
 	} {
-		sc, err := scenario.Parse("wrong.txt", []byte(about+wrong.steps))
+		sc, err := scenario.Parse("wrong.txt", []byte(about+wrong.steps), scenario.Duplex)
 		require.NoError(t, err)
 
 		synctest.Test(t, func(t *testing.T) {
-			failures := strings.Join(play(t, sc, scenario.Plain), "\n")
+			failures := strings.Join(play(t, sc, scenario.Plain, scenario.Duplex), "\n")
 			require.Contains(t, failures, wrong.want, wrong.steps)
 		})
 	}
