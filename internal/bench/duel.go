@@ -10,51 +10,39 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// duel is what a hop is compared with, and an overlay of a root and its child.
+// duel is what a hop is compared with, and a pair of nodes in each mode.
 type duel struct {
 	bare  *bare
-	world *world
-	seats *seats
-
-	orchestrator, root, child stream
+	pairs []*pair
 }
 
-// newDuel opens a stream over the overlay, so that all connections are there before
-// anything is timed.
-func newDuel(secure bool) (*duel, error) {
+// newDuel starts both sides.
+func newDuel(p plan, secure bool) (*duel, error) {
 	b, err := newBare(secure)
 	if err != nil {
 		return nil, err
 	}
 
-	d := &duel{bare: b, seats: newSeats(2)}
+	d := &duel{bare: b}
 
-	d.world, err = newWorld(shape{players: 2, secure: secure, handler: d.seats.handler})
+	d.pairs, err = forEach(p.linkModes(), func(m mode) (*pair, error) {
+		return newPair(shape{mode: m, players: 2, secure: secure})
+	})
 	if err != nil {
-		return nil, errors.Join(err, b.close())
-	}
-
-	d.orchestrator, err = d.world.broadcast(payload(1))
-	if err != nil {
-		return nil, errors.Join(err, d.close())
-	}
-
-	d.root, d.child = d.seats.take(1), d.seats.take(2)
-
-	// The broadcast is not a part of what is measured.
-	if err := errors.Join(d.root.collect(1), d.child.collect(1)); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 
 	return d, nil
 }
 
-// close ends both sides. The handlers have to be let go first, because the nodes
-// wait for them.
+// close ends both sides.
 func (d *duel) close() error {
-	d.seats.leave()
+	err := d.bare.close()
+	for _, p := range d.pairs {
+		err = errors.Join(err, p.close())
+	}
 
-	return errors.Join(d.world.close(), d.bare.close())
+	return err
 }
 
 // unary makes calls of that size, that many at once.
@@ -68,19 +56,72 @@ func (d *duel) unary(size, atOnce int) side {
 
 // bidi sends messages over a bare stream, each of which gets a receipt.
 func (d *duel) bidi(size, atOnce int) side {
-	packet := &ptypes.Packet{Serialized: payload(size), Frame: 1}
+	packet := &ptypes.Packet{Serialized: payload(size), Sequence: 1}
 
 	return side{name: raw, least: atOnce, run: func(n int) error { return d.bare.exchange(n, atOnce, packet) }}
 }
 
-// hop sends messages from the root to its child.
-func (d *duel) hop(size, atOnce int) side {
-	return deliveries(size, atOnce, d.root, d.child, d.world.players[1])
+// hops sends messages from the root to its child, in each mode.
+func (d *duel) hops(size, atOnce int) []side {
+	return d.sides(func(p *pair) side { return deliveries(size, atOnce, p.root, p.child, p.world.players[1]) })
 }
 
-// first sends messages from the orchestrator to the root.
-func (d *duel) first(size, atOnce int) side {
-	return deliveries(size, atOnce, d.orchestrator, d.root, d.world.players[0])
+// firsts sends messages from the orchestrator to the root, in each mode.
+func (d *duel) firsts(size, atOnce int) []side {
+	return d.sides(func(p *pair) side { return deliveries(size, atOnce, p.orchestrator, p.root, p.world.players[0]) })
+}
+
+func (d *duel) sides(of func(*pair) side) []side {
+	sides := make([]side, len(d.pairs))
+	for i, p := range d.pairs {
+		sides[i] = of(p)
+	}
+
+	return sides
+}
+
+// pair is an overlay of a root and its child, and their ends of one stream.
+type pair struct {
+	world *world
+	seats *seats
+
+	orchestrator, root, child stream
+}
+
+// newPair opens a stream over a new overlay of two players, so that all connections are
+// there before anything is timed.
+func newPair(s shape) (*pair, error) {
+	var err error
+
+	p := &pair{seats: newSeats(s.players)}
+	s.handler = p.seats.handler
+
+	p.world, err = newWorld(s)
+	if err != nil {
+		return nil, err
+	}
+
+	p.orchestrator, err = p.world.broadcast(payload(1))
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+
+	p.root, p.child = p.seats.take(1), p.seats.take(2)
+
+	// The broadcast is not a part of what is measured.
+	if err := errors.Join(p.root.collect(1), p.child.collect(1)); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+
+	return p, nil
+}
+
+// close ends the overlay. The handlers have to be let go first, because the nodes wait
+// for them.
+func (p *pair) close() error {
+	p.seats.leave()
+
+	return p.world.close()
 }
 
 // deliveries sends messages and waits until each has been received and its outcome

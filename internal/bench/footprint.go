@@ -12,25 +12,29 @@ import (
 func measureFootprint(p plan, t *table, secure bool) error {
 	const players = 32
 
-	var first, further, goroutines, conns series
+	n := len(p.modes)
+	first, further := make([]series, n), make([]series, n)
+	goroutines, conns := make([]series, n), make([]series, n)
 
-	for range p.rounds {
-		f, err := newFootprint(shape{players: players, secure: secure})
-		if err != nil {
-			return err
+	for range p.few() {
+		for i, m := range p.modes {
+			f, err := newFootprint(shape{mode: m, players: players, secure: secure})
+			if err != nil {
+				return err
+			}
+
+			first[i] = append(first[i], f.first/players)
+			further[i] = append(further[i], f.further/players)
+			goroutines[i] = append(goroutines[i], f.goroutines/players)
+			conns[i] = append(conns[i], f.conns/players)
 		}
-
-		first = append(first, f.first/players)
-		further = append(further, f.further/players)
-		goroutines = append(goroutines, f.goroutines/players)
-		conns = append(conns, f.conns/players)
 	}
 
 	what := ", tree of 32, " + transport(secure)
-	t.kibibytes("live heap per session"+what+", with its connections", "150", first)
-	t.kibibytes("live heap per session"+what+", on connections that exist", "", further)
-	t.count("goroutines per link"+what+", both ends, without gRPC's own", "2", goroutines)
-	t.count("connections per link"+what, "1", conns)
+	t.kibibytes("live heap per session"+what+", with its connections", goal{150, 100}, first...)
+	t.kibibytes("live heap per session"+what+", on connections that exist", goal{}, further...)
+	t.count("goroutines per neighbour"+what+", both ends, without gRPC's own", goal{2, 1}, goroutines...)
+	t.count("connections per neighbour"+what, goal{1, 1}, conns...)
 
 	return nil
 }

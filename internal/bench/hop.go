@@ -65,15 +65,15 @@ func transport(secure bool) string {
 	return "plain"
 }
 
-// target returns what the ratio to unary calls is to become.
-func (h hop) target() string {
-	one, many := "0.5", "0.25"
+// goal returns what the ratio to unary calls is to become.
+func (h hop) goal() goal {
+	one, many := goal{0.5, 0.4}, goal{0.25, 0.12}
 
 	switch h.size {
 	case 64 << 10:
-		one, many = "1.0", "0.5"
+		one, many = goal{1, 0.85}, goal{0.5, 0.3}
 	case 1 << 20:
-		one, many = "1.6", "1.1"
+		one, many = goal{1.6, 1.25}, goal{1.1, 0.9}
 	}
 
 	if h.many {
@@ -85,7 +85,7 @@ func (h hop) target() string {
 
 // measure compares a hop from the root to its child with both kinds of call.
 func (h hop) measure(p plan, t *table) error {
-	d, err := newDuel(h.secure)
+	d, err := newDuel(p, h.secure)
 	if err != nil {
 		return err
 	}
@@ -95,18 +95,20 @@ func (h hop) measure(p plan, t *table) error {
 		atOnce = p.inFlight
 	}
 
-	times, err := p.compare(d.unary(h.size, atOnce), d.bidi(h.size, atOnce), d.hop(h.size, atOnce))
+	sides := append([]side{d.unary(h.size, atOnce), d.bidi(h.size, atOnce)}, d.hops(h.size, atOnce)...)
+
+	times, err := p.compare(sides...)
 	if err == nil {
-		t.ratio(h.String()+", vs unary", h.target(), times[2].over(times[0]))
-		t.ratio(h.String()+", vs bidi", "", times[2].over(times[1]))
+		t.ratio(h.String()+", vs unary", h.goal(), p.linkCells(allOver(times[2:], times[0]))...)
+		t.ratio(h.String()+", vs bidi", goal{}, p.linkCells(allOver(times[2:], times[1]))...)
 	}
 
 	return errors.Join(err, d.close())
 }
 
-// measureOrchestrator is about the hop that goes over the stream itself.
+// measureOrchestrator is about the hop that is over a duplex link in any mode.
 func measureOrchestrator(p plan, t *table) (err error) {
-	d, err := newDuel(false)
+	d, err := newDuel(p, false)
 	if err != nil {
 		return err
 	}
@@ -115,47 +117,70 @@ func measureOrchestrator(p plan, t *table) (err error) {
 
 	const size = 1 << 10
 
-	times, err := p.compare(d.unary(size, 1), d.first(size, 1))
+	times, err := p.compare(append([]side{d.unary(size, 1)}, d.firsts(size, 1)...)...)
 	if err != nil {
 		return err
 	}
 
-	t.ratio("orchestrator to root, 1 KiB, plain, one at a time, vs unary", "", times[1].over(times[0]))
+	t.ratio("orchestrator to root, 1 KiB, plain, one at a time, vs unary", goal{},
+		p.linkCells(allOver(times[1:], times[0]))...)
 
-	times, err = p.compare(d.unary(size, p.inFlight), d.first(size, p.inFlight))
+	times, err = p.compare(append([]side{d.unary(size, p.inFlight)}, d.firsts(size, p.inFlight)...)...)
 	if err == nil {
-		t.ratio(fmt.Sprintf("orchestrator to root, 1 KiB, plain, %d in flight, vs unary", inFlight), "",
-			times[1].over(times[0]))
+		t.ratio(fmt.Sprintf("orchestrator to root, 1 KiB, plain, %d in flight, vs unary", inFlight), goal{},
+			p.linkCells(allOver(times[1:], times[0]))...)
 	}
 
 	return err
 }
 
 // measureAllocations counts what both ends allocate for one hop.
-func measureAllocations(p plan, t *table) error {
-	d, err := newDuel(false)
+func measureAllocations(p plan, t *table) (err error) {
+	d, err := newDuel(p, false)
 	if err != nil {
 		return err
 	}
 
-	var calls, hops series
+	defer func() { err = errors.Join(err, d.close()) }()
+
+	hops := d.hops(1<<10, 1)
+	counts := make([]series, len(hops))
 
 	for range p.rounds {
-		before, err := allocations(d.unary(1<<10, 1), p)
-		if err != nil {
-			return errors.Join(err, d.close())
-		}
+		for i, side := range hops {
+			n, err := allocations(side, p)
+			if err != nil {
+				return err
+			}
 
-		after, err := allocations(d.hop(1<<10, 1), p)
-		if err != nil {
-			return errors.Join(err, d.close())
+			counts[i] = append(counts[i], n)
 		}
-
-		calls, hops = append(calls, before), append(hops, after)
 	}
 
-	t.count("allocations per unary call of 1 KiB, plain", "", calls)
-	t.count("allocations per hop of 1 KiB, plain", "50", hops)
+	t.count("allocations per hop, 1 KiB, plain, one at a time", goal{50, 35}, p.linkCells(counts)...)
+
+	return nil
+}
+
+// measureBareAllocations counts those of a unary call.
+func measureBareAllocations(p plan, t *table) error {
+	d, err := newDuel(plan{}, false)
+	if err != nil {
+		return err
+	}
+
+	var counts series
+
+	for range p.rounds {
+		n, err := allocations(d.unary(1<<10, 1), p)
+		if err != nil {
+			return errors.Join(err, d.close())
+		}
+
+		counts = append(counts, n)
+	}
+
+	t.count("allocations per unary call of raw gRPC, 1 KiB, plain", goal{}, counts)
 
 	return d.close()
 }

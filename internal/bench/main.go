@@ -2,12 +2,13 @@
 //
 //	go run ./internal/bench                # everything, a few minutes
 //	go run ./internal/bench -quick         # everything, roughly, in half a minute
-//	go run ./internal/bench -only 'hop.*TLS' -rounds 25
+//	go run ./internal/bench -only 'hop.*TLS' -mode duplex -rounds 25
 //
 // A figure is the median over rounds. Each round runs the raw side and then ours in
-// the same process, both ends over the loopback interface, and gives one ratio: what
-// else happens on the machine falls on both sides. The spread is from the first to
-// the third quartile. docs/performance.md says what each row means.
+// each mode, in the same process, both ends over the loopback interface, and gives one
+// ratio for each: what else happens on the machine falls on all sides. Next to it is
+// the spread, from the first to the third quartile. docs/performance.md says what each
+// row means.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -43,8 +45,8 @@ type settings struct {
 
 // The two plans that the flags choose from.
 var (
-	thorough = plan{rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers}
-	quick    = plan{rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers}
+	thorough = plan{rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers, modes: allModes}
+	quick    = plan{rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers, modes: allModes}
 )
 
 // parse reads the flags.
@@ -52,6 +54,7 @@ func parse(args []string) (settings, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	hurry := flags.Bool("quick", false, "few and short rounds, for figures that are only roughly right")
 	only := flags.String("only", ".", "measure only what matches the `regexp`, in any case of letters")
+	among := flags.String("mode", "duplex,unicast,mixed", "how the players are linked, as a `list` with commas")
 	rounds := flags.Int("rounds", 0, "how many rounds each figure is the median of (default 15)")
 	profile := flags.String("cpuprofile", "", "write a CPU profile to the `file`; the tag side tells ours from raw")
 	list := flags.Bool("list", false, "print what there is to measure, and do not")
@@ -74,7 +77,9 @@ func parse(args []string) (settings, error) {
 		s.rounds = *rounds
 	}
 
-	return s, nil
+	s.modes, err = parseModes(*among)
+
+	return s, err
 }
 
 // run measures what the arguments ask for. The table grows row by row, so that one
@@ -96,24 +101,46 @@ func run(args []string, out io.Writer) (err error) {
 
 	t := &table{out: out}
 	if !s.list {
-		t.printf("%s, %s/%s, %d cores, grpc %s, median of %d rounds\n\n",
+		t.printf("%s, %s/%s, %d cores, grpc %s, median of %d rounds (and their quartiles)\n",
 			runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), grpc.Version, s.rounds)
-		t.head()
 	}
 
-	for _, m := range measurements() {
-		switch {
-		case !s.only.MatchString(m.name):
-		case s.list:
-			t.printf("%s\n", m.name)
-		default:
-			if err := m.run(s.plan, t); err != nil {
-				return fmt.Errorf("%s: %w", m.name, err)
-			}
-		}
+	columns := make([]string, len(s.modes))
+	for i, m := range s.modes {
+		columns[i] = string(m)
+	}
+
+	if err := s.measure(t, overModes(), columns...); err != nil {
+		return err
+	}
+
+	if err := s.measure(t, once(), "figure"); err != nil {
+		return err
 	}
 
 	return t.err
+}
+
+// measure adds a group of rows with the same columns, if any of them is asked for.
+func (s settings) measure(t *table, group []measurement, columns ...string) error {
+	group = slices.DeleteFunc(group, func(m measurement) bool { return !s.only.MatchString(m.name) })
+	if len(group) > 0 && !s.list {
+		t.head(columns...)
+	}
+
+	for _, m := range group {
+		if s.list {
+			t.printf("%s\n", m.name)
+
+			continue
+		}
+
+		if err := m.run(s.plan, t); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+
+	return nil
 }
 
 // startProfile starts to profile and returns what ends it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,9 +16,9 @@ func TestMain(m *testing.M) {
 
 // The figures of one tiny round mean nothing, but each has to come about.
 func TestMeasurements_FillTheTable(t *testing.T) {
-	tiny := plan{rounds: 1, inFlight: 2, players: 8}
+	tiny := plan{rounds: 1, inFlight: 2, players: 8, modes: allModes}
 
-	for _, m := range measurements() {
+	for _, m := range slices.Concat(overModes(), once()) {
 		t.Run(m.name, func(t *testing.T) {
 			var printed strings.Builder
 
@@ -26,11 +27,23 @@ func TestMeasurements_FillTheTable(t *testing.T) {
 			require.NotEmpty(t, out.rows)
 
 			for _, row := range out.rows {
-				require.Len(t, row.samples, tiny.rounds)
-				require.Positive(t, row.samples[0], row.what)
-				require.False(t, math.IsInf(row.samples[0], 0), row.what)
 				require.Contains(t, printed.String(), row.what)
+				require.NotEmpty(t, row.cells[0], row.what)
+
+				for _, figure := range slices.Concat(row.cells...) {
+					require.Positive(t, figure, row.what)
+					require.False(t, math.IsInf(figure, 0), row.what)
+				}
 			}
 		})
 	}
+}
+
+func TestParse_TakesSomeOfTheModes(t *testing.T) {
+	s, err := parse([]string{"-mode", "mixed,duplex"})
+	require.NoError(t, err)
+	require.Equal(t, []mode{mixed, duplex}, s.modes)
+
+	_, err = parse([]string{"-mode", "semaphore"})
+	require.ErrorContains(t, err, "semaphore")
 }

@@ -14,26 +14,35 @@ type measurement struct {
 	run  func(plan, *table) error
 }
 
-// measurements returns all that there is, in the order of the table.
-func measurements() []measurement {
+// overModes returns what is measured in each mode, in the order of the table.
+func overModes() []measurement {
 	return slices.Concat(
 		hops(),
 		[]measurement{
 			{"allocations of a hop", measureAllocations},
 			{"orchestrator's hop", measureOrchestrator},
+			{"wait behind a large message", measureWait},
 			{"depth", measureDepth},
+			{"round trips", measureRoundTrips},
 		},
 		rounds(),
 		[]measurement{
 			{"first broadcast", measureFirstBroadcast},
 			{"first broadcast over distance", measureDistance},
-			{"set-up of a stream", measureSetup},
-			{"forward", measureForward},
-			{"queue", measureQueue},
 			{"footprint plain", func(p plan, t *table) error { return measureFootprint(p, t, false) }},
 			{"footprint TLS", func(p plan, t *table) error { return measureFootprint(p, t, true) }},
 		},
 	)
+}
+
+// once returns what is the same in all modes.
+func once() []measurement {
+	return []measurement{
+		{"allocations of a call", measureBareAllocations},
+		{"set-up of a stream", measureSetup},
+		{"forward", measureForward},
+		{"queue", measureQueue},
+	}
 }
 
 // plan says how thoroughly to measure.
@@ -48,6 +57,14 @@ type plan struct {
 	// and players how many there are at most in the rounds. Less than the rows say is
 	// for tests only.
 	inFlight, players int
+
+	// modes are those that are measured.
+	modes []mode
+}
+
+// few returns the number of rounds for what takes long, or hardly varies.
+func (p plan) few() int {
+	return max(1, p.rounds/5)
 }
 
 // The names of the sides, in profiles.

@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/ptypes"
-	"github.com/minogrpc/session/router/tree"
-	"github.com/minogrpc/session/sessiontest"
 )
 
 // maxPlayers is the largest number of players in a round.
@@ -32,34 +29,44 @@ func rounds() []measurement {
 }
 
 // measureRound compares a round with one over as many bare streams.
-func measureRound(p plan, t *table, what string, s shape) error {
+func measureRound(p plan, t *table, what string, s shape) (err error) {
 	const size = 1 << 10
 
-	w, err := newWorld(s)
+	star, err := newStar(s)
 	if err != nil {
 		return err
 	}
 
-	star, err := newStar(s)
+	defer func() { err = errors.Join(err, star.close()) }()
+
+	all, err := forEach(p.modes, s.in)
+	defer func() { err = errors.Join(err, closeAll(all)) }()
+
 	if err != nil {
-		return errors.Join(err, w.close())
+		return err
 	}
 
-	line, err := w.broadcast(payload(size))
-	if err == nil {
-		err = line.collect(s.players)
-	}
+	sides := []side{star.rounds(size)}
 
-	if err == nil {
-		var times []series
-
-		times, err = p.compare(star.rounds(size), w.rounds(line, size))
+	for _, w := range all {
+		line, err := w.broadcast(payload(size))
 		if err == nil {
-			t.ratio(what+", vs star of bidi", "2.5", times[1].over(times[0]))
+			err = line.collect(s.players)
 		}
+
+		if err != nil {
+			return err
+		}
+
+		sides = append(sides, w.rounds(line, size))
 	}
 
-	return errors.Join(err, star.close(), w.close())
+	times, err := p.compare(sides...)
+	if err == nil {
+		t.ratio(what+", vs star of bidi", goal{2.5, 1.5}, allOver(times[1:], times[0])...)
+	}
+
+	return err
 }
 
 // rounds asks all the players and waits for all the answers and outcomes.
@@ -126,69 +133,6 @@ func (s star) round(packet *ptypes.Packet) error {
 		if _, err := b.stream.Recv(); err != nil {
 			return err
 		}
-	}
-
-	return nil
-}
-
-// measureDepth compares messages from the orchestrator to players further and
-// further down a tree of 32 with one unary call.
-func measureDepth(p plan, t *table) error {
-	const players, size = 32, 1 << 10
-
-	b, err := newBare(false)
-	if err != nil {
-		return err
-	}
-
-	all := newSeats(players)
-
-	w, err := newWorld(shape{players: players, handler: all.handler})
-	if err != nil {
-		return errors.Join(err, b.close())
-	}
-
-	err = compareDepths(p, t, b, w, all, size)
-
-	all.leave()
-
-	return errors.Join(err, w.close(), b.close())
-}
-
-// compareDepths finds the first player of each depth and times messages to it.
-func compareDepths(p plan, t *table, b *bare, w *world, all *seats, size int) error {
-	depths, err := sessiontest.Depths(tree.NewRouter(minogrpc.NewAddressFactory()), w.players)
-	if err != nil {
-		return err
-	}
-
-	line, err := w.broadcast(payload(size))
-	if err != nil {
-		return err
-	}
-
-	msg := payload(size)
-	sides := []side{{name: raw, run: func(n int) error { return repeat(n, func() error { return b.call(msg) }) }}}
-
-	for i, depth := range depths {
-		seat := all.take(i + 1)
-		if err := receive(seat); err != nil {
-			return err
-		}
-
-		if depth == len(sides)-1 { // the first player that far down
-			sides = append(sides, deliveries(size, 1, line, seat, w.players[i]))
-		}
-	}
-
-	times, err := p.compare(sides...)
-	if err != nil {
-		return err
-	}
-
-	for hops, series := range times[1:] {
-		t.ratio(fmt.Sprintf("orchestrator to a player %d hops away, 1 KiB, plain, vs unary", hops+1), "",
-			series.over(times[0]))
 	}
 
 	return nil

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"sync"
-	"time"
 )
 
 // measureFirstBroadcast compares the first broadcast of a new overlay with bare
@@ -13,24 +12,26 @@ import (
 func measureFirstBroadcast(p plan, t *table) error {
 	const players = 32
 
-	var shaken, cold, warm series
+	cold, warm := make([]series, len(p.modes)), make([]series, len(p.modes))
 
 	for range p.rounds {
-		took, err := timeHandshakes(players)
+		shaken, err := timeHandshakes(players)
 		if err != nil {
 			return err
 		}
 
-		first, second, err := timeBroadcasts(shape{players: players, secure: true})
-		if err != nil {
-			return err
-		}
+		for i, m := range p.modes {
+			first, second, err := timeBroadcasts(shape{mode: m, players: players, secure: true})
+			if err != nil {
+				return err
+			}
 
-		shaken, cold, warm = append(shaken, took), append(cold, first), append(warm, second)
+			cold[i], warm[i] = append(cold[i], first/shaken), append(warm[i], second/first)
+		}
 	}
 
-	t.ratio("first broadcast, cold TLS, N = 32, vs 32 bare handshakes in turn", "1.5", cold.over(shaken))
-	t.ratio("first broadcast, TLS, N = 32, warm connections vs cold", "0.15", warm.over(cold))
+	t.ratio("first broadcast, cold TLS, N = 32, vs 32 bare mutual handshakes in turn", goal{1.5, 1.2}, cold...)
+	t.ratio("first broadcast, TLS, N = 32, warm connections vs cold", goal{0.15, 0.1}, warm...)
 
 	return nil
 }
@@ -108,39 +109,51 @@ func (w *world) timeBroadcast() (float64, error) {
 // measureDistance compares the first broadcast to many children with that to one,
 // all of them far away.
 func measureDistance(p plan, t *table) error {
-	const oneWay = 10 * time.Millisecond
+	const children = 15
 
-	children := []int{1, 15}
-	times := make([]series, len(children))
+	ratios := make([]series, len(p.modes))
 
 	for range p.rounds {
-		for i, n := range children {
-			took, _, err := timeBroadcasts(shape{players: 1 + n, height: 1, delay: oneWay, secure: true})
+		for i, m := range p.modes {
+			far := shape{mode: m, players: 2, height: 1, delay: farAway / 2, secure: true}
+
+			one, _, err := timeBroadcasts(far)
 			if err != nil {
 				return err
 			}
 
-			times[i] = append(times[i], took)
+			far.players = 1 + children
+
+			all, _, err := timeBroadcasts(far)
+			if err != nil {
+				return err
+			}
+
+			ratios[i] = append(ratios[i], all/one)
 		}
 	}
 
-	t.ratio("first broadcast, cold TLS, 20 ms round trips, 15 children vs 1", "1.5", times[1].over(times[0]))
+	t.ratio("first broadcast, cold TLS, 20 ms round trips, 15 children vs 1", goal{1.5, 1.1}, ratios...)
 
 	return nil
 }
 
 // measureSetup compares the set-up of a stream to one player with that of a bare
 // one, each up to its header and over a connection that is there.
-func measureSetup(p plan, t *table) error {
+func measureSetup(p plan, t *table) (err error) {
 	b, err := newBare(false)
 	if err != nil {
 		return err
 	}
 
-	w, err := newWorld(shape{players: 1})
+	defer func() { err = errors.Join(err, b.close()) }()
+
+	w, err := newWorld(shape{mode: duplex, players: 1})
 	if err != nil {
-		return errors.Join(err, b.close())
+		return err
 	}
+
+	defer func() { err = errors.Join(err, w.close()) }()
 
 	times, err := p.compare(side{name: raw, run: func(n int) error {
 		return repeat(n, func() error {
@@ -160,8 +173,8 @@ func measureSetup(p plan, t *table) error {
 		})
 	}})
 	if err == nil {
-		t.ratio("set-up of a stream to one player, plain, warm, vs bare stream", "", times[1].over(times[0]))
+		t.ratio("set-up of a stream to one player, plain, warm, vs bare stream", goal{}, times[1].over(times[0]))
 	}
 
-	return errors.Join(err, w.close(), b.close())
+	return err
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // series are the samples of one figure, one for each round.
@@ -14,6 +16,16 @@ func (s series) over(base series) series {
 	ratios := make(series, len(s))
 	for i := range s {
 		ratios[i] = s[i] / base[i]
+	}
+
+	return ratios
+}
+
+// allOver returns the ratios of several series to the same one.
+func allOver(all []series, base series) []series {
+	ratios := make([]series, len(all))
+	for i, s := range all {
+		ratios[i] = s.over(base)
 	}
 
 	return ratios
@@ -30,11 +42,19 @@ func (s series) quantile(share float64) float64 {
 	return sorted[below] + (at-float64(below))*(sorted[above]-sorted[below])
 }
 
+// goal is what a figure is to become, and what would be better still. Zero is none.
+type goal struct {
+	target, stretch float64
+}
+
 // row is one line of the table.
 type row struct {
-	what, target string
-	samples      series
-	format       func(float64) string
+	what string
+	goal goal
+
+	// cells has a figure for each column, or none for one that means nothing there.
+	cells  []series
+	format func(float64) string
 }
 
 // table prints each row as soon as it is known.
@@ -45,17 +65,28 @@ type table struct {
 }
 
 // The widths of the columns, for the eye: the table is Markdown with any.
-const layout = "| %-68s | %6s | %8s | %-15s |\n"
+const (
+	layout     = "| %-75s | %6s | %7s |"
+	cellLayout = " %-25s |"
+)
+
+// none stands for a figure that there is not.
+const none = "–"
 
 // head prints the names of the columns.
-func (t *table) head() {
-	t.printf(layout, "what", "target", "figure", "spread")
-	t.printf("|---|---|---|---|\n")
+func (t *table) head(columns ...string) {
+	t.printf("\n"+layout, "what", "target", "stretch")
+
+	for _, column := range columns {
+		t.printf(cellLayout, column)
+	}
+
+	t.printf("\n|---|---:|---:|%s\n", strings.Repeat("---|", len(columns)))
 }
 
 // ratio adds a row of ratios.
-func (t *table) ratio(what, target string, samples series) {
-	t.add(row{what, target, samples, func(f float64) string { return fmt.Sprintf("%.*f", decimals(f), f) }})
+func (t *table) ratio(what string, g goal, cells ...series) {
+	t.add(row{what, g, cells, func(f float64) string { return fmt.Sprintf("%.*f", decimals(f), f) }})
 }
 
 // decimals leaves three digits of a ratio.
@@ -73,26 +104,49 @@ func decimals(f float64) int {
 }
 
 // count adds a row of numbers with one decimal.
-func (t *table) count(what, target string, samples series) {
-	t.add(row{what, target, samples, func(f float64) string { return fmt.Sprintf("%.1f", f) }})
+func (t *table) count(what string, g goal, cells ...series) {
+	t.add(row{what, g, cells, func(f float64) string { return fmt.Sprintf("%.1f", f) }})
 }
 
 // kibibytes adds a row of sizes, which the samples give in bytes.
-func (t *table) kibibytes(what, target string, samples series) {
-	t.add(row{what, target, samples, func(f float64) string { return fmt.Sprintf("%.0f KiB", f/1024) }})
+func (t *table) kibibytes(what string, g goal, cells ...series) {
+	t.add(row{what, g, cells, func(f float64) string { return fmt.Sprintf("%.0f KiB", f/1024) }})
 }
 
-// add prints the median and the quartiles of a row.
+// milliseconds adds a row of times, which the samples give in seconds. These are the
+// only figures that depend on how fast the machine is.
+func (t *table) milliseconds(what string, g goal, cells ...series) {
+	t.add(row{what, g, cells, func(f float64) string { return fmt.Sprintf("%.1f ms", 1000*f) }})
+}
+
+// add prints the medians and the quartiles of a row.
 func (t *table) add(r row) {
 	t.rows = append(t.rows, r)
+	t.printf(layout, r.what, orNone(r.goal.target), orNone(r.goal.stretch))
 
-	target := r.target
-	if target == "" {
-		target = "–"
+	for _, cell := range r.cells {
+		t.printf(cellLayout, r.text(cell))
 	}
 
-	t.printf(layout, r.what, target, r.format(r.samples.quantile(0.5)),
-		r.format(r.samples.quantile(0.25))+"–"+r.format(r.samples.quantile(0.75)))
+	t.printf("\n")
+}
+
+// text returns how a figure is printed.
+func (r row) text(s series) string {
+	if len(s) == 0 {
+		return none
+	}
+
+	return fmt.Sprintf("%s (%s–%s)", r.format(s.quantile(0.5)), r.format(s.quantile(0.25)), r.format(s.quantile(0.75)))
+}
+
+// orNone returns a goal as it is printed.
+func orNone(goal float64) string {
+	if goal == 0 {
+		return none
+	}
+
+	return strconv.FormatFloat(goal, 'g', -1, 64)
 }
 
 // printf keeps the first error of the writer, so that nobody has to ask each time.

@@ -20,6 +20,7 @@ import (
 
 // shape says what a world looks like.
 type shape struct {
+	mode    mode
 	players int
 	secure  bool
 
@@ -32,6 +33,16 @@ type shape struct {
 
 	// handler returns the handler of one node. Without it all echo.
 	handler func(node int) mino.Handler
+
+	// heard is called with whatever the root hears from its children. It may be nil.
+	heard func()
+}
+
+// in returns a world of that shape in a mode.
+func (s shape) in(m mode) (*world, error) {
+	s.mode = m
+
+	return newWorld(s)
 }
 
 // world is an overlay in this process. The first node only orchestrates, and the
@@ -152,6 +163,11 @@ func (w *world) startNode(i int) (*minogrpc.Minogrpc, error) {
 		minogrpc.WithSessionOptions(session.WithOutboxLimits(1<<20, 1<<30)),
 	}
 
+	opts = append(opts, w.mode.options(i)...)
+	if i == 1 && w.heard != nil {
+		opts = append(opts, minogrpc.WithDialOptions(grpc.WithChainStreamInterceptor(w.hear)))
+	}
+
 	public := &url.URL{Scheme: "grpcs", Host: listener.Addr().String()}
 	if !w.secure {
 		public.Scheme = "grpc"
@@ -190,6 +206,16 @@ func (w *world) counting(dial dialer) dialer {
 
 		return conn, err
 	}
+}
+
+// closeAll ends several worlds.
+func closeAll(worlds []*world) error {
+	var err error
+	for _, w := range worlds {
+		err = errors.Join(err, w.close())
+	}
+
+	return err
 }
 
 // close ends the streams and stops the nodes: the orchestrator first, so that the
