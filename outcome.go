@@ -36,12 +36,16 @@ func (s *session) failure(reason Reason, cause error) *DeliveryError {
 
 // aftermath is what a step under the lock leaves to be told when it is free. It
 // belongs to the goroutine that makes it.
+//
+// Most packets go to one link and have one outcome to tell, if any: the first of each
+// has a place of its own.
 type aftermath struct {
-	outcomes  []outcome
+	first    outcome
+	outcomes []outcome
+
 	delivered []PacketInfo
 
-	// links are those that a packet has been added to, each once. Most packets go to
-	// one, which has a place of its own.
+	// link and links are those that a packet has been added to, each once.
 	link  *link.Link
 	links []*link.Link
 }
@@ -56,7 +60,16 @@ type outcome struct {
 // fail notes the same outcome for several destinations.
 func (a *aftermath) fail(set *pending.Set, keys []string, dests []mino.Address, err *DeliveryError) {
 	for i, key := range keys {
-		a.outcomes = append(a.outcomes, outcome{set: set, key: key, err: err.about(dests[i])})
+		a.settle(outcome{set: set, key: key, err: err.about(dests[i])})
+	}
+}
+
+// settle notes the outcome of one destination.
+func (a *aftermath) settle(o outcome) {
+	if a.first.set == nil {
+		a.first = o
+	} else {
+		a.outcomes = append(a.outcomes, o)
 	}
 }
 
@@ -83,6 +96,10 @@ func (s *session) settleAll(after *aftermath) {
 
 	for _, info := range after.delivered {
 		s.observeDelivery(info)
+	}
+
+	if first := after.first; first.set != nil {
+		s.settle(first.set, first.key, first.err)
 	}
 
 	for _, o := range after.outcomes {

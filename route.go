@@ -72,7 +72,7 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, after *afterm
 			o.err = err.about(dest)
 		}
 
-		after.outcomes = append(after.outcomes, o)
+		after.settle(o)
 	}
 }
 
@@ -91,7 +91,10 @@ func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath
 	}
 
 	s.seen.Mark(h.Origin, h.Sequence)
-	after.delivered = append(after.delivered, infoOf(mine))
+
+	if s.observer.PacketDelivered != nil || s.observer.QueueDepth != nil {
+		after.delivered = append(after.delivered, infoOf(mine))
+	}
 
 	return nil
 }
@@ -135,6 +138,14 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, after *afterm
 func (s *session) forgottenLocked(h link.Header, packet router.Packet, routes router.Routes, voids router.Voids,
 	after *aftermath,
 ) {
+	if len(voids) == 0 && len(routes) == 1 {
+		for _, part := range routes {
+			if part != nil && sameDestinations(part, packet) {
+				return
+			}
+		}
+	}
+
 	covered := make(map[string]struct{})
 	cover := func(addr mino.Address) {
 		key, _ := keyOf(addr)
@@ -161,6 +172,16 @@ func (s *session) forgottenLocked(h link.Header, packet router.Packet, routes ro
 			s.failOneLocked(h, dest, s.failure(ReasonNoRoute, errForgot), after)
 		}
 	}
+}
+
+// sameDestinations tells whether two packets have the same ones in the same order.
+func sameDestinations(x, y router.Packet) bool {
+	return slices.EqualFunc(x.GetDestination(), y.GetDestination(), func(a, b mino.Address) bool {
+		keyA, errA := keyOf(a)
+		keyB, errB := keyOf(b)
+
+		return errA == nil && errB == nil && keyA == keyB
+	})
 }
 
 // upLocked sends a part to a parent.
@@ -299,7 +320,7 @@ func (s *session) failLocked(h link.Header, packet router.Packet, err *DeliveryE
 
 func (s *session) failOneLocked(h link.Header, dest mino.Address, err *DeliveryError, after *aftermath) {
 	key, _ := keyOf(dest)
-	after.outcomes = append(after.outcomes, outcome{set: h.Pending, key: key, err: err.about(dest)})
+	after.settle(outcome{set: h.Pending, key: key, err: err.about(dest)})
 }
 
 // tableForLocked returns the parent whose table routes a packet: the one that it

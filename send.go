@@ -127,6 +127,15 @@ type recipients struct {
 
 // recipients sorts what the caller asked for.
 func (s *session) recipients(addrs []mino.Address) recipients {
+	if len(addrs) == 1 {
+		addr := unwrapAddress(addrs[0])
+
+		key, err := keyOf(addr)
+		if err == nil {
+			return recipients{keys: []string{key}, addrs: []mino.Address{addr}}
+		}
+	}
+
 	var to recipients
 
 	seen := make(map[string]struct{}, len(addrs))

@@ -31,22 +31,24 @@ func (e *PanicError) Unwrap() error {
 
 // Call calls the function and returns what it does, or its panic.
 func Call[T any](call func() (T, error)) (result T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: debug.Stack()}
-		}
-	}()
+	defer Recover(&err)
 
 	return call()
 }
 
 // Do is Call for a function without a result.
-func Do(call func()) error {
-	_, err := Call(func() (struct{}, error) {
-		call()
+func Do(call func()) (err error) {
+	defer Recover(&err)
 
-		return struct{}{}, nil
-	})
+	call()
 
-	return err
+	return nil
+}
+
+// Recover, when it is deferred, makes the panic of a function the error that it
+// returns.
+func Recover(err *error) {
+	if r := recover(); r != nil {
+		*err = &PanicError{Value: r, Stack: debug.Stack()}
+	}
 }
