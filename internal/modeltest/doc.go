@@ -11,16 +11,18 @@
 //   - A destination without an error has received the message; one that was
 //     refused has not.
 //   - A session receives a message once at most, and after those whose outcome its
-//     sender knew before it was sent.
+//     sender knew before it was sent; where all the links are duplex, after all those
+//     that were sent before it.
 //   - What is wrong elsewhere costs nothing: where nothing has been wrong between
 //     a sender, a receiver and the orchestrator, messages arrive, and at once.
 //   - When nothing is wrong any more, everybody who still takes part is reached.
 //   - After the end nothing is left: no handler, no connection, no goroutine.
 //
-// All nodes are of this library, and their links carry a call for each packet. That
-// nothing is received twice is promised among such nodes only; the order of
-// messages that nobody waits for is not promised on such links, nor that one for
-// several destinations does not wait behind others of that kind.
+// All nodes are of this library, in some cases with duplex links, in others without, or
+// some nodes with and some without. That nothing is received twice is promised among
+// such nodes only. Where some links carry a call for each packet, the order of messages
+// that nobody waits for is not promised, nor that one for several destinations does not
+// wait behind others of that kind.
 //
 // A failure prints the case, and what happened when. Which goroutine runs first is
 // not part of the case: for a failure that comes and goes, -again=20 plays each case

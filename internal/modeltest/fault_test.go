@@ -18,6 +18,29 @@ func drawCut(t *rapid.T, sc *scenario) step {
 	}}
 }
 
+// drawBlink draws an outage of a link that is shorter than what a duplex link takes to
+// be given up: that costs time, and nothing else.
+func drawBlink(t *rapid.T, sc *scenario) step {
+	a, b := anyLink(t, sc)
+	frozen := rapid.SampledFrom([]time.Duration{0, 0, time.Second}).Draw(t, "frozen for")
+
+	return step{fmt.Sprintf("cut n%d from n%d, for no time, and freeze it for %v", a, b, frozen), func(w *world) {
+		// What is under way would be lost with the set-up of a link.
+		w.quiet()
+		w.blink(a, b)
+
+		w.network.Cut(host(a), host(b))
+		w.network.Heal(host(a), host(b))
+
+		if frozen > 0 {
+			w.network.Freeze(host(a), host(b))
+			w.network.Freeze(host(b), host(a))
+			time.Sleep(frozen)
+			w.network.Heal(host(a), host(b))
+		}
+	}}
+}
+
 func drawHeal(t *rapid.T, sc *scenario) step {
 	a, b := anyLink(t, sc)
 

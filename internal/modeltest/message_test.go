@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/minogrpc/session"
@@ -29,7 +30,7 @@ type message struct {
 }
 
 // send sends one message, if the place has a session to send from.
-func (w *world) send(from place, to []place, await bool, must ...place) {
+func (w *world) send(from place, to []place, size int, await bool, must ...place) {
 	sender := w.current(from)
 	if sender == nil {
 		w.notef("%v has no session to send from", from)
@@ -45,7 +46,7 @@ func (w *world) send(from place, to []place, await bool, must ...place) {
 		addrs = append(addrs, address(p))
 	}
 
-	outcomes := sender.out.Send(fake.Message(m.id), addrs...)
+	outcomes := sender.out.Send(fake.Message(m.id+strings.Repeat(" ", size)), addrs...)
 
 	go w.collect(m, outcomes)
 

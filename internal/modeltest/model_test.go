@@ -23,12 +23,12 @@ var profiles = []struct {
 	name    string
 	actions []action
 }{
-	{"nothing goes wrong", nil},
-	{"links break", []action{drawCut, drawCut, drawDelay, drawHeal, drawHealAll, drawRefuse}},
+	{"nothing goes wrong for long", []action{drawBlink}},
+	{"links break", []action{drawCut, drawCut, drawBlink, drawDelay, drawHeal, drawHealAll, drawRefuse}},
 	{"links go silent", []action{drawFreeze, drawFreeze, drawSilence, drawDelay, drawHeal, drawHealAll}},
 	{"nodes stop", []action{drawStop, drawStop, drawDelay, drawStart}},
 	{"everything goes wrong", []action{
-		drawCut, drawFreeze, drawSilence, drawDelay, drawRefuse, drawHeal, drawHealAll, drawStop, drawStart,
+		drawCut, drawBlink, drawFreeze, drawSilence, drawDelay, drawRefuse, drawHeal, drawHealAll, drawStop, drawStart,
 	}},
 }
 

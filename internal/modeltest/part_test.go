@@ -3,6 +3,7 @@ package modeltest_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/minogrpc/session/internal/fake"
@@ -64,7 +65,7 @@ func (w *world) read(p *part, in mino.Receiver) {
 			return
 		}
 
-		w.receivedLocked(p, from, string(msg.(fake.Message)))
+		w.receivedLocked(p, from, strings.TrimRight(string(msg.(fake.Message)), " "))
 		w.mu.Unlock()
 	}
 }

@@ -48,12 +48,12 @@ func (w *world) probe() {
 	}
 
 	w.notef("all of %v must be reached", alive)
-	w.send(orchestrator, w.players, true, alive...)
+	w.send(orchestrator, w.players, 0, true, alive...)
 
 	for _, p := range alive {
 		// What is small about the queues is not what this is about.
 		w.quiet()
-		w.send(p, append(alive, orchestrator), true, append(alive, orchestrator)...)
+		w.send(p, append(alive, orchestrator), 0, true, append(alive, orchestrator)...)
 	}
 }
 

@@ -53,6 +53,11 @@ type scenario struct {
 	outcome time.Duration
 	queue   int
 
+	// unicast are the nodes that do without duplex links, and large tells that there
+	// are messages which need several frames.
+	unicast []bool
+	large   bool
+
 	tree  tree
 	steps []step
 }
@@ -96,6 +101,7 @@ func drawScenario(t *rapid.T, faults []action) *scenario {
 	}
 
 	sc.tree = newTree(sc.players, sc.height)
+	sc.drawLinks(t)
 
 	// Most of what happens are messages, and time that passes.
 	actions := append([]action{drawSend, drawSend, drawSend, drawWait, drawWait, drawPause}, faults...)
@@ -104,10 +110,31 @@ func drawScenario(t *rapid.T, faults []action) *scenario {
 
 	// Most of what can go wrong needs a tree that has grown.
 	if !rapid.Bool().Draw(t, "nobody has heard of the stream yet") {
-		sc.steps = append([]step{send(orchestrator, sc.players, 1, true)}, sc.steps...)
+		sc.steps = append([]step{send(orchestrator, sc.players, 1, 0, true)}, sc.steps...)
 	}
 
 	return sc
+}
+
+// drawLinks draws which nodes do without duplex links.
+func (sc *scenario) drawLinks(t *rapid.T) {
+	sc.unicast = make([]bool, sc.nodes)
+
+	switch rapid.SampledFrom([]string{"duplex", "mixed", "unicast", "duplex"}).Draw(t, "links") {
+	case "unicast":
+		for i := range sc.unicast {
+			sc.unicast[i] = true
+		}
+	case "mixed":
+		for i := range sc.unicast {
+			sc.unicast[i] = rapid.Bool().Draw(t, "unicast")
+		}
+	}
+}
+
+// duplex tells whether all the links are duplex.
+func (sc *scenario) duplex() bool {
+	return !slices.Contains(sc.unicast, true)
 }
 
 // GoString is what is printed for a case that has been drawn: nothing, as the
@@ -124,6 +151,12 @@ func (sc *scenario) String() string {
 
 	if sc.queue > 0 {
 		fmt.Fprintf(&b, ", queues of %d packets", sc.queue)
+	}
+
+	for i, unicast := range sc.unicast {
+		if unicast {
+			fmt.Fprintf(&b, ", n%d unicast", i)
+		}
 	}
 
 	b.WriteString(", the orchestrator is on n0, and the parents are")
@@ -188,14 +221,27 @@ func drawSend(t *rapid.T, sc *scenario) step {
 
 	count := rapid.SampledFrom([]int{1, 1, 1, 5, 12}).Draw(t, "count")
 	await := rapid.SampledFrom([]bool{false, false, true}).Draw(t, "await")
+	size := rapid.SampledFrom([]int{0, 0, 0, 0, 0, largeMessage}).Draw(t, "size")
 
-	return send(from, to, count, await)
+	if size > 0 {
+		sc.large = true
+		count = min(count, 2)
+	}
+
+	return send(from, to, count, size, await)
 }
 
-func send(from place, to []place, count int, await bool) step {
+// largeMessage is the size of a message that needs several frames, in bytes.
+const largeMessage = 600 << 10
+
+func send(from place, to []place, count, size int, await bool) step {
 	text := fmt.Sprintf("%v sends to %v", from, to)
 	if count > 1 {
 		text += fmt.Sprintf(", %d times", count)
+	}
+
+	if size > 0 {
+		text += fmt.Sprintf(", %d bytes", size)
 	}
 
 	if await {
@@ -204,7 +250,7 @@ func send(from place, to []place, count int, await bool) step {
 
 	return step{text, func(w *world) {
 		for range count {
-			w.send(from, to, await)
+			w.send(from, to, size, await)
 		}
 	}}
 }

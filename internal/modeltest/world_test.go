@@ -2,6 +2,7 @@ package modeltest_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing/synctest"
@@ -142,11 +143,17 @@ func (w *world) start(i int) mino.RPC {
 		options = append(options, session.WithQueueLimits(w.queue, session.DefaultQueueBytes))
 	}
 
-	w.running[i], err = minogrpc.NewMinogrpc(nil, publicURL(i), newRouter(w.height), minogrpc.NoTLS(),
-		minogrpc.WithListener(listener), minogrpc.WithSessionOptions(options...),
+	opts := []minogrpc.Option{
+		minogrpc.NoTLS(), minogrpc.WithListener(listener), minogrpc.WithSessionOptions(options...),
 		minogrpc.WithDialOptions(
 			grpc.WithContextDialer(w.network.Dialer(host(i))),
-			grpc.WithStatsHandler((*connCounter)(&w.conns))))
+			grpc.WithStatsHandler((*connCounter)(&w.conns))),
+	}
+	if w.unicast[i] {
+		opts = append(opts, minogrpc.WithoutDuplex())
+	}
+
+	w.running[i], err = minogrpc.NewMinogrpc(nil, publicURL(i), newRouter(w.height), opts...)
 	if err != nil {
 		panic(err)
 	}
@@ -195,6 +202,20 @@ func (w *world) quiet() {
 // fault notes that something is wrong from now on.
 func (w *world) fault(a, b int) {
 	w.disturb(fault{a: a, b: b, kind: broken})
+}
+
+// blink notes that a link breaks, and that nothing keeps it from going on.
+func (w *world) blink(a, b int) {
+	w.mu.Lock()
+	slowed := slices.ContainsFunc(w.faults, func(f fault) bool { return f.a == a && f.b == b || f.a == b && f.b == a })
+	w.mu.Unlock()
+
+	// On a slow one a set-up may be under way, and a dial takes a while.
+	if w.unicast[a] || w.unicast[b] || slowed || w.outcome < time.Second*10 {
+		w.fault(a, b)
+	} else {
+		w.slow(a, b)
+	}
 }
 
 // slow notes that a link is slow, or was so.
