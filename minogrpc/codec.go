@@ -36,8 +36,32 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 		return c.CodecV2.Marshal(v)
 	}
 
-	w := writer{small: make([]byte, 0, smallSize(p))}
+	size := smallSize(p)
+	if mem.IsBelowBufferPoolingThreshold(size) {
+		w := writer{small: make([]byte, 0, size)}
+		w.packet(p)
+		w.flush()
+
+		return w.pieces, w.err
+	}
+
+	return marshalPooled(p, size)
+}
+
+// marshalPooled writes a packet into memory from the pool of gRPC, where that goes back
+// to, as long as it is in one piece.
+func marshalPooled(p *ptypes.Packet, size int) (mem.BufferSlice, error) {
+	pool := mem.DefaultBufferPool()
+	pooled := pool.Get(size)
+	w := writer{small: (*pooled)[:0]}
 	w.packet(p)
+
+	if w.err == nil && len(w.pieces) == 0 && len(w.small) <= size {
+		*pooled = w.small
+
+		return mem.BufferSlice{mem.NewBuffer(pooled, pool)}, nil
+	}
+
 	w.flush()
 
 	return w.pieces, w.err

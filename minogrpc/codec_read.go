@@ -2,7 +2,6 @@ package minogrpc
 
 import (
 	"encoding/binary"
-	"io"
 	"math"
 
 	"github.com/minogrpc/session/ptypes"
@@ -44,7 +43,11 @@ const (
 
 // reader reads packets piece by piece, each content into memory of its own.
 type reader struct {
-	*mem.Reader
+	// piece is what is left of the piece that is being read, and pieces the others.
+	piece  []byte
+	pieces mem.BufferSlice
+	// left is the size of all that.
+	left int
 
 	// failed is set at the first thing that is not as this library writes it.
 	failed bool
@@ -53,12 +56,11 @@ type reader struct {
 // readPacket fills a packet. It returns false when the data hold anything that this
 // library does not write; the packet is then of no use.
 func readPacket(data mem.BufferSlice, p *ptypes.Packet) bool {
-	r := reader{Reader: data.Reader()}
-	defer func() { _ = r.Close() }() // it never fails
+	r := reader{pieces: data, left: data.Len()}
 
 	protobuf.Reset(p)
 
-	for r.Remaining() > 0 && !r.failed {
+	for r.left > 0 && !r.failed {
 		field, kind := r.tag()
 		if kind == protowire.VarintType {
 			r.packetNumber(p, field)
@@ -77,11 +79,52 @@ func (r *reader) tag() (protowire.Number, protowire.Type) {
 	return field, kind
 }
 
+// varint reads a number, which most of the time is within one piece.
 func (r *reader) varint() uint64 {
-	n, err := binary.ReadUvarint(r.Reader)
-	r.failed = r.failed || err != nil
+	n, size := protowire.ConsumeVarint(r.piece)
+	if size < 0 {
+		return r.splitVarint()
+	}
+
+	r.piece = r.piece[size:]
+	r.left -= size
 
 	return n
+}
+
+func (r *reader) splitVarint() uint64 {
+	var text [binary.MaxVarintLen64]byte
+
+	for i := range min(len(text), r.left) {
+		r.read(text[i : i+1])
+
+		if text[i] < 1<<7 {
+			n, size := protowire.ConsumeVarint(text[:i+1])
+			r.failed = r.failed || size < 0
+
+			return n
+		}
+	}
+
+	r.failed = true
+
+	return 0
+}
+
+// read fills the bytes. There are at least as many left.
+func (r *reader) read(content []byte) {
+	r.left -= len(content)
+
+	for {
+		n := copy(content, r.piece)
+		content, r.piece = content[n:], r.piece[n:]
+
+		if len(content) == 0 {
+			return
+		}
+
+		r.piece, r.pieces = r.pieces[0].ReadOnlyData(), r.pieces[1:]
+	}
 }
 
 // number32 reads a number of 32 bits. Protobuf drops what is more, which nobody writes.
@@ -96,7 +139,7 @@ func (r *reader) number32() uint32 {
 func (r *reader) size(kind protowire.Type) int {
 	n := r.varint()
 
-	if kind != protowire.BytesType || n > uint64(r.Remaining()) {
+	if kind != protowire.BytesType || n > uint64(r.left) {
 		r.failed = true
 
 		return 0
@@ -112,7 +155,7 @@ func (r *reader) content(size int) []byte {
 	}
 
 	content := make([]byte, size)
-	_, _ = io.ReadFull(r.Reader, content) // there is as much
+	r.read(content)
 
 	return content
 }
@@ -137,7 +180,7 @@ func (r *reader) packetNumber(p *ptypes.Packet, field protowire.Number) {
 }
 
 func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int) {
-	end := r.Remaining() - size
+	end := r.left - size
 
 	switch field {
 	case packetSerialized:
@@ -156,20 +199,20 @@ func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int)
 	case packetParcels:
 		p.Parcels = append(p.Parcels, r.parcel(end))
 	case packetDelivered:
-		for r.Remaining() > end && !r.failed {
+		for r.left > end && !r.failed {
 			p.Delivered = append(p.Delivered, r.varint())
 		}
 	default:
 		r.failed = true
 	}
 
-	r.failed = r.failed || r.Remaining() != end
+	r.failed = r.failed || r.left != end
 }
 
 func (r *reader) chunk(end int) *ptypes.Chunk {
 	c := &ptypes.Chunk{}
 
-	for r.Remaining() > end && !r.failed {
+	for r.left > end && !r.failed {
 		field, kind := r.tag()
 
 		switch {
@@ -192,7 +235,7 @@ func (r *reader) chunk(end int) *ptypes.Chunk {
 func (r *reader) parcel(end int) *ptypes.Parcel {
 	p := &ptypes.Parcel{}
 
-	for r.Remaining() > end && !r.failed {
+	for r.left > end && !r.failed {
 		field, kind := r.tag()
 		if kind == protowire.VarintType {
 			r.parcelNumber(p, field)

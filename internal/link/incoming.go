@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -45,8 +46,11 @@ type incoming struct {
 	// unanswered counts the parcels that have not got their last receipt.
 	unanswered int
 
-	// taking is set while the owner is told about a frame.
-	taking bool
+	// taking is set while the owner is told about a frame: answers and arrivals, which
+	// belong to the turn.
+	taking   bool
+	answers  []answer
+	arrivals []Arrival
 
 	// over is set when the neighbour has said goodbye.
 	over bool
@@ -111,6 +115,9 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 		l.Owner.Arrived(l, a)
 	}
 
+	// What was in the frame may be large.
+	d.answers, d.arrivals = emptied(answers), emptied(arrivals)
+
 	l.mu.Lock()
 	d.taking = false
 
@@ -123,6 +130,17 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 	}
 
 	return err
+}
+
+// emptied returns the memory of a list for the next frame, unless it is much.
+func emptied[T any](list []T) []T {
+	if cap(list) > keep {
+		return nil
+	}
+
+	clear(list)
+
+	return list[:0]
 }
 
 // takeFrameLocked notes what has come, and returns what the owner has to be told.
@@ -172,7 +190,7 @@ func (d *duplex) answersLocked(frame *ptypes.Packet) []answer {
 	}
 
 	l := d.link
-	answers := make([]answer, 0, len(frame.GetReceipts())+len(frame.GetDelivered()))
+	answers := d.answers
 
 	add := func(id uint64, last bool, r *ptypes.Receipt) {
 		if last {
@@ -219,7 +237,7 @@ func (d *duplex) arrivalsLocked(frame *ptypes.Packet) ([]Arrival, error) {
 		return nil, fmt.Errorf("%w: more than %d parcels without an outcome", errProtocol, MaxUnsettled)
 	}
 
-	arrivals := make([]Arrival, len(parcels))
+	arrivals := slices.Grow(d.arrivals, len(parcels))[:len(parcels)]
 
 	for i, p := range parcels {
 		if p.GetId() == 0 {
