@@ -33,8 +33,10 @@ type parent struct {
 	goodbye bool
 	// gone is closed when the registration has ended.
 	gone chan struct{}
-	// linkID is that of a duplex link that the parent has dialled.
+	// linkID is that of a duplex link that the parent has dialled, and first what taken
+	// is in the beginning.
 	linkID string
+	first  chan struct{}
 
 	// What follows belongs to the lock of the session.
 
@@ -76,18 +78,16 @@ func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan stru
 }
 
 func (s *session) listen(relay Relay, table router.RoutingTable, ready chan struct{}) {
-	par := s.addParent(relay, table, true)
+	par, l := s.addParent(relay, table, true)
 	if par == nil {
 		return
 	}
 
-	first := par.link
-
 	announce(ready)
-	go s.read(par, first, relay.Stream())
+	go s.read(par, l, relay.Stream())
 
 	<-par.gone
-	<-first.Parted()
+	<-l.Parted()
 }
 
 func announce(ready chan struct{}) {
@@ -98,20 +98,24 @@ func announce(ready chan struct{}) {
 
 // listenDuplex is listen for a link that may outlive its stream.
 func (s *session) listenDuplex(relay *DuplexRelay, table router.RoutingTable, ready chan struct{}) {
-	par := s.addParent(relay, table, true)
+	par, l := s.addParent(relay, table, true)
 	if par == nil {
 		return
 	}
 
-	relay.attach(par.link)
+	relay.attach(l)
 	announce(ready)
-	s.serve(par, par.link, par.taken, relay.wire)
+	s.serve(par, l, par.first, relay.wire)
 }
 
-// listenAgain goes on with the link of a parent that has opened another stream.
+// listenAgain goes on with the link of a parent that has opened another stream. It must
+// be the same one: who has learned the id of a link does not get its place.
 func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
+	// A relay whose address has no text is nobody's.
+	key, _ := keyOf(unwrapAddress(relay.GetDistantAddress()))
+
 	s.mu.Lock()
-	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.linkID == relay.offer.id })
+	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.linkID == relay.offer.id && par.key == key })
 
 	if i < 0 {
 		s.mu.Unlock()
@@ -185,11 +189,11 @@ func (s *session) SetPassive(relay Relay, table router.RoutingTable) {
 	s.addParent(relay, table, false)
 }
 
-// addParent registers a parent. It returns nil when the session is closed or the
-// relay is of no use.
-func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool) *parent {
+// addParent registers a parent, and returns it with the link over the relay. It returns
+// nil when the session is closed or the relay is of no use.
+func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool) (*parent, *link.Link) {
 	if relay == nil || table == nil {
-		return nil
+		return nil, nil
 	}
 
 	addr := unwrapAddress(relay.GetDistantAddress())
@@ -198,10 +202,11 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	if err != nil {
 		s.logger.Warn().Err(err).Msg("refused a parent")
 
-		return nil
+		return nil, nil
 	}
 
-	par := &parent{key: key, addr: addr, table: table, gone: make(chan struct{}), taken: make(chan struct{})}
+	par := &parent{key: key, addr: addr, table: table, gone: make(chan struct{}), first: make(chan struct{})}
+	par.taken = par.first
 
 	switch own := relay.(type) {
 	case *DuplexRelay:
@@ -217,10 +222,11 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	if s.closed {
 		s.mu.Unlock()
 
-		return nil
+		return nil, nil
 	}
 
-	par.link = s.attach(par, relay)
+	l := s.attach(par, relay)
+	par.link = l
 	s.alive++
 
 	if reader {
@@ -240,7 +246,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	s.settleAll(&after)
 	s.observeOpened(addr)
 
-	return par
+	return par, l
 }
 
 // attach returns the link over the relay of a parent.
