@@ -150,13 +150,13 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 		h.Deadline = deadline
 	}
 
-	h.Pending = pending.New(to.keys, func(_, left int, err error) {
+	h.Pending = pending.New(to.keys, pending.Func(func(_, left int, err error) {
 		errs = appendFailure(errs, err)
 
 		if left == 0 {
 			close(done)
 		}
-	})
+	}))
 
 	err = r.link.Add(&link.Parcel{Header: h, Packet: p, Keys: to.keys, Dests: to.addrs})
 	if err != nil {
@@ -368,32 +368,16 @@ func (s *session) arrived(l *link.Link, a link.Arrival) {
 		down:      l.Down,
 		identity:  a.Parcel,
 		unordered: a.GetUnordered(),
-		decode:    func() (router.Packet, error) { return s.packetOf(a) },
+		header:    a.GetHeader(),
+		body:      a.GetBody(),
+		err:       a.Err,
 	}
 
-	err := s.accept(in, s.replier(l, id))
+	err := s.accept(in, &replier{session: s, link: l, id: id})
 	if err != nil {
 		failure := writeFailure(s.refuse(err))
 		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})
 	}
-}
-
-// packetOf returns the packet that has come in a parcel.
-func (s *session) packetOf(a link.Arrival) (router.Packet, error) {
-	if a.Err != nil {
-		return nil, a.Err
-	}
-
-	if len(a.GetHeader()) == 0 {
-		return s.pktFac.PacketOf(s.ctx, a.GetBody())
-	}
-
-	binary, ok := s.pktFac.(router.BinaryPacketFactory)
-	if !ok {
-		return nil, errors.New("no binary format has been agreed on")
-	}
-
-	return binary.PacketOfHeader(a.GetHeader(), a.GetBody())
 }
 
 // receipt settles what the neighbour of a duplex link says about a parcel.

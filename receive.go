@@ -42,16 +42,16 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 		addr:      from,
 		identity:  p,
 		unordered: true,
-		decode:    func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) },
+		body:      p.GetSerialized(),
 	}
 
-	err = s.accept(in, func(_, left int, err error) {
+	err = s.accept(in, pending.Func(func(_, left int, err error) {
 		errs = appendFailure(errs, err)
 
 		if left == 0 {
 			close(done)
 		}
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -98,38 +98,51 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 		down:      down,
 		identity:  p,
 		unordered: true,
-		decode:    func() (router.Packet, error) { return s.pktFac.PacketOf(s.ctx, p.GetSerialized()) },
+		body:      p.GetSerialized(),
 	}
 
-	err := s.accept(in, func(int, int, error) {})
+	err := s.accept(in, pending.Func(func(int, int, error) {}))
 	if err != nil {
 		s.refuse(err)
 	}
 }
 
-// replier returns what answers a parcel with receipts: for each destination at once, so
-// that what has become of it is known if the link ends before that of the others. It
-// outlives the packet, which may be large, and does not hold it. What this node leaves
-// to the neighbour has no receipt: the end of the link says enough.
-func (s *session) replier(l *link.Link, id uint64) func(i, left int, err error) {
-	open := false
+// replier implements pending.Waiter. It answers a parcel with receipts: for each
+// destination at once, so that what has become of it is known if the link ends before
+// that of the others. It outlives the packet, which may be large, and does not hold it.
+// What this node leaves to the neighbour has no receipt: the end of the link says enough.
+type replier struct {
+	session *session
+	link    *link.Link
+	id      uint64
 
-	return func(i, left int, err error) {
-		failure, failed := errors.AsType[*DeliveryError](err)
-		open = open || failed && s.leavesOpen(failure)
-		r := &ptypes.Receipt{ParcelId: id, Last: left == 0 && !open}
+	// open is set when there is such a destination.
+	open bool
+}
 
-		switch {
-		case failed && s.leavesOpen(failure):
-			return
-		case failed:
-			r.Failures = []*ptypes.Failure{writeFailure(failure)}
-		case !r.GetLast():
-			r.Reached = []uint32{uint32(i)}
-		}
+// Settled implements pending.Waiter.
+func (r *replier) Settled(i, left int, err error) {
+	if err == nil && left == 0 && !r.open {
+		r.link.Delivered(r.id)
 
-		l.Reply(r)
+		return
 	}
+
+	failure, failed := errors.AsType[*DeliveryError](err)
+	open := failed && r.session.leavesOpen(failure)
+	r.open = r.open || open
+	receipt := &ptypes.Receipt{ParcelId: r.id, Last: left == 0 && !r.open}
+
+	switch {
+	case open:
+		return
+	case failed:
+		receipt.Failures = []*ptypes.Failure{writeFailure(failure)}
+	default:
+		receipt.Reached = []uint32{uint32(i)}
+	}
+
+	r.link.Reply(receipt)
 }
 
 // refuse notes that a packet could not be taken, and returns what its sender is told.
@@ -155,8 +168,27 @@ type arrival struct {
 	// unordered is set when the packet may have passed others of its sender.
 	unordered bool
 
-	// decode returns the packet.
-	decode func() (router.Packet, error)
+	// header and body are the packet as it travels, or err says why it is not there.
+	header, body []byte
+	err          error
+}
+
+// packetOf returns the packet that has come.
+func (s *session) packetOf(in arrival) (router.Packet, error) {
+	if in.err != nil {
+		return nil, in.err
+	}
+
+	if len(in.header) == 0 {
+		return s.pktFac.PacketOf(s.ctx, in.body)
+	}
+
+	binary, ok := s.pktFac.(router.BinaryPacketFactory)
+	if !ok {
+		return nil, errors.New("no binary format has been agreed on")
+	}
+
+	return binary.PacketOfHeader(in.header, in.body)
 }
 
 // identity is what a packet says about itself, however it travels.
@@ -169,8 +201,8 @@ type identity interface {
 
 // accept delivers and forwards a packet. It does not wait; the outcomes are told as
 // by a pending.Set, unless there is an error.
-func (s *session) accept(in arrival, told func(i, left int, err error)) error {
-	packet, to, err := s.decodePacket(in.decode)
+func (s *session) accept(in arrival, waiter pending.Waiter) error {
+	packet, to, err := s.decodePacket(in)
 	if err != nil {
 		return fmt.Errorf("packet malformed: %w", err)
 	}
@@ -179,7 +211,7 @@ func (s *session) accept(in arrival, told func(i, left int, err error)) error {
 
 	var after aftermath
 
-	err = s.take(in, packet, to, pending.New(to.keys, told), &after)
+	err = s.take(in, packet, to, pending.New(to.keys, waiter), &after)
 	s.settleAll(&after)
 
 	return err
@@ -190,6 +222,18 @@ func destinationsOf(packet router.Packet) (recipients, error) {
 	dests := packet.GetDestination()
 	if len(dests) == 0 {
 		return recipients{}, errors.New("no destination")
+	}
+
+	if len(dests) == 1 {
+		key, err := keyOf(dests[0])
+		if err != nil {
+			return recipients{}, fmt.Errorf("destination: %w", err)
+		}
+
+		to := oneRecipient(key, dests[0])
+		to.size = len(packet.GetMessage())
+
+		return to, nil
 	}
 
 	to := recipients{
@@ -263,25 +307,19 @@ func (s *session) headerLocked(in arrival) link.Header {
 }
 
 // decodePacket returns the packet of the router, and where it is to go.
-func (s *session) decodePacket(decode func() (router.Packet, error)) (
-	packet router.Packet, to recipients, err error,
-) {
-	packet, err = contain.Call(func() (router.Packet, error) {
-		packet, err := decode()
-		if err != nil {
-			return nil, err
-		}
+func (s *session) decodePacket(in arrival) (packet router.Packet, to recipients, err error) {
+	defer func() { s.fault(err) }()
+	defer contain.Recover(&err)
 
-		if packet == nil {
-			return nil, errors.New("no packet")
-		}
+	packet, err = s.packetOf(in)
 
+	switch {
+	case err != nil:
+	case packet == nil:
+		err = errors.New("no packet")
+	default:
 		to, err = destinationsOf(packet)
-
-		return packet, err
-	})
-
-	s.fault(err)
+	}
 
 	return packet, to, err
 }

@@ -236,16 +236,14 @@ func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part r
 
 // handLocked puts a part into an outbox.
 func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, after *aftermath) {
-	dests := part.GetDestination()
-	keys := make([]string, len(dests))
-
-	for i, dest := range dests {
-		keys[i], _ = keyOf(dest)
+	p := link.NewParcel(h, part)
+	for i, dest := range p.Dests {
+		p.Keys[i], _ = keyOf(dest)
 	}
 
-	err := l.Add(&link.Parcel{Header: h, Packet: part, Keys: keys, Dests: dests})
+	err := l.Add(p)
 	if err != nil {
-		after.fail(h.Pending, keys, dests, s.failure(ReasonOverflow, err))
+		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonOverflow, err))
 
 		return
 	}

@@ -30,15 +30,7 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 		return errs
 	}
 
-	set := pending.New(to.keys, func(_, left int, err error) {
-		if err != nil {
-			errs <- err
-		}
-
-		if left == 0 {
-			close(errs)
-		}
-	})
+	set := pending.New(to.keys, outcomes(errs))
 
 	data, err := s.serialize(msg)
 	after := aftermath{}
@@ -52,6 +44,20 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	s.settleAll(&after)
 
 	return errs
+}
+
+// outcomes implements pending.Waiter with the channel of a Send, which has room for all.
+type outcomes chan error
+
+// Settled implements pending.Waiter.
+func (c outcomes) Settled(_, left int, err error) {
+	if err != nil {
+		c <- err
+	}
+
+	if left == 0 {
+		close(c)
+	}
 }
 
 // send takes the sequence number and routes the packet in one step.
@@ -125,6 +131,16 @@ type recipients struct {
 	size int
 }
 
+// oneRecipient returns a single destination, which most packets have.
+func oneRecipient(key string, addr mino.Address) recipients {
+	one := &struct {
+		keys  [1]string
+		addrs [1]mino.Address
+	}{keys: [1]string{key}, addrs: [1]mino.Address{addr}}
+
+	return recipients{keys: one.keys[:], addrs: one.addrs[:]}
+}
+
 // recipients sorts what the caller asked for.
 func (s *session) recipients(addrs []mino.Address) recipients {
 	if len(addrs) == 1 {
@@ -132,7 +148,7 @@ func (s *session) recipients(addrs []mino.Address) recipients {
 
 		key, err := keyOf(addr)
 		if err == nil {
-			return recipients{keys: []string{key}, addrs: []mino.Address{addr}}
+			return oneRecipient(key, addr)
 		}
 	}
 

@@ -528,6 +528,39 @@ func (l *Link) Reply(r *ptypes.Receipt) {
 	}
 }
 
+// Delivered is Reply for the last receipt of a parcel, about which there is nothing more
+// to say.
+func (l *Link) Delivered(id uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	d := l.duplex
+	if l.state > closing || d.owed > maxReplies {
+		return
+	}
+
+	d.unanswered--
+
+	if n := len(d.receipts); n > 0 && d.receipts[n-1].GetParcelId() == id {
+		d.receipts[n-1].Last, d.receipts[n-1].Reached = true, nil
+	} else {
+		d.owed++
+		d.delivered = append(d.delivered, id)
+	}
+
+	d.replyDueLocked()
+}
+
+// replyDueLocked sees to it that the outcomes leave, unless there are too many.
+func (d *duplex) replyDueLocked() {
+	if d.owed > maxReplies {
+		// The caller may hold the lock of the outcomes, which the loss will need.
+		go d.link.Fail(errReplies)
+	}
+
+	d.wakeLocked()
+}
+
 // replyLocked takes an outcome for the neighbour. What follows another of the same
 // parcel that has not left yet is merged with it.
 func (d *duplex) replyLocked(r *ptypes.Receipt) {
@@ -549,20 +582,12 @@ func (d *duplex) replyLocked(r *ptypes.Receipt) {
 		if before.GetLast() {
 			before.Reached = nil
 		}
-	case r.GetLast() && len(r.GetFailures()) == 0:
-		d.owed++
-		d.delivered = append(d.delivered, r.GetParcelId())
 	default:
 		d.owed += 1 + len(r.GetFailures())
 		d.receipts = append(d.receipts, r)
 	}
 
-	if d.owed > maxReplies {
-		// The caller may hold the lock of the outcomes, which the loss will need.
-		go d.link.Fail(errReplies)
-	}
-
-	d.wakeLocked()
+	d.replyDueLocked()
 }
 
 // confirmLocked forgets the frames up to the one that the neighbour has received.

@@ -82,8 +82,23 @@ type Parcel struct {
 	// size is what the parcel counts for, and queue the lane it waits in.
 	size  int
 	queue string
+	// key is the memory of Keys when there is one.
+	key [1]string
 	// index finds the place of a key, once it is asked for.
 	index map[string]int
+}
+
+// NewParcel returns a parcel whose Keys are to be filled in.
+func NewParcel(h Header, packet router.Packet) *Parcel {
+	p := &Parcel{Header: h, Packet: packet, Dests: packet.GetDestination()}
+
+	if len(p.Dests) == 1 {
+		p.Keys = p.key[:]
+	} else {
+		p.Keys = make([]string, len(p.Dests))
+	}
+
+	return p
 }
 
 // Index returns the place of a destination in Keys. It belongs to the goroutine that

@@ -22,9 +22,7 @@ type Set struct {
 	// keys never change.
 	keys []string
 
-	// told is called one at a time, with mu held: it must be short and must not come
-	// back to the set.
-	told func(i, left int, err error)
+	waiter Waiter
 
 	mu sync.Mutex
 
@@ -38,12 +36,24 @@ type Set struct {
 	settled uint8
 }
 
+// Waiter is told the outcomes.
+type Waiter interface {
+	// Settled is called once for each destination, with its place, with how many are
+	// still pending, and with nil for a delivery. It is called one at a time, under the
+	// lock of the set: it must be short and must not come back to the set.
+	Settled(i, left int, err error)
+}
+
+// Func is a function as a Waiter.
+type Func func(i, left int, err error)
+
+// Settled implements Waiter.
+func (f Func) Settled(i, left int, err error) { f(i, left, err) }
+
 // New returns a set of the destinations with these address texts, which must not change
-// any more. For each of them told is called once, with its place, with how many are
-// still pending, and with nil for a delivery. A key that is there twice is one
-// destination.
-func New(keys []string, told func(i, left int, err error)) *Set {
-	s := &Set{keys: keys, told: told}
+// any more. A key that is there twice is one destination.
+func New(keys []string, waiter Waiter) *Set {
+	s := &Set{keys: keys, waiter: waiter}
 
 	if len(keys) <= few {
 		s.left = distinct(keys)
@@ -84,7 +94,7 @@ func (s *Set) Settle(key string, err error) bool {
 	}
 
 	s.left--
-	s.told(i, s.left, err)
+	s.waiter.Settled(i, s.left, err)
 
 	return true
 }

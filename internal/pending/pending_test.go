@@ -20,10 +20,10 @@ func TestSet_EachIsToldOnce(t *testing.T) {
 		keys := slices.Repeat(destinations(n), 2)
 		told := make(map[string]int)
 
-		set := pending.New(keys, func(i, left int, _ error) {
+		set := pending.New(keys, pending.Func(func(i, left int, _ error) {
 			told[keys[i]]++
 			require.Equal(t, n-len(told), left)
-		})
+		}))
 
 		var settlers sync.WaitGroup
 		for range 10 {
@@ -49,11 +49,11 @@ func TestSet_FirstOutcomeCounts(t *testing.T) {
 		var got []error
 
 		keys := destinations(n)
-		set := pending.New(keys, func(i, left int, err error) {
+		set := pending.New(keys, pending.Func(func(i, left int, err error) {
 			require.Equal(t, []int{n - 1, n - 1}, []int{i, left})
 
 			got = append(got, err)
-		})
+		}))
 
 		require.False(t, set.Settle("stranger", nil))
 		require.True(t, set.Settle(keys[n-1], nil))
@@ -68,7 +68,7 @@ func TestSet_OneDestinationIsOneAllocation(t *testing.T) {
 	told := func(int, int, error) {}
 
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
-		pending.New(keys, told).Settle(keys[0], nil)
+		pending.New(keys, pending.Func(told)).Settle(keys[0], nil)
 	}), 1.0)
 }
 
@@ -82,7 +82,7 @@ func BenchmarkSet(b *testing.B) {
 			b.ReportAllocs()
 
 			for b.Loop() {
-				set := pending.New(keys, told)
+				set := pending.New(keys, pending.Func(told))
 				for _, key := range keys {
 					set.Settle(key, nil)
 				}
