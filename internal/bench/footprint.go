@@ -18,7 +18,7 @@ func measureFootprint(p plan, t *table, secure bool) error {
 
 	for range p.few() {
 		for i, m := range p.modes {
-			f, err := newFootprint(shape{mode: m, players: players, secure: secure})
+			f, err := newFootprint(shape{mode: m, players: players, secure: secure, liveness: p.rest})
 			if err != nil {
 				return err
 			}
@@ -63,6 +63,9 @@ func newFootprint(s shape) (f footprint, err error) {
 	if err = w.use(1); err != nil {
 		return f, err
 	}
+
+	// Links that are idle come to rest within two of three heartbeats.
+	time.Sleep(s.liveness)
 
 	afterOne := liveHeap()
 	f.first = afterOne - heap

@@ -45,8 +45,14 @@ type settings struct {
 
 // The two plans that the flags choose from.
 var (
-	thorough = plan{rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers, modes: allModes}
-	quick    = plan{rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers, modes: allModes}
+	thorough = plan{
+		rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers,
+		rest: 2 * time.Second, modes: allModes,
+	}
+	quick = plan{
+		rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers,
+		rest: 2 * time.Second, modes: allModes,
+	}
 )
 
 // parse reads the flags.

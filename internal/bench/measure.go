@@ -58,6 +58,11 @@ type plan struct {
 	// for tests only.
 	inFlight, players int
 
+	// rest is how long a neighbour may be silent where idle links are looked at, and how
+	// long these are left alone before. It is not so short that a busy machine is taken
+	// for a lost neighbour. Zero, which is for tests only, is the default and no time.
+	rest time.Duration
+
 	// modes are those that are measured.
 	modes []mode
 }

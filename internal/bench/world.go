@@ -31,6 +31,9 @@ type shape struct {
 	// from one node to another. Without it they are on the loopback interface.
 	delay time.Duration
 
+	// liveness is how long a neighbour may be silent. Zero is the default.
+	liveness time.Duration
+
 	// handler returns the handler of one node. Without it all echo.
 	handler func(node int) mino.Handler
 
@@ -164,6 +167,10 @@ func (w *world) startNode(i int) (*minogrpc.Minogrpc, error) {
 	}
 
 	opts = append(opts, w.mode.options(i)...)
+	if w.liveness > 0 {
+		opts = append(opts, minogrpc.WithSessionOptions(session.WithLiveness(w.liveness)))
+	}
+
 	if i == 1 && w.heard != nil {
 		opts = append(opts, minogrpc.WithDialOptions(grpc.WithChainStreamInterceptor(w.hear)))
 	}
