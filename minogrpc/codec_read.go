@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/minogrpc/session/internal/chunk"
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -154,8 +155,14 @@ func (r *reader) content(size int) []byte {
 		return nil
 	}
 
-	content := make([]byte, size)
-	r.read(content)
+	return r.fill(make([]byte, size))
+}
+
+// fill reads as many bytes as there is room for.
+func (r *reader) fill(content []byte) []byte {
+	if !r.failed {
+		r.read(content)
+	}
 
 	return content
 }
@@ -223,7 +230,7 @@ func (r *reader) chunk(end int) *ptypes.Chunk {
 		case field == chunkTotal && kind == protowire.VarintType:
 			c.Total = r.varint()
 		case field == chunkData:
-			c.Data = r.content(r.size(kind))
+			c.Data = r.fill(chunk.Get(r.size(kind)))
 		default:
 			r.failed = true
 		}

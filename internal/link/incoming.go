@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/chunk"
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/ptypes"
@@ -281,6 +282,8 @@ func (d *duplex) chunkLocked(c *ptypes.Chunk) error {
 	}
 
 	d.growLocked(c.GetData(), c.GetTotal())
+	chunk.Put(c.GetData())
+	c.Data = nil
 
 	return nil
 }
