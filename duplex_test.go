@@ -165,6 +165,33 @@ func TestDuplex_FaultyReceiptsSettleEachDestinationOnce(t *testing.T) {
 	})
 }
 
+// Promise O3: a receipt for what is still waiting to be sent settles nothing.
+func TestDuplex_ReceiptForWhatHasNotBeenSentIsIgnored(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		sess, root := w.rooted()
+		root.block()
+
+		var errs <-chan error
+
+		for range 3 {
+			errs = sess.Send(fake.Message("hello"), addr("b"))
+			synctest.Wait()
+		}
+
+		// The second is being written, and the third waits for that.
+		third := root.received()[0].GetId() + 2
+		root.feed(&ptypes.Packet{Delivered: []uint64{third}})
+		root.feed(receipts(&ptypes.Receipt{ParcelId: third, Failures: failures("b", 1, "none"), Last: true}))
+		requireOpen(t, errs)
+
+		root.unblock()
+		synctest.Wait()
+		require.Equal(t, third, root.received()[2].GetId())
+		root.feed(&ptypes.Packet{Delivered: []uint64{third}})
+		require.Empty(t, w.outcomes(errs))
+	})
+}
+
 // Promise O1: a root that gives no receipt is reported by the deadline, and nobody is
 // lost by that.
 func TestDuplex_MissingReceiptTimesOut(t *testing.T) {

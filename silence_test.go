@@ -190,6 +190,32 @@ func TestLoss_GoodbyeOfTheRootSaysWhy(t *testing.T) {
 	}
 }
 
+// Promise L4: a parent that says goodbye is none from then on, whenever its stream ends.
+// What it has not answered goes to another one. With the last one the session ends, in a
+// clean way.
+func TestLoss_GoodbyeOfAParentEndsIt(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		sess := w.session(addr("a"))
+		first := w.parent(sess, addr("p"), w.table(1, addr("a")))
+		second := w.parent(sess, addr("q"), w.table(1, addr("a")))
+		start := time.Now()
+		errs := sess.Send(fake.Message("hello"), addr("z"))
+
+		synctest.Wait()
+		second.feed(&ptypes.Packet{Goodbye: true})
+		synctest.Wait()
+		require.Equal(t, 1, sess.GetNumParents())
+		require.Equal(t, []uint64{1}, first.sequences())
+
+		first.feed(&ptypes.Packet{Goodbye: true})
+
+		_, _, err := sess.Recv(t.Context())
+		require.ErrorIs(t, err, io.EOF)
+		require.Equal(t, session.ReasonClosed, w.outcomes(errs)[0].Reason)
+		require.Zero(t, time.Since(start))
+	})
+}
+
 // Promise L6: a session that closes says goodbye after what it has to send, and waits a
 // moment for the end of the stream.
 func TestLoss_CloseSaysGoodbyeLast(t *testing.T) {
