@@ -40,8 +40,10 @@ type parent struct {
 
 	// What follows belongs to the lock of the session.
 
-	// taken is closed when another stream takes the place of the one that Listen has.
+	// taken is closed when another stream takes the place of the one that Listen has,
+	// which is the one with that epoch.
 	taken chan struct{}
+	epoch uint64
 	// link leads to the parent, or, once that is lost, to nowhere.
 	link *link.Link
 	// grace ends the time that is left for another parent to adopt the session. It is
@@ -139,17 +141,27 @@ func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
 	}
 
 	relay.attach(l)
-	taken := s.resumed(par)
+	taken := s.resumed(par, relay.offer.epoch)
 	announce(ready)
 	s.observeOpened(par.addr)
 	s.serve(par, l, taken, relay.wire)
 }
 
 // resumed ends the grace of a parent that is back, and the Listen that has waited for
-// it. It returns what is closed when the same happens to the next one.
-func (s *session) resumed(par *parent) (taken chan struct{}) {
+// it. It returns what is closed when the same happens to the next one. That may have
+// come already, as the streams are taken into use without the lock.
+func (s *session) resumed(par *parent, epoch uint64) (taken chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
+	if epoch < par.epoch {
+		over := make(chan struct{})
+		close(over)
+
+		return over
+	}
+
+	par.epoch = epoch
 
 	if par.grace != nil {
 		par.grace.Stop()
