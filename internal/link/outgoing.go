@@ -456,15 +456,14 @@ func (d *duplex) beginLocked() {
 
 	l.mu.Lock()
 
-	switch {
-	case d.order.leaving != p:
-		// The link has been drained meanwhile.
-	case err != nil:
+	if err != nil {
 		d.order.end()
-	default:
-		d.chunks++
-		d.transfer = &transfer{parcel: p, wire: wire, id: d.chunks}
+
+		return
 	}
+
+	d.chunks++
+	d.transfer = &transfer{parcel: p, wire: wire, id: d.chunks}
 }
 
 // cutLocked puts the next piece of the large message into a frame. With the last

@@ -1,0 +1,155 @@
+package link_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/ptypes"
+)
+
+// end implements link.Owner.
+var _ link.Owner = (*end)(nil)
+
+func (e *end) Opened(*link.Link)                              {}
+func (e *end) Received(*link.Link, *ptypes.Packet)            {}
+func (e *end) Answered(*link.Link, *link.Parcel, *ptypes.Ack) {}
+
+func (e *end) Sent(_ *link.Link, p *link.Parcel) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	e.sent[p.Sequence]++
+}
+
+func (e *end) Receipt(_ *link.Link, p *link.Parcel, r *ptypes.Receipt) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	if r.GetLast() {
+		e.settled[p.Sequence]++
+		e.reached[p.Sequence] = true
+	}
+}
+
+func (e *end) Arrived(_ *link.Link, a link.Arrival) {
+	if e.watch != nil {
+		e.watch(a)
+	}
+
+	e.mu.Lock()
+	e.arrived = append(e.arrived, a)
+	e.mu.Unlock()
+
+	e.answer(e, a)
+}
+
+func (e *end) Failed(_ *link.Link, p *link.Parcel, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	e.settled[p.Sequence]++
+	e.failed[p.Sequence] = err
+}
+
+func (e *end) Broken(l *link.Link, cause error) {
+	if e.onBreak != nil {
+		e.onBreak()
+	}
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	e.broken++
+	e.timer = time.AfterFunc(grace, func() { l.Fail(cause) })
+}
+
+func (e *end) Goodbye(l *link.Link) {
+	e.mu.Lock()
+	e.goodbyes++
+	e.mu.Unlock()
+
+	// So does a session that has lost its last parent.
+	l.Close()
+}
+
+func (e *end) Lost(l *link.Link, cause error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	e.lost++
+	e.cause = cause
+
+	for _, p := range l.Drain() {
+		e.settled[p.Sequence]++
+	}
+}
+
+func (e *end) Released(*link.Link) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+
+	e.released++
+}
+
+// wrong returns what is not as it must be when both links have ended.
+func (e *end) wrong(other *end) (all []string) {
+	wrongf := func(format string, args ...any) {
+		all = append(all, e.name+": "+fmt.Sprintf(format, args...))
+	}
+
+	for _, p := range e.added {
+		if n := e.settled[p.Sequence]; n != 1 {
+			wrongf("parcel %d has %d outcomes", p.Sequence, n)
+		}
+
+		if n := e.sent[p.Sequence]; n > 1 || n == 0 && e.reached[p.Sequence] {
+			wrongf("the owner was told %d times that parcel %d was sent", n, p.Sequence)
+		}
+	}
+
+	count := make(map[uint64]int)
+	last := make(map[string]uint64)
+
+	for _, a := range other.arrived {
+		count[a.GetSequence()]++
+
+		flow := string(a.GetOrigin()) + string(a.GetHeader())
+		if last[flow] > a.GetSequence() {
+			wrongf("parcel %d of %s has arrived after %d", a.GetSequence(), flow, last[flow])
+		}
+
+		last[flow] = a.GetSequence()
+
+		if !intact(e.added[a.GetSequence()-1], a) {
+			wrongf("parcel %d is not what was sent", a.GetSequence())
+		}
+	}
+
+	for sequence, n := range count {
+		if n > 1 {
+			wrongf("parcel %d has arrived %d times", sequence, n)
+		}
+	}
+
+	for sequence := range e.reached {
+		if count[sequence] == 0 {
+			wrongf("parcel %d was answered and has not arrived", sequence)
+		}
+	}
+
+	if e.released != 1 || e.lost > 1 || e.goodbyes > 1 {
+		wrongf("released %d times, lost %d times, goodbye %d times", e.released, e.lost, e.goodbyes)
+	}
+
+	if used := e.budget.Used(); used != 0 {
+		wrongf("%d bytes are still counted", used)
+	}
+
+	return all
+}
+
+// intact tells whether a message has come as it was sent.
+func intact(p *link.Parcel, a link.Arrival) bool {
+	return a.Err != nil || string(p.Packet.GetMessage()) == string(a.GetBody())
+}
