@@ -20,6 +20,10 @@ BENCH ?= .
 # and the output says what they could not see.
 RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 
+# The tests of the overlay run over duplex links, as all do, and then over the others.
+# The scenarios and the model test see to all kinds of links themselves.
+other-links = set -e; for links in unicast mixed; do go test $(1) ./minogrpc -links=$$links; done
+
 # The generated code and what it is generated from. Building buf takes minutes, so
 # `make check` does not generate again: `make generate` notes the hashes of both and
 # the versions of the generators, and the check fails when any of them has changed.
@@ -39,6 +43,7 @@ build: ## Compile everything
 .PHONY: test
 test: ## Run the tests
 	go test ./...
+	@$(call other-links)
 
 .PHONY: check
 check: check-fmt check-fix check-mod check-generated lint check-race ## Everything that must hold before a commit
@@ -100,3 +105,4 @@ check-generated:
 check-race:
 	@test -n "$(RACE)" || echo "no C compiler: the tests run WITHOUT the race detector"
 	go test $(RACE) ./...
+	@$(call other-links,$(RACE))

@@ -1,6 +1,7 @@
 package minogrpc_test
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+
 	if os.Getenv(childVariable) != "" {
 		runChild()
 
@@ -39,7 +42,16 @@ func impatient() []minogrpc.Option {
 	}
 }
 
-// impatientNode starts a node that soon tries a lost one again.
+// livenessFlag is the silence bound of the node that this binary is made to run.
+var livenessFlag = flag.Duration("liveness", session.DefaultLiveness, "how long the neighbours of a child may be silent")
+
+// silentFor bounds the silence on the duplex links of a node.
+func silentFor(d time.Duration) minogrpc.Option {
+	return minogrpc.WithSessionOptions(session.WithLiveness(d))
+}
+
+// impatientNode starts a node that soon tries a lost one again. The links are those
+// that the options choose.
 func impatientNode(opts ...minogrpc.Option) (*minogrpc.Minogrpc, error) {
 	router := tree.NewRouter(minogrpc.NewAddressFactory(), tree.WithRetryAfter(100*time.Millisecond))
 
@@ -48,7 +60,7 @@ func impatientNode(opts ...minogrpc.Option) (*minogrpc.Minogrpc, error) {
 
 // runChild runs a node, tells its address, and ends with the standard input.
 func runChild() {
-	node, err := impatientNode()
+	node, err := impatientNode(linked([]minogrpc.Option{silentFor(*livenessFlag)})...)
 	if err != nil {
 		panic(err)
 	}

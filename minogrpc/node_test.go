@@ -3,6 +3,7 @@ package minogrpc_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"net"
 	"sync/atomic"
@@ -72,8 +73,48 @@ var echo = handler{
 	},
 }
 
+// The kinds of links that the nodes of a run have. Where they are mixed, two nodes can
+// be duplex and two cannot, in turn, in the order of their start.
+const (
+	duplexLinks  = "duplex"
+	unicastLinks = "unicast"
+	mixedLinks   = "mixed"
+)
+
+// linksFlag says which kind it is, for the tests that do not choose one themselves.
+var linksFlag = flag.String("links", duplexLinks, "what the links between nodes are: duplex, unicast or mixed")
+
+// started counts the nodes.
+var started atomic.Uint32
+
+// linked returns the options of a node with the links of this run.
+func linked(opts []minogrpc.Option) []minogrpc.Option {
+	n := started.Add(1) - 1
+
+	switch *linksFlag {
+	case duplexLinks:
+		return opts
+	case mixedLinks:
+		if n/2%2 == 0 {
+			return opts
+		}
+	case unicastLinks:
+	default:
+		panic("there are no links that are " + *linksFlag)
+	}
+
+	return append(opts[:len(opts):len(opts)], minogrpc.WithoutDuplex())
+}
+
 // start returns a node that is stopped when the test ends.
 func start(t *testing.T, opts ...minogrpc.Option) *minogrpc.Minogrpc {
+	t.Helper()
+
+	return startExactly(t, linked(opts)...)
+}
+
+// startExactly is start for a test that chooses the links itself.
+func startExactly(t *testing.T, opts ...minogrpc.Option) *minogrpc.Minogrpc {
 	t.Helper()
 
 	node, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil,
@@ -145,7 +186,7 @@ func newRouted(t *testing.T, network *sessiontest.Network, public string, r rout
 		minogrpc.WithDialOptions(grpc.WithContextDialer(network.Dialer(u.Host))),
 	}, opts...)
 
-	node, err := minogrpc.NewMinogrpc(nil, u, r, opts...)
+	node, err := minogrpc.NewMinogrpc(nil, u, r, linked(opts)...)
 	require.NoError(t, err)
 
 	return node

@@ -165,7 +165,7 @@ func (m *Minogrpc) newParent(in *incoming, caller *callerStream) (par *parent, e
 	duplex, ok := session.AcceptRelay(caller, gateway, in.md)
 
 	switch {
-	case ok && (par.orchestrator || !m.noDuplex):
+	case ok && (par.orchestrator || duplex.Resumes() || !m.noDuplex):
 		par.relay, par.resumes = duplex, duplex.Resumes()
 		caller.header = duplex.Header
 	case par.orchestrator:

@@ -19,13 +19,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startChild runs a node in a process of its own. It returns its address, and the
-// function that sends it a signal.
-func startChild(t *testing.T) (mino.Address, func(os.Signal)) {
+// startChild runs a node in a process of its own, with flags. It returns its address,
+// and the function that sends it a signal.
+func startChild(t *testing.T, flags ...string) (mino.Address, func(os.Signal)) {
 	t.Helper()
 
 	// The context of the test would end it before it has stopped.
-	cmd := exec.CommandContext(context.Background(), os.Args[0])
+	cmd := exec.CommandContext(context.Background(), os.Args[0], flags...)
 	cmd.Env = append(os.Environ(), childVariable+"=1")
 	cmd.Stderr = os.Stderr
 
@@ -73,7 +73,16 @@ type watched struct {
 	lost atomic.Int32
 }
 
+// newWatched returns a tree whose nodes have the links of this run.
 func newWatched(t *testing.T) *watched {
+	t.Helper()
+
+	return newWatchedTree(t, linked, "-links="+*linksFlag)
+}
+
+// newWatchedTree returns a tree of nodes with those options. The flags are those of the
+// child.
+func newWatchedTree(t *testing.T, options func([]minogrpc.Option) []minogrpc.Option, flags ...string) *watched {
 	t.Helper()
 
 	w := &watched{}
@@ -83,7 +92,7 @@ func newWatched(t *testing.T) *watched {
 	nodes := make([]*minogrpc.Minogrpc, 13)
 
 	for i := range nodes {
-		node, err := impatientNode(counted)
+		node, err := impatientNode(options([]minogrpc.Option{counted})...)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, node.Stop()) })
 
@@ -91,7 +100,7 @@ func newWatched(t *testing.T) *watched {
 		w.rpc = mino.MustCreateRPC(node, rpcName, echo, texts{})
 	}
 
-	w.child, w.signal = startChild(t)
+	w.child, w.signal = startChild(t, flags...)
 	w.players = append([]mino.Address{nodes[0].GetAddress(), w.child}, addressesOf(nodes[1:]...)...)
 
 	return w
@@ -136,6 +145,55 @@ func TestProcess_FoundAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return <-out.Send(text("again"), w.child) == nil },
 		3*time.Second, 10*time.Millisecond)
 	requireAnswers(t, out, in, "after", w.players)
+}
+
+// Promises L1, L3, R2: over duplex links a process that is stopped for longer than the
+// silence bound is lost, and costs only itself. It is found again in the same stream.
+func TestProcess_StoppedForLongIsLostAndFoundAgain(t *testing.T) {
+	const silence = time.Second
+
+	w := newWatchedTree(t, func(opts []minogrpc.Option) []minogrpc.Option {
+		return append(opts, silentFor(silence))
+	}, "-links="+duplexLinks, "-liveness="+silence.String())
+
+	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
+	require.NoError(t, err)
+	requireAnswers(t, out, in, "before", w.players)
+
+	w.signal(syscall.SIGSTOP)
+	require.Equal(t, map[string]session.Reason{w.child.String(): session.ReasonUnreachable},
+		reasonsOf(t, out.Send(text("meanwhile"), w.players...)))
+	require.Positive(t, w.lost.Load())
+
+	w.signal(syscall.SIGCONT)
+	require.Eventually(t, func() bool { return <-out.Send(text("again"), w.child) == nil },
+		3*time.Second, 10*time.Millisecond)
+	requireAnswers(t, out, in, "after", w.players)
+}
+
+// Promise L1: the clock of a process that goes on has jumped. What it could not read in
+// that time is no silence of its neighbours: it gives them time for one more heartbeat.
+func TestProcess_JumpOfTheClockIsNoSilence(t *testing.T) {
+	const (
+		patience = 6 * time.Second
+		silence  = 3 * time.Second
+		stopped  = 3500 * time.Millisecond
+	)
+
+	w := newWatchedTree(t, func(opts []minogrpc.Option) []minogrpc.Option {
+		return append(opts, silentFor(patience))
+	}, "-links="+duplexLinks, "-liveness="+silence.String())
+
+	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
+	require.NoError(t, err)
+	requireAnswers(t, out, in, "before", w.players)
+
+	w.signal(syscall.SIGSTOP)
+	time.Sleep(stopped) // It is the time of the other process that counts.
+	w.signal(syscall.SIGCONT)
+
+	requireAnswers(t, out, in, "after", w.players)
+	require.Zero(t, w.lost.Load())
 }
 
 // requireAnswers is requireEchoes for players that may still answer what they were

@@ -154,8 +154,9 @@ func TestServer_JoinAndShareAreNotOffered(t *testing.T) {
 }
 
 func TestServer_AcceptsDuplexLinksThatItUnderstands(t *testing.T) {
-	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS())
-	client := dial(t, nodes[0])
+	node := startExactly(t, minogrpc.NoTLS())
+	mino.MustCreateRPC(node, rpcName, echo, texts{})
+	client := dial(t, node)
 
 	const (
 		id    = "id=00112233445566778899aabbccddeeff"
@@ -192,7 +193,8 @@ func TestServer_AcceptsDuplexLinksThatItUnderstands(t *testing.T) {
 	}
 }
 
-// Promise L8: nobody gets a new handler by going on with a link that is not known.
+// Promise L8: nobody gets a new handler by going on with a link that is not known, also
+// not of a node that has no such links any more.
 func TestServer_RefusesToResumeAnUnknownLink(t *testing.T) {
 	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS())
 	client := dial(t, nodes[0])
