@@ -57,6 +57,12 @@ type parent struct {
 	again *time.Timer
 }
 
+// isSuspect tells whether another parent is preferred. Most parents never were suspect,
+// and the clock is not for free.
+func (par *parent) isSuspect() bool {
+	return !par.suspect.IsZero() && par.suspect.After(time.Now())
+}
+
 // GetNumParents implements Session.
 func (s *session) GetNumParents() int {
 	s.mu.Lock()

@@ -338,12 +338,10 @@ func (s *session) tableForLocked(h link.Header) *parent {
 func (s *session) pickParentLocked(h link.Header) *parent {
 	var second *parent
 
-	now := time.Now()
-
 	for _, par := range slices.Backward(s.parents) {
 		switch {
 		case par.key == h.From || h.FailedAt(par.key):
-		case par.suspect.After(now) || par.grace != nil:
+		case par.isSuspect() || par.grace != nil:
 			if second == nil {
 				second = par
 			}

@@ -390,9 +390,10 @@ func (d *duplex) takeLocked(room int) []*Parcel {
 // encode puts the packets into a frame, and returns those that can be.
 func (d *duplex) encode(frame *ptypes.Packet, parcels []*Parcel) []*Parcel {
 	encoded := parcels[:0]
+	now := time.Now()
 
 	for _, p := range parcels {
-		wire, err := d.wire(p)
+		wire, err := d.wire(p, now)
 		if err != nil {
 			d.refuse(p, err)
 		} else {
@@ -405,14 +406,14 @@ func (d *duplex) encode(frame *ptypes.Packet, parcels []*Parcel) []*Parcel {
 }
 
 // wire returns a parcel as it travels.
-func (d *duplex) wire(p *Parcel) (*ptypes.Parcel, error) {
+func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
 	return contain.Call(func() (*ptypes.Parcel, error) {
 		wire := &ptypes.Parcel{
 			Id:        p.id,
 			Origin:    p.Origin,
 			Sequence:  p.Sequence,
 			HopLimit:  p.HopLimit,
-			BudgetMs:  BudgetFor(time.Until(p.Deadline)),
+			BudgetMs:  BudgetFor(p.Deadline.Sub(now)),
 			Unordered: p.Unordered,
 		}
 
@@ -449,7 +450,7 @@ func (d *duplex) beginLocked() {
 	l.box.mark(p)
 	l.mu.Unlock()
 
-	wire, err := d.wire(p)
+	wire, err := d.wire(p, time.Now())
 	if err != nil {
 		d.refuse(p, err)
 	}
