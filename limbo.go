@@ -1,0 +1,114 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"github.com/minogrpc/session/internal/link"
+)
+
+// suspicion is how long a parent that did not take a packet is used only when
+// there is no other. Its stream tells whether it is lost.
+const suspicion = time.Second
+
+// maxPostponed is how often a packet that no parent takes waits for the end of the
+// suspicion, before it is given up.
+const maxPostponed = 3
+
+// isSuspect tells whether another parent is preferred. Most parents never were suspect,
+// and the clock is not for free.
+func (par *parent) isSuspect() bool {
+	return !par.suspect.IsZero() && par.suspect.After(time.Now())
+}
+
+func (par *parent) closeLimbo() {
+	par.again.Stop()
+	par.limbo.Close()
+	par.limbo = nil
+}
+
+// parentFailed routes a parcel again that a parent did not take. The parent stays
+// one: its stream tells whether it is lost.
+func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
+	var after aftermath
+
+	h := p.Header
+	h.Failed = append(slices.Clone(p.Failed), l.Key)
+
+	now, news := time.Now(), false
+
+	s.mu.Lock()
+	par := s.parentLocked(l.Key)
+
+	if par != nil && par.link == l {
+		news = par.suspect.Before(now)
+		par.suspect = now.Add(suspicion)
+	}
+
+	switch {
+	case s.noRetry && !s.closed:
+		// It was handed over, and whether it arrived nobody knows.
+		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, cause))
+	case s.postponableLocked(par, h):
+		s.postponeLocked(par, p, cause, &after)
+	default:
+		s.againLocked(h, p, cause, &after)
+	}
+	s.mu.Unlock()
+
+	if news {
+		s.observeLost(l.Peer, cause)
+	}
+
+	s.settleAll(&after)
+}
+
+// postponableLocked tells whether a packet that a parent did not take should wait for
+// what its stream tells. The calls to a lost node often fail first.
+func (s *session) postponableLocked(par *parent, h link.Header) bool {
+	return par != nil && par.goodbye && h.Attempts < maxPostponed && s.pickParentLocked(h) == nil
+}
+
+// postponeLocked keeps a parcel for a parent that did not take it.
+func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after *aftermath) {
+	l := par.link
+
+	if par.grace == nil {
+		if par.limbo == nil {
+			par.limbo = s.parkLocked(par)
+			par.again = time.AfterFunc(suspicion, func() { s.retry(par) })
+		}
+
+		l = par.limbo
+	}
+
+	h := p.Header
+	h.Lost = cause
+
+	err := l.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
+	if err != nil {
+		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonOverflow, err))
+
+		return
+	}
+
+	after.flush(l)
+}
+
+// retry routes again what has been postponed.
+func (s *session) retry(par *parent) {
+	var after aftermath
+
+	s.mu.Lock()
+	if par.limbo != nil {
+		waiting := par.limbo.Drain()
+		par.closeLimbo()
+
+		for _, p := range waiting {
+			s.rerouteLocked([]*link.Parcel{p}, p.Lost, false, &after)
+		}
+	}
+	s.mu.Unlock()
+
+	s.settleAll(&after)
+}
