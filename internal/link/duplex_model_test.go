@@ -119,7 +119,8 @@ func (p *pair) heal() {
 
 	p.wire().thaw()
 	p.burn(endless)
-	pass(5 * time.Second)
+	// The end that dials may learn last that the other one has found it silent.
+	pass(3 * silence)
 }
 
 // undelivered returns what is missing while the links live: everything must have
