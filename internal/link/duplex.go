@@ -84,7 +84,8 @@ type duplex struct {
 	// turn is held while a frame is being taken, so that those of a new stream wait
 	// for the last one of the stream before, and while the owner is told of a break, so
 	// that it knows before it is over. It comes before the lock of the link.
-	turn sync.Mutex
+	turn    sync.Mutex
+	partial partial
 
 	// What follows belongs to the lock of the link.
 

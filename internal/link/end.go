@@ -147,6 +147,12 @@ func (l *Link) release(cause error) {
 		stream.Release()
 	}
 
+	if d := l.duplex; d != nil {
+		d.turn.Lock()
+		d.dropPartial()
+		d.turn.Unlock()
+	}
+
 	close(l.parted)
 	l.wg.Wait()
 
@@ -167,7 +173,6 @@ func (d *duplex) endLocked() Stream {
 	}
 
 	d.timer.Stop()
-	d.dropPartialLocked()
 
 	return stream
 }

@@ -3,24 +3,15 @@ package link
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/minogrpc/session/internal/chunk"
 	"github.com/minogrpc/session/internal/contain"
-	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/ptypes"
 )
 
 // ackEvery is how much may come, in bytes of the messages, before the neighbour is
 // told so even if there is nothing else to tell.
 const ackEvery = 256 << 10
-
-// step is by how much the memory for a large message grows at least, in bytes.
-const step = 1 << 20
-
-// ErrTooLarge is the error of a message that is larger than the link takes.
-var ErrTooLarge = errors.New("the message is too large")
 
 // errSuperseded ends the reading of a stream that is not the current one any more.
 var errSuperseded = errors.New("another stream has taken its place")
@@ -41,9 +32,6 @@ type incoming struct {
 	received uint64
 	untold   int
 
-	// partial is the large message that is being read.
-	partial partial
-
 	// unanswered counts the parcels that have not got their last receipt.
 	unanswered int
 
@@ -55,15 +43,6 @@ type incoming struct {
 
 	// over is set when the neighbour has said goodbye.
 	over bool
-}
-
-// partial is the part of a large message that has come. Its memory grows with that,
-// and not with the size that the neighbour announces.
-type partial struct {
-	id   uint64
-	size int
-	data []byte
-	err  error
 }
 
 // answer is what a frame says about a parcel of this end.
@@ -96,16 +75,29 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 	d.turn.Lock()
 	defer d.turn.Unlock()
 
-	l.mu.Lock()
-
-	answers, arrivals, err := d.takeFrameLocked(stream, frame)
-	goodbye := err == nil && frame.GetGoodbye() && !d.over
-
-	if goodbye {
-		d.over = true
+	content, err := d.admit(stream, frame)
+	if err != nil {
+		return err
 	}
 
+	var arrivals []Arrival
+
+	if content {
+		arrivals, err = d.assemble(frame)
+		if err != nil {
+			return err
+		}
+	}
+
+	l.mu.Lock()
+	goodbye := frame.GetGoodbye() && !d.over
+	d.over = d.over || goodbye
 	d.taking = true
+
+	var answers []answer
+	if content {
+		answers = d.answersLocked(frame)
+	}
 	l.mu.Unlock()
 
 	for _, a := range answers {
@@ -130,7 +122,7 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 		l.Owner.Goodbye(l)
 	}
 
-	return err
+	return nil
 }
 
 // emptied returns the memory of a list for the next frame, unless it is much.
@@ -144,43 +136,54 @@ func emptied[T any](list []T) []T {
 	return list[:0]
 }
 
-// takeFrameLocked notes what has come, and returns what the owner has to be told.
-func (d *duplex) takeFrameLocked(stream Stream, frame *ptypes.Packet) ([]answer, []Arrival, error) {
+// admit notes that a frame has come, and tells whether it has content. It returns an
+// error when the frame is not the one that is expected.
+func (d *duplex) admit(stream Stream, frame *ptypes.Packet) (content bool, err error) {
+	d.link.mu.Lock()
+	defer d.link.mu.Unlock()
+
 	if d.stream != stream || d.link.state > closing {
-		return nil, nil, errSuperseded
+		return false, errSuperseded
 	}
 
 	d.heard = time.Now()
 
 	if err := d.confirmLocked(frame.GetReceived()); err != nil {
-		return nil, nil, err
+		return false, err
 	}
 
 	if frame.GetFrame() == 0 {
-		return nil, nil, nil
+		return false, nil
 	}
 
 	if frame.GetFrame() != d.received+1 {
-		return nil, nil, fmt.Errorf("%w: frame %d after %d", errProtocol, frame.GetFrame(), d.received)
+		return false, fmt.Errorf("%w: frame %d after %d", errProtocol, frame.GetFrame(), d.received)
 	}
 
 	d.received++
-	d.untold++
+	d.untold += contentSize(frame)
+	d.unanswered += len(frame.GetParcels())
+
+	if d.unanswered > 2*MaxUnsettled {
+		return false, fmt.Errorf("%w: more than %d parcels without an outcome", errProtocol, MaxUnsettled)
+	}
+
+	return true, nil
+}
+
+// contentSize returns the bytes of the messages in a frame, and one for the frame.
+func contentSize(frame *ptypes.Packet) int {
+	size := 1
 
 	for _, c := range frame.GetChunks() {
-		d.untold += len(c.GetData())
-
-		if err := d.chunkLocked(c); err != nil {
-			return nil, nil, err
-		}
+		size += len(c.GetData())
 	}
 
-	arrivals, err := d.arrivalsLocked(frame)
-	if err != nil {
-		return nil, nil, err
+	for _, p := range frame.GetParcels() {
+		size += len(p.GetBody())
 	}
 
-	return d.answersLocked(frame), arrivals, nil
+	return size
 }
 
 // answersLocked finds the parcels that the receipts of a frame are about. What is
@@ -225,105 +228,3 @@ func (d *duplex) answersLocked(frame *ptypes.Packet) []answer {
 
 // deliveredAll is the receipt of a parcel that has reached all its destinations.
 var deliveredAll = &ptypes.Receipt{Last: true}
-
-// arrivalsLocked puts together what has come.
-func (d *duplex) arrivalsLocked(frame *ptypes.Packet) ([]Arrival, error) {
-	parcels := frame.GetParcels()
-	if len(parcels) == 0 {
-		return nil, nil
-	}
-
-	d.unanswered += len(parcels)
-	if d.unanswered > 2*MaxUnsettled {
-		return nil, fmt.Errorf("%w: more than %d parcels without an outcome", errProtocol, MaxUnsettled)
-	}
-
-	arrivals := slices.Grow(d.arrivals, len(parcels))[:len(parcels)]
-
-	for i, p := range parcels {
-		if p.GetId() == 0 {
-			return nil, fmt.Errorf("%w: a parcel without a number", errProtocol)
-		}
-
-		arrivals[i].Parcel = p
-		d.untold += len(p.GetBody())
-
-		if p.GetChunked() == 0 {
-			continue
-		}
-
-		if p.GetChunked() != d.partial.id {
-			return nil, fmt.Errorf("%w: chunks %d are not there", errProtocol, p.GetChunked())
-		}
-
-		d.growLocked(p.GetBody(), uint64(d.partial.size+len(p.GetBody())))
-
-		p.Body, arrivals[i].Err = d.partial.data, d.partial.err
-		if arrivals[i].Err != nil {
-			p.Header = nil
-		}
-
-		d.dropPartialLocked()
-	}
-
-	return arrivals, nil
-}
-
-// chunkLocked adds a piece to the large message. The first piece of another one takes
-// the place of what was there: its sender has given that up.
-func (d *duplex) chunkLocked(c *ptypes.Chunk) error {
-	if c.GetOffset() == 0 {
-		d.dropPartialLocked()
-		d.partial.id = c.GetId()
-	}
-
-	if c.GetId() == 0 || c.GetId() != d.partial.id || c.GetOffset() != uint64(d.partial.size) {
-		return fmt.Errorf("%w: chunk %d at %d", errProtocol, c.GetId(), c.GetOffset())
-	}
-
-	d.growLocked(c.GetData(), c.GetTotal())
-	chunk.Put(c.GetData())
-	c.Data = nil
-
-	return nil
-}
-
-// growLocked appends to the large message, within the limit and the budget. Past
-// them only the size is counted.
-func (d *duplex) growLocked(data []byte, total uint64) {
-	p := &d.partial
-	p.size += len(data)
-
-	if p.err != nil {
-		return
-	}
-
-	if p.size > d.MaxBody || total > uint64(d.MaxBody) {
-		d.failPartialLocked(ErrTooLarge)
-
-		return
-	}
-
-	if p.size > cap(p.data) {
-		want := max(p.size, min(int(total), max(2*cap(p.data), step)))
-		if !d.link.Budget.Reserve(want - cap(p.data)) {
-			d.failPartialLocked(memory.ErrExhausted)
-
-			return
-		}
-
-		p.data = append(make([]byte, 0, want), p.data...)
-	}
-
-	p.data = append(p.data, data...)
-}
-
-func (d *duplex) failPartialLocked(err error) {
-	d.link.Budget.Release(cap(d.partial.data))
-	d.partial.data, d.partial.err = nil, err
-}
-
-func (d *duplex) dropPartialLocked() {
-	d.link.Budget.Release(cap(d.partial.data))
-	d.partial = partial{}
-}
