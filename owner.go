@@ -21,7 +21,13 @@ func (o *linkOwner) session() *session {
 
 // Opened implements link.Owner.
 func (o *linkOwner) Opened(l *link.Link) {
-	o.session().observeOpened(l.Peer)
+	s := o.session()
+
+	s.mu.Lock()
+	s.forgetLocked(l.Key)
+	s.mu.Unlock()
+
+	s.observeOpened(l.Peer)
 }
 
 // Sent implements link.Owner.
@@ -144,14 +150,23 @@ func (s *session) loseChild(l *link.Link, cause error) {
 		}
 	}
 
-	for _, p := range l.Drain() {
+	parcels := l.Drain()
+	// Nobody is told again and again that somebody is not there.
+	quiet := s.revivals[l.Key] != nil && !l.Opened() && len(parcels) == 0
+
+	s.reviveLocked(l, cause)
+
+	for _, p := range parcels {
 		// Only the table that chose the neighbour knows whether there is another.
 		via, _ := p.Via.(*parent)
 		s.rerouteLocked([]*link.Parcel{p}, cause, refused[via], &after)
 	}
 	s.mu.Unlock()
 
-	s.observeLost(l.Peer, cause)
+	if !quiet {
+		s.observeLost(l.Peer, cause)
+	}
+
 	s.settleAll(&after)
 }
 

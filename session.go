@@ -110,6 +110,8 @@ type session struct {
 	parents []*parent
 	// children are the links that this session opened, by address text.
 	children map[string]*link.Link
+	// revivals are the attempts to reach those that have been lost.
+	revivals map[string]*revival
 	seen     dedupe.Memory
 	closed   bool
 	// cause is what the session was closed with.
@@ -135,6 +137,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 		connMgr:  connMgr,
 		done:     make(chan struct{}),
 		children: make(map[string]*link.Link),
+		revivals: make(map[string]*revival),
 	}
 
 	// An address that has no text is found out when the first packet is for it.
@@ -195,6 +198,10 @@ func (s *session) closeLocked(cause error) remains {
 	s.cause = cause
 	s.queue.closeWith(cause)
 	s.queue.leaveBudget()
+
+	for key := range s.revivals {
+		s.forgetLocked(key)
+	}
 
 	left := remains{parents: s.parents, children: s.children}
 	s.parents, s.children = nil, nil

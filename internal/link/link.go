@@ -279,6 +279,14 @@ func (l *Link) Opened() bool {
 	return l.conn != nil || l.duplex != nil
 }
 
+// Parting tells whether the neighbour of a duplex link has said goodbye.
+func (l *Link) Parting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.duplex != nil && l.duplex.over
+}
+
 // Ended tells an attached link that the stream of the neighbour has ended.
 func (l *Link) Ended() {
 	l.mu.Lock()
