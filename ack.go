@@ -139,6 +139,9 @@ func (s *session) readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryErr
 	return &DeliveryError{Reason: reason, Hop: hop, Cause: errors.New(f.GetCause())}
 }
 
+// maxText bounds the text of an error that travels, in bytes.
+const maxText = 1 << 10
+
 // replacement stands for what is no UTF-8 in a text, which gRPC would not send.
 const replacement = "\uFFFD"
 
@@ -151,8 +154,19 @@ func writeFailure(err *DeliveryError) *ptypes.Failure {
 		Destination: []byte(dest),
 		Reason:      ptypes.Reason(err.Reason),
 		Hop:         []byte(hop),
-		Cause:       strings.ToValidUTF8(err.Cause.Error(), replacement),
+		Cause:       textOf(err.Cause),
 	}
+}
+
+// textOf returns the text of an error as it travels. What is too long for anybody to read
+// is cut: it may have come from a neighbour, and is passed on for each destination.
+func textOf(err error) string {
+	text := err.Error()
+	if len(text) > maxText {
+		text = text[:maxText] + "…"
+	}
+
+	return strings.ToValidUTF8(text, replacement)
 }
 
 // writeAck returns the Ack for the destinations that were not reached.
@@ -160,7 +174,7 @@ func writeAck(errs []*DeliveryError) *ptypes.Ack {
 	ack := &ptypes.Ack{}
 
 	for _, err := range errs {
-		ack.Errors = append(ack.Errors, strings.ToValidUTF8(err.Error(), replacement))
+		ack.Errors = append(ack.Errors, textOf(err))
 		ack.Failures = append(ack.Failures, writeFailure(err))
 	}
 

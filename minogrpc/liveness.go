@@ -7,28 +7,32 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/minogrpc/session"
 )
 
-// DefaultLiveness is how long the other end of a connection may be silent, while
-// it should answer, before the connection is given up.
-const DefaultLiveness = 10 * time.Second
+// DefaultLiveness is how long a neighbour may be silent before it is lost.
+const DefaultLiveness = session.DefaultLiveness
 
 // probes is how many of the probes of TCP fit between the silence that starts them
 // and the end of the liveness bound.
 const probes = 3
 
-// WithLiveness sets how long the other end of a TCP connection may be silent, while
-// its kernel should answer, before the connection is given up: the machine is gone,
-// or the way to it. The default is [DefaultLiveness]. The kernel counts in seconds,
-// and does not notice in less than four. A process that hangs on a machine that
-// runs is not silent in this sense.
+// WithLiveness sets how long a neighbour may be silent before it is lost. The default is
+// [DefaultLiveness]; all the nodes should have the same. It must be positive; anything
+// else is ignored.
 //
-// It must be positive; anything else is ignored. It has no effect on the
-// connections of [WithListener] and on those of a dialer in [WithDialOptions].
+// On a duplex link that is how long there may be no frame: see [session.WithLiveness].
+// Everywhere else it is the other end of the TCP connection that may be silent, while
+// its kernel should answer: the machine is gone, or the way to it. The kernel counts in
+// seconds, and does not notice in less than four, and a process that hangs on a machine
+// that runs is not silent in this sense. For TCP it has no effect on the connections of
+// [WithListener] and on those of a dialer in [WithDialOptions].
 func WithLiveness(d time.Duration) Option {
 	return optionFunc(func(c *config) {
 		if d > 0 {
 			c.liveness = d
+			c.session = append(c.session, session.WithLiveness(d))
 		}
 	})
 }

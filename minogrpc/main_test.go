@@ -36,6 +36,8 @@ func impatient() []minogrpc.Option {
 		minogrpc.NoTLS(),
 		minogrpc.WithLiveness(time.Second),
 		minogrpc.WithSessionOptions(
+			// The kernel of a stopped process goes on to answer; its sessions do not.
+			session.WithLiveness(session.DefaultLiveness),
 			session.WithSetupTimeout(500*time.Millisecond),
 			session.WithOutcomeTimeout(2*time.Second),
 		),
