@@ -278,6 +278,7 @@ func TestResume_OtherParentIsUsedAtOnce(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, newest.sequences(), 20)
 		newest.current().End(errLost)
+		synctest.Wait()
 
 		for range 20 {
 			sess.Send(fake.Message("hello"), addr("z"))
