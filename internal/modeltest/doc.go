@@ -22,7 +22,7 @@
 // some nodes with and some without. That nothing is received twice is promised among
 // such nodes only. Where some links carry a call for each packet, the order of messages
 // that nobody waits for is not promised, nor that one for several destinations does not
-// wait behind others of that kind.
+// wait behind others of that kind, for about a second on each node.
 //
 // A failure prints the case, and what happened when. Which goroutine runs first is
 // not part of the case: for a failure that comes and goes, -again=20 plays each case
