@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -275,7 +276,7 @@ func TestDuplex_ManyFailuresAreAllTold(t *testing.T) {
 		// The receipts take several frames.
 		frame := &ptypes.Packet{}
 		for i := range 500 {
-			stranger := addr(strings.Repeat("s", 1000) + fmt.Sprint(i))
+			stranger := addr(strings.Repeat("s", 1000) + strconv.Itoa(i))
 			frame.Parcels = append(frame.Parcels, parent.parcel(uint64(i+1), stranger, addr("a")))
 		}
 

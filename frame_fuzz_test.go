@@ -21,13 +21,14 @@ func frameSeeds(f *testing.F) [][]byte {
 	origin := []byte("0123456789abcdef")
 	parcel := &ptypes.Parcel{Id: 1, Origin: origin, Sequence: 1, HopLimit: 2, BudgetMs: 10, Body: []byte(body)}
 	failure := &ptypes.Failure{Destination: []byte("FAb:1"), Reason: 99, Hop: []byte("F"), Cause: "why"}
+	receipt := &ptypes.Receipt{ParcelId: 1, Failures: []*ptypes.Failure{failure}, Reached: []uint32{0, 9}}
 
 	frames := []*ptypes.Packet{
 		{},
 		{Goodbye: true},
 		{Frame: 1, Received: 1, Delivered: []uint64{1, 2}},
 		{Frame: 1, Parcels: []*ptypes.Parcel{parcel, parcel, {Id: 2, Header: []byte{1, 0, 0}, Body: []byte("hi")}}},
-		{Frame: 1, Receipts: []*ptypes.Receipt{{ParcelId: 1, Failures: []*ptypes.Failure{failure}, Reached: []uint32{0, 9}}}},
+		{Frame: 1, Receipts: []*ptypes.Receipt{receipt}},
 		{Frame: 1, Receipts: []*ptypes.Receipt{{ParcelId: 1, Last: true}, {}}},
 		{Frame: 1, Chunks: []*ptypes.Chunk{{Id: 1, Total: 1 << 40, Data: []byte("x")}},
 			Parcels: []*ptypes.Parcel{{Id: 1, Chunked: 1, Body: []byte("y")}}},

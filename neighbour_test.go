@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -330,7 +331,8 @@ func (n *neighbour) parcel(sequence uint64, to ...mino.Address) *ptypes.Parcel {
 	n.parcels++
 
 	return &ptypes.Parcel{
-		Id: n.parcels, Origin: []byte("0123456789abcdef"), Sequence: sequence, HopLimit: 10, BudgetMs: 30_000, Body: data,
+		Id: n.parcels, Origin: []byte("0123456789abcdef"), Sequence: sequence,
+		HopLimit: 10, BudgetMs: 30_000, Body: data,
 	}
 }
 
@@ -363,7 +365,7 @@ func (n *neighbour) frames() []*ptypes.Packet {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 
-	return n.got[:len(n.got):len(n.got)]
+	return slices.Clip(n.got)
 }
 
 // received returns the parcels of the session.
@@ -378,9 +380,11 @@ func (n *neighbour) received() []*ptypes.Parcel {
 
 // sequences returns those of the parcels of the session.
 func (n *neighbour) sequences() []uint64 {
-	var sequences []uint64
-	for _, parcel := range n.received() {
-		sequences = append(sequences, parcel.GetSequence())
+	parcels := n.received()
+	sequences := make([]uint64, len(parcels))
+
+	for i, parcel := range parcels {
+		sequences[i] = parcel.GetSequence()
 	}
 
 	return sequences

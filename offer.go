@@ -149,7 +149,7 @@ func readFields(md metadata.MD) (fields, bool) {
 			continue
 		}
 
-		var f fields
+		f := make(fields, 0, len(parts)-1)
 
 		for _, part := range parts[1:] {
 			name, text, _ := strings.Cut(part, "=")

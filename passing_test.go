@@ -92,13 +92,16 @@ func TestDuplexRelay_SendWaitsForTheOutcomes(t *testing.T) {
 			return w.table(3, addr("o")).Make(addr("o"), to, []byte("hello"))
 		}
 
-		answered := make(chan *ptypes.Ack)
+		var (
+			ack      *ptypes.Ack
+			err      error
+			answered = make(chan struct{})
+		)
 
 		go func() {
-			ack, err := root.relay.Send(t.Context(), packet(addrs("b", "c")...))
-			require.NoError(t, err)
+			defer close(answered)
 
-			answered <- ack
+			ack, err = root.relay.Send(t.Context(), packet(addrs("b", "c")...))
 		}()
 
 		synctest.Wait()
@@ -106,7 +109,8 @@ func TestDuplexRelay_SendWaitsForTheOutcomes(t *testing.T) {
 		id := root.received()[0].GetId()
 		root.feed(receipts(&ptypes.Receipt{ParcelId: id, Failures: failures("c", 1, "none"), Last: true}))
 
-		ack := <-answered
+		<-answered
+		require.NoError(t, err)
 		require.Len(t, ack.GetFailures(), 1)
 		require.Equal(t, "FAc:1", string(ack.GetFailures()[0].GetDestination()))
 	})

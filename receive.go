@@ -103,7 +103,7 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 
 	err := s.accept(in, pending.Func(func(int, int, error) {}))
 	if err != nil {
-		s.refuse(err)
+		_ = s.refuse(err) // There is nobody to be told.
 	}
 }
 
@@ -159,12 +159,12 @@ func (s *session) refuse(err error) *DeliveryError {
 
 // arrival is a packet that has come from a neighbour.
 type arrival struct {
+	identity
+
 	from string
 	addr mino.Address
 	// down is set when the neighbour is known to be a parent.
 	down bool
-
-	identity
 	// unordered is set when the packet may have passed others of its sender.
 	unordered bool
 

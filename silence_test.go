@@ -144,7 +144,7 @@ func TestLoss_OfTheRootIsTheEnd(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				sess, root := w.rooted()
 				root.refuse = tc.refuse
-				root.feed(&ptypes.Packet{Parcels: []*ptypes.Parcel{root.parcel(1, session.NewOrchestratorAddress(addr("o")))}})
+				root.send(1, session.NewOrchestratorAddress(addr("o")))
 				errs := sess.Send(fake.Message("hello"), addr("b"))
 
 				synctest.Wait()

@@ -99,13 +99,16 @@ func TestCodec_ReadsWhatGRPCReads(t *testing.T) {
 	unknown := protowire.AppendTag(nil, 100, protowire.BytesType)
 	unknown = protowire.AppendBytes(unknown, make([]byte, largeBytes))
 
+	much := protowire.AppendTag(nil, packetHopLimit, protowire.VarintType)
+	much = protowire.AppendVarint(much, 1<<33-1)
+
 	tooLong := protowire.AppendTag(nil, packetSerialized, protowire.BytesType)
 	tooLong = protowire.AppendVarint(tooLong, 1<<40)
 
 	cases := map[string][]byte{
 		"empty":               {},
 		"small":               rest,
-		"a number of 33 bits": append(protowire.AppendTag(nil, packetHopLimit, protowire.VarintType), 0xff, 0xff, 0xff, 0xff, 0x1f),
+		"a number of 33 bits": much,
 		"another type":        append(protowire.AppendTag(nil, packetSequence, protowire.BytesType), 1, 1),
 		"delivered unpacked":  append(protowire.AppendTag(nil, packetDelivered, protowire.VarintType), 1),
 		"number of bytes":     append(protowire.AppendTag(nil, packetOrigin, protowire.VarintType), 1),
@@ -137,9 +140,11 @@ func TestCodec_ReadsWhatGRPCReads(t *testing.T) {
 
 // Promise S3: what arrives takes no more memory than its size, whatever it says.
 func FuzzCodec(f *testing.F) {
+	parcel := &ptypes.Parcel{Id: 1, Body: []byte("hi"), Header: []byte("head")}
+
 	for _, p := range []*ptypes.Packet{
 		{Serialized: []byte("hello"), Origin: []byte("0123456789abcdef"), Sequence: 1},
-		{Frame: 1, Parcels: []*ptypes.Parcel{{Id: 1, Body: []byte("hi"), Header: []byte("head")}}, Delivered: []uint64{1, 2}},
+		{Frame: 1, Parcels: []*ptypes.Parcel{parcel}, Delivered: []uint64{1, 2}},
 		{Frame: 2, Chunks: []*ptypes.Chunk{{Id: 1, Data: []byte("hi")}}, Receipts: []*ptypes.Receipt{{ParcelId: 1}}},
 		{Goodbye: true, Received: 3},
 	} {

@@ -45,7 +45,7 @@ func impatient() []minogrpc.Option {
 }
 
 // livenessFlag is the silence bound of the node that this binary is made to run.
-var livenessFlag = flag.Duration("liveness", session.DefaultLiveness, "how long the neighbours of a child may be silent")
+var livenessFlag = flag.Duration("liveness", session.DefaultLiveness, "how long the neighbours may be silent")
 
 // silentFor bounds the silence on the duplex links of a node.
 func silentFor(d time.Duration) minogrpc.Option {

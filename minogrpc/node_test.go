@@ -6,6 +6,8 @@ import (
 	"flag"
 	"io"
 	"net"
+	"net/url"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -17,7 +19,6 @@ import (
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
-	"net/url"
 )
 
 // rpcName is the procedure of these tests.
@@ -103,7 +104,7 @@ func linked(opts []minogrpc.Option) []minogrpc.Option {
 		panic("there are no links that are " + *linksFlag)
 	}
 
-	return append(opts[:len(opts):len(opts)], minogrpc.WithoutDuplex())
+	return append(slices.Clip(opts), minogrpc.WithoutDuplex())
 }
 
 // start returns a node that is stopped when the test ends.

@@ -161,6 +161,10 @@ func TestServer_AcceptsDuplexLinksThatItUnderstands(t *testing.T) {
 	const (
 		id    = "id=00112233445566778899aabbccddeeff"
 		offer = "duplex-1;" + id + ";epoch=1;received=0;frame=65536;format=tree1;new=thing"
+		other = "duplex-1;" + id + ";epoch=1;frame=999999;format=x+y"
+
+		accepted = "duplex-1;received=0;frame=65536;format=tree1;session="
+		bounded  = "duplex-1;received=0;frame=262144;session="
 	)
 
 	cases := map[string]struct {
@@ -168,9 +172,9 @@ func TestServer_AcceptsDuplexLinksThatItUnderstands(t *testing.T) {
 		accepted string
 	}{
 		"not offered":         {header("streamid", "a"), ""},
-		"by an orchestrator":  {header("streamid", "b", link, "other", link, offer), "duplex-1;received=0;frame=65536;format=tree1;session="},
-		"by a player":         {header("streamid", "c", link, offer, "handshake", leaf), "duplex-1;received=0;frame=65536;format=tree1;session="},
-		"another format":      {header("streamid", "d", link, "duplex-1;"+id+";epoch=1;frame=999999;format=x+y"), "duplex-1;received=0;frame=262144;session="},
+		"by an orchestrator":  {header("streamid", "b", link, "other", link, offer), accepted},
+		"by a player":         {header("streamid", "c", link, offer, "handshake", leaf), accepted},
+		"another format":      {header("streamid", "d", link, other), bounded},
 		"another version":     {header("streamid", "e", link, "duplex-2;"+id+";epoch=1;frame=65536"), ""},
 		"without an id":       {header("streamid", "f", link, "duplex-1;epoch=1;frame=65536"), ""},
 		"with a short id":     {header("streamid", "g", link, "duplex-1;id=00;epoch=1;frame=65536"), ""},

@@ -45,8 +45,8 @@ func Do(call func()) (err error) {
 	return nil
 }
 
-// Recover, when it is deferred, makes the panic of a function the error that it
-// returns.
+// Recover makes the panic of a function the error that it returns. The function
+// defers it.
 func Recover(err *error) {
 	if r := recover(); r != nil {
 		*err = &PanicError{Value: r, Stack: debug.Stack()}

@@ -16,6 +16,7 @@ type flow struct {
 func (w *world) checkOrder() {
 	type sent struct {
 		*attempt
+
 		by *sending
 	}
 

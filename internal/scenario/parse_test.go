@@ -171,7 +171,7 @@ func TestParse_BadHeadersAreErrorsWithTheirLine(t *testing.T) {
 		"mode fast":                  `the mode is plain or tls, not "fast"`,
 		"links":                      `the links are missing`,
 		"links fast":                 `the links must be one of ["duplex" "unicast" "mixed"], not "fast"`,
-		"links mixed mixed":          `mixed links are there twice`,
+		"links mixed duplex mixed":   `mixed links are there twice`,
 		"tree q":                     `there is a tree already`,
 		"strangers a":                `"a" is there twice`,
 		"strangers All":              `"All" is no name`,
