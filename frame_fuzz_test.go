@@ -23,7 +23,7 @@ func frameSeeds(f *testing.F) [][]byte {
 	failure := &ptypes.Failure{Destination: []byte("FAb:1"), Reason: 99, Hop: []byte("F"), Cause: "why"}
 	receipt := &ptypes.Receipt{ParcelId: 1, Failures: []*ptypes.Failure{failure}, Reached: []uint32{0, 9}}
 
-	frames := []*ptypes.Packet{
+	return encoded(f, []*ptypes.Packet{
 		{},
 		{Goodbye: true},
 		{Frame: 1, Received: 1, Delivered: []uint64{1, 2}},
@@ -32,17 +32,7 @@ func frameSeeds(f *testing.F) [][]byte {
 		{Frame: 1, Receipts: []*ptypes.Receipt{{ParcelId: 1, Last: true}, {}}},
 		{Frame: 1, Chunks: []*ptypes.Chunk{{Id: 1, Total: 1 << 40, Data: []byte("x")}},
 			Parcels: []*ptypes.Parcel{{Id: 1, Chunked: 1, Body: []byte("y")}}},
-	}
-	seeds := make([][]byte, len(frames))
-
-	for i, frame := range frames {
-		data, err := proto.Marshal(frame)
-		require.NoError(f, err)
-
-		seeds[i] = data
-	}
-
-	return seeds
+	})
 }
 
 // Promise R3: whatever frame a neighbour writes, at either end of a duplex link, the

@@ -27,7 +27,7 @@ func packetSeeds(f *testing.F) [][]byte {
 	origin := []byte("0123456789abcdef")
 	failure := &ptypes.Failure{Destination: []byte("OAorchestrator:1"), Reason: 99, Hop: []byte("F"), Cause: "why"}
 
-	packets := []*ptypes.Packet{
+	return encoded(f, []*ptypes.Packet{
 		{},
 		{Serialized: []byte("null")},
 		{Serialized: []byte(toBoth)},
@@ -36,7 +36,11 @@ func packetSeeds(f *testing.F) [][]byte {
 		{Serialized: []byte(toBoth), Origin: origin[:3], Frame: 1},
 		{Receipts: []*ptypes.Receipt{{ParcelId: 1, Last: true}}},
 		{Receipts: []*ptypes.Receipt{{ParcelId: 1, Failures: []*ptypes.Failure{failure, failure, {}}}, {}}},
-	}
+	})
+}
+
+// encoded returns the packets as they travel.
+func encoded(f *testing.F, packets []*ptypes.Packet) [][]byte {
 	seeds := make([][]byte, len(packets))
 
 	for i, p := range packets {

@@ -41,7 +41,7 @@ func TestResume_StreamBeforeStillDelivers(t *testing.T) {
 
 		require.Equal(t, 1, sess.GetNumParents())
 		parent.send(3, addr("a"))
-		w.requireTexts(sess, "1", "2", "3")
+		w.requireArrived(sess, 1, 2, 3)
 		parent.live()
 		time.Sleep(time.Minute)
 		require.Equal(t, 1, sess.GetNumParents())

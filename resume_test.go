@@ -2,8 +2,8 @@ package session_test
 
 import (
 	"context"
-	"fmt"
 	"io"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireTexts reads the messages of z, which must be these and no others.
-func (w *world) requireTexts(sess session.Session, texts ...string) {
-	for _, want := range texts {
+// requireArrived reads the messages of z, which must be those with these sequences and
+// no others.
+func (w *world) requireArrived(sess session.Session, sequences ...uint64) {
+	for _, sequence := range sequences {
 		_, got := w.recv(sess)
-		require.Equal(w, want, string(got))
+		require.Equal(w, strconv.FormatUint(sequence, 10), string(got))
 	}
 
 	ctx, cancel := context.WithTimeout(w.Context(), time.Millisecond)
@@ -58,12 +59,9 @@ func TestResume_NothingIsLostOrComesTwice(t *testing.T) {
 
 			_, ok := parent.dial()
 			require.True(t, ok)
-			w.requireTexts(sess, fmt.Sprint(id), fmt.Sprint(id+1))
+			w.requireArrived(sess, id, id+1)
 
-			for _, parcel := range parent.received()[2*round:] {
-				parent.feed(&ptypes.Packet{Delivered: []uint64{parcel.GetId()}})
-			}
-
+			parent.deliver(parent.received()[2*round:]...)
 			require.Empty(t, w.outcomes(before))
 			require.Empty(t, w.outcomes(during))
 		}
@@ -155,7 +153,7 @@ func TestResume_OnlyTheNextStreamOfTheSameLinkGoesOn(t *testing.T) {
 				parent.id, parent.epoch = id, 9
 				_, again := parent.dial()
 				require.Equal(t, tc.epoch < 10, again)
-				w.requireTexts(sess, "1")
+				w.requireArrived(sess, 1)
 			})
 		})
 	}
@@ -228,34 +226,31 @@ func TestResume_AdoptionTakesThePlaceOfALostParent(t *testing.T) {
 		first.send(1, addr("a"))
 		first.send(2, addr("a"))
 
-		outcomes := []<-chan error{sess.Send(fake.Message("unanswered"), addr("z"))}
+		unanswered := sess.Send(fake.Message("unanswered"), addr("z"))
 
 		synctest.Wait()
 		first.current().End(errLost)
 		synctest.Wait()
 
-		outcomes = append(outcomes, sess.Send(fake.Message("while it is alone"), addr("z")))
+		alone := sess.Send(fake.Message("while it is alone"), addr("z"))
 		second := w.parent(sess, addr("r"), w.table(1, addr("a")))
-		outcomes = append(outcomes, sess.Send(fake.Message("at last"), addr("z")))
+		adopted := sess.Send(fake.Message("at last"), addr("z"))
 
 		synctest.Wait()
 		require.Equal(t, 1, sess.GetNumParents())
 		requireCounted(t, 3, second.sequences())
 
-		for _, parcel := range second.received() {
-			second.feed(&ptypes.Packet{Delivered: []uint64{parcel.GetId()}})
-		}
-
-		for _, errs := range outcomes {
-			require.Empty(t, w.outcomes(errs))
-		}
+		second.deliver(second.received()...)
+		require.Empty(t, w.outcomes(unanswered))
+		require.Empty(t, w.outcomes(alone))
+		require.Empty(t, w.outcomes(adopted))
 
 		// The adopter sends again what the first has not been answered.
 		for _, sequence := range []uint64{2, 3, 4} {
 			second.send(sequence, addr("a"))
 		}
 
-		w.requireTexts(sess, "1", "2", "3", "4")
+		w.requireArrived(sess, 1, 2, 3, 4)
 
 		_, ok := first.dial()
 		require.False(t, ok)

@@ -93,8 +93,8 @@ func TestSilence_OfAParentIsABreak(t *testing.T) {
 		_, ok := parent.dial()
 		require.True(t, ok)
 		parent.send(1, addr("a"))
-		w.requireTexts(sess, "1")
-		parent.feed(&ptypes.Packet{Delivered: []uint64{parent.received()[0].GetId()}})
+		w.requireArrived(sess, 1)
+		parent.deliver(parent.received()...)
 		require.Empty(t, w.outcomes(errs))
 	})
 }
