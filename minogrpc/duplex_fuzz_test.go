@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/ptypes"
-	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/metadata"
 	protobuf "google.golang.org/protobuf/proto"
 )
@@ -106,18 +105,8 @@ func FuzzHostileLink(f *testing.F) {
 		f.Add([]byte(script))
 	}
 
-	f.Fuzz(func(t *testing.T, script []byte) {
-		synctest.Test(t, func(t *testing.T) {
-			a := newAttacked(t)
-			before := goroutines()
-			ctx, cancel := context.WithCancel(t.Context())
-			peer := &hostileLink{hostilePeer: newHostilePeer(t, a.network, script)}
-
-			peer.play(ctx)
-			a.requireServing(t)
-			cancel()
-			require.NoError(t, peer.conn.Close())
-			a.requireNothingLeft(t, before)
-		})
+	fuzzHostile(f, func(ctx context.Context, p *hostilePeer) {
+		link := &hostileLink{hostilePeer: p}
+		link.play(ctx)
 	})
 }

@@ -245,6 +245,14 @@ func FuzzHostilePeer(f *testing.F) {
 		f.Add([]byte(script))
 	}
 
+	fuzzHostile(f, func(ctx context.Context, p *hostilePeer) { p.play(ctx) })
+}
+
+// fuzzHostile has a peer play scripts against a node. The node must serve the others
+// all the same, and nothing of the peer may be left when it has gone.
+func fuzzHostile(f *testing.F, play func(ctx context.Context, p *hostilePeer)) {
+	f.Helper()
+
 	f.Fuzz(func(t *testing.T, script []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			a := newAttacked(t)
@@ -252,7 +260,7 @@ func FuzzHostilePeer(f *testing.F) {
 			ctx, cancel := context.WithCancel(t.Context())
 			peer := newHostilePeer(t, a.network, script)
 
-			peer.play(ctx)
+			play(ctx, peer)
 			a.requireServing(t)
 			cancel()
 			require.NoError(t, peer.conn.Close())

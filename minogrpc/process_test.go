@@ -106,13 +106,51 @@ func newWatchedTree(t *testing.T, options func([]minogrpc.Option) []minogrpc.Opt
 	return w
 }
 
+// newDuplexTree returns a tree with duplex links, and with bounds of the silence for the
+// nodes of this process and for the child.
+func newDuplexTree(t *testing.T, ours, theirs time.Duration) *watched {
+	t.Helper()
+
+	return newWatchedTree(t, func(opts []minogrpc.Option) []minogrpc.Option {
+		return append(opts, silentFor(ours))
+	}, "-links="+duplexLinks, "-liveness="+theirs.String())
+}
+
+// open returns a stream to all the players.
+func (w *watched) open(t *testing.T) (mino.Sender, mino.Receiver) {
+	t.Helper()
+
+	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
+	require.NoError(t, err)
+
+	return out, in
+}
+
+// requireAvoided sends to all the players, of which only the stopped child is not
+// reached.
+func (w *watched) requireAvoided(t *testing.T, out mino.Sender) {
+	t.Helper()
+
+	require.Equal(t, map[string]session.Reason{w.child.String(): session.ReasonUnreachable},
+		reasonsOf(t, out.Send(text("meanwhile"), w.players...)))
+}
+
+// requireFoundAgain lets the stopped child go on, which then is reached again.
+func (w *watched) requireFoundAgain(t *testing.T, out mino.Sender, in mino.Receiver) {
+	t.Helper()
+
+	w.signal(syscall.SIGCONT)
+	require.Eventually(t, func() bool { return <-out.Send(text("again"), w.child) == nil },
+		3*time.Second, 10*time.Millisecond)
+	requireAnswers(t, out, in, "after", w.players)
+}
+
 // Promise L1: a process that is stopped for longer than any deadline, and goes on,
 // is where it was. Nobody is declared lost, and the same stream goes on.
 func TestProcess_StoppedAndContinued(t *testing.T) {
 	w := newWatched(t)
 
-	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
-	require.NoError(t, err)
+	out, in := w.open(t)
 	requireAnswers(t, out, in, "before", w.players)
 
 	w.signal(syscall.SIGSTOP)
@@ -136,15 +174,10 @@ func TestProcess_FoundAgain(t *testing.T) {
 	w := newWatched(t)
 	w.signal(syscall.SIGSTOP)
 
-	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
-	require.NoError(t, err)
-	require.Equal(t, map[string]session.Reason{w.child.String(): session.ReasonUnreachable},
-		reasonsOf(t, out.Send(text("meanwhile"), w.players...)))
+	out, in := w.open(t)
+	w.requireAvoided(t, out)
 
-	w.signal(syscall.SIGCONT)
-	require.Eventually(t, func() bool { return <-out.Send(text("again"), w.child) == nil },
-		3*time.Second, 10*time.Millisecond)
-	requireAnswers(t, out, in, "after", w.players)
+	w.requireFoundAgain(t, out, in)
 }
 
 // Promises L1, L3, R2: over duplex links a process that is stopped for longer than the
@@ -152,23 +185,16 @@ func TestProcess_FoundAgain(t *testing.T) {
 func TestProcess_StoppedForLongIsLostAndFoundAgain(t *testing.T) {
 	const silence = time.Second
 
-	w := newWatchedTree(t, func(opts []minogrpc.Option) []minogrpc.Option {
-		return append(opts, silentFor(silence))
-	}, "-links="+duplexLinks, "-liveness="+silence.String())
+	w := newDuplexTree(t, silence, silence)
 
-	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
-	require.NoError(t, err)
+	out, in := w.open(t)
 	requireAnswers(t, out, in, "before", w.players)
 
 	w.signal(syscall.SIGSTOP)
-	require.Equal(t, map[string]session.Reason{w.child.String(): session.ReasonUnreachable},
-		reasonsOf(t, out.Send(text("meanwhile"), w.players...)))
+	w.requireAvoided(t, out)
 	require.Positive(t, w.lost.Load())
 
-	w.signal(syscall.SIGCONT)
-	require.Eventually(t, func() bool { return <-out.Send(text("again"), w.child) == nil },
-		3*time.Second, 10*time.Millisecond)
-	requireAnswers(t, out, in, "after", w.players)
+	w.requireFoundAgain(t, out, in)
 }
 
 // Promise L1: the clock of a process that goes on has jumped. What it could not read in
@@ -180,12 +206,9 @@ func TestProcess_JumpOfTheClockIsNoSilence(t *testing.T) {
 		stopped  = 3500 * time.Millisecond
 	)
 
-	w := newWatchedTree(t, func(opts []minogrpc.Option) []minogrpc.Option {
-		return append(opts, silentFor(patience))
-	}, "-links="+duplexLinks, "-liveness="+silence.String())
+	w := newDuplexTree(t, patience, silence)
 
-	out, in, err := w.rpc.Stream(withContext(t), mino.NewAddresses(w.players...))
-	require.NoError(t, err)
+	out, in := w.open(t)
 	requireAnswers(t, out, in, "before", w.players)
 
 	w.signal(syscall.SIGSTOP)
