@@ -11,17 +11,23 @@ import (
 
 // answered settles the destinations of a parcel by what the neighbour says. Only
 // the destinations that it was given count, whatever it names, and each only once.
-func (s *session) answered(peer mino.Address, p *link.Parcel, ack *ptypes.Ack, last bool) {
+func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
+	for _, i := range a.Reached {
+		if int(i) < len(p.Keys) {
+			s.settle(p.Pending, p.Keys[i], nil)
+		}
+	}
+
 	var rest *DeliveryError
 
 	switch {
-	case len(ack.GetFailures()) > 0:
-		rest = s.settleFailures(peer, p, ack.GetFailures())
-	case len(ack.GetErrors()) > 0:
-		rest = s.settleTexts(peer, p, ack.GetErrors())
+	case len(a.Failures) > 0:
+		rest = s.settleFailures(peer, p, a.Failures)
+	case len(a.Texts) > 0:
+		rest = s.settleTexts(peer, p, a.Texts)
 	}
 
-	if !last {
+	if !a.Last {
 		return
 	}
 

@@ -379,14 +379,3 @@ func (s *session) arrived(l *link.Link, a link.Arrival) {
 		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})
 	}
 }
-
-// receipt settles what the neighbour of a duplex link says about a parcel.
-func (s *session) receipt(peer mino.Address, p *link.Parcel, r *ptypes.Receipt) {
-	for _, i := range r.GetReached() {
-		if int(i) < len(p.Keys) {
-			s.settle(p.Pending, p.Keys[i], nil)
-		}
-	}
-
-	s.answered(peer, p, &ptypes.Ack{Failures: r.GetFailures()}, r.GetLast())
-}

@@ -41,13 +41,8 @@ func (o *linkOwner) Received(l *link.Link, p *ptypes.Packet) {
 }
 
 // Answered implements link.Owner.
-func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, ack *ptypes.Ack) {
-	o.session().answered(l.Peer, p, ack, true)
-}
-
-// Receipt implements link.Owner.
-func (o *linkOwner) Receipt(l *link.Link, p *link.Parcel, r *ptypes.Receipt) {
-	o.session().receipt(l.Peer, p, r)
+func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, a link.Answer) {
+	o.session().answered(l.Peer, p, a)
 }
 
 // Arrived implements link.Owner.

@@ -63,8 +63,8 @@ func (c line) Carry(ctx context.Context, p *Parcel) (*ptypes.Ack, error) {
 	return &ptypes.Ack{}, nil
 }
 
-func (b *book) Answered(_ *Link, p *Parcel, _ *ptypes.Ack) { b.settle(p, nil) }
-func (b *book) Failed(_ *Link, p *Parcel, err error)       { b.settle(p, err) }
+func (b *book) Answered(_ *Link, p *Parcel, _ Answer) { b.settle(p, nil) }
+func (b *book) Failed(_ *Link, p *Parcel, err error)  { b.settle(p, err) }
 
 func (b *book) settle(p *Parcel, err error) {
 	b.mu.Lock()

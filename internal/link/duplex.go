@@ -79,6 +79,11 @@ type Frames struct {
 type duplex struct {
 	Frames
 
+	// These, too, belong to the lock of the link.
+	outgoing
+	incoming
+	pulse
+
 	link *Link
 
 	// turn is held while a frame is being taken, so that those of a new stream wait
@@ -101,10 +106,6 @@ type duplex struct {
 	began     time.Time
 	confirmed uint64
 	vain      int
-
-	outgoing
-	incoming
-	pulse
 }
 
 // newDuplex returns the state for a first stream, in whose set-up nothing has been

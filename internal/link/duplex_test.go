@@ -160,6 +160,18 @@ func TestDuplex_StreamsInVainEnd(t *testing.T) {
 	})
 }
 
+// requireClosedAtOnce closes both ends, which need no time for that.
+func requireClosedAtOnce(t *testing.T, p *pair) {
+	start := time.Now()
+
+	p.dialler.link.Close()
+	p.callee.link.Close()
+	<-p.dialler.link.Parted()
+	<-p.callee.link.Parted()
+	synctest.Wait()
+	require.Zero(t, time.Since(start))
+}
+
 // Promise L6: a link that closes while it is broken does not wait for a stream.
 func TestDuplex_ClosesAtOnceWhileBroken(t *testing.T) {
 	inPair(t, func(t *testing.T, p *pair) {
@@ -169,14 +181,7 @@ func TestDuplex_ClosesAtOnceWhileBroken(t *testing.T) {
 		p.dialler.send(t, "o", "x", 10)
 		p.callee.send(t, "o", "x", 10)
 
-		start := time.Now()
-
-		p.dialler.link.Close()
-		p.callee.link.Close()
-		<-p.dialler.link.Parted()
-		<-p.callee.link.Parted()
-		synctest.Wait()
-		require.Zero(t, time.Since(start))
+		requireClosedAtOnce(t, p)
 	})
 }
 
@@ -189,14 +194,7 @@ func TestDuplex_BothSayGoodbye(t *testing.T) {
 			p.callee.send(t, "o", "x", maxFrame)
 		}
 
-		start := time.Now()
-
-		p.dialler.link.Close()
-		p.callee.link.Close()
-		<-p.dialler.link.Parted()
-		<-p.callee.link.Parted()
-		synctest.Wait()
-		require.Zero(t, time.Since(start))
+		requireClosedAtOnce(t, p)
 	})
 }
 
@@ -303,7 +301,13 @@ func TestDuplex_DrainedWhileItPrepares(t *testing.T) {
 			return encode(parcel, wire)
 		}
 
-		go p.dialler.send(t, "o", "x", 2*maxFrame)
+		added := make(chan error, 1)
+
+		go func() {
+			_, err := p.dialler.offer("o", "x", 2*maxFrame, deadline)
+			added <- err
+		}()
+
 		<-started
 
 		for _, parcel := range p.dialler.link.Drain() {
@@ -311,6 +315,7 @@ func TestDuplex_DrainedWhileItPrepares(t *testing.T) {
 		}
 
 		close(goOn)
+		require.NoError(t, <-added)
 		p.dialler.send(t, "o", "x", 2*maxFrame)
 		p.dialler.send(t, "o", "x", 10)
 		pass(time.Second)

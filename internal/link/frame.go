@@ -26,7 +26,7 @@ func (d *duplex) composeLocked() {
 	if len(d.receipts) == 0 {
 		// They may end what the receipts have begun, and must not come before those.
 		frame.Delivered, d.delivered = d.delivered, nil
-		d.owed -= len(frame.Delivered)
+		d.owed -= len(frame.GetDelivered())
 	}
 
 	room := d.MaxFrame
@@ -49,12 +49,12 @@ func (d *duplex) composeLocked() {
 		parcels = append(parcels, d.cutLocked(frame)...)
 	}
 
-	if len(frame.Receipts)+len(frame.Delivered)+len(frame.Parcels)+len(frame.Chunks) == 0 {
+	if len(frame.GetReceipts())+len(frame.GetDelivered())+len(frame.GetParcels())+len(frame.GetChunks()) == 0 {
 		return
 	}
 
 	d.last++
-	d.unsettled += len(frame.Parcels)
+	d.unsettled += len(frame.GetParcels())
 	d.retire = false
 	frame.Frame = d.last
 
@@ -183,7 +183,7 @@ func (d *duplex) cutLocked(frame *ptypes.Packet) []*Parcel {
 	rest := t.wire.GetBody()[t.offset:]
 
 	size := d.MaxFrame / 2
-	if len(frame.Parcels) == 0 {
+	if len(frame.GetParcels()) == 0 {
 		size = d.MaxFrame - overhead
 	}
 

@@ -38,17 +38,23 @@ type incoming struct {
 	// taking is set while the owner is told about a frame: answers and arrivals, which
 	// belong to the turn.
 	taking   bool
-	answers  []answer
+	answers  []answered
 	arrivals []Arrival
 
 	// over is set when the neighbour has said goodbye.
 	over bool
 }
 
-// answer is what a frame says about a parcel of this end.
-type answer struct {
+// answered is a parcel of this end with what a frame says about it.
+type answered struct {
 	parcel  *Parcel
 	receipt *ptypes.Receipt
+}
+
+func (a answered) answer() Answer {
+	r := a.receipt
+
+	return Answer{Failures: r.GetFailures(), Reached: r.GetReached(), Last: r.GetLast()}
 }
 
 // read takes the frames of a stream until that ends.
@@ -94,14 +100,14 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 	d.over = d.over || goodbye
 	d.taking = true
 
-	var answers []answer
+	var answers []answered
 	if content {
 		answers = d.answersLocked(frame)
 	}
 	l.mu.Unlock()
 
 	for _, a := range answers {
-		l.Owner.Receipt(l, a.parcel, a.receipt)
+		l.Owner.Answered(l, a.parcel, a.answer())
 	}
 
 	for _, a := range arrivals {
@@ -188,7 +194,7 @@ func contentSize(frame *ptypes.Packet) int {
 
 // answersLocked finds the parcels that the receipts of a frame are about. What is
 // not in the outbox is ignored: it has been settled already.
-func (d *duplex) answersLocked(frame *ptypes.Packet) []answer {
+func (d *duplex) answersLocked(frame *ptypes.Packet) []answered {
 	if len(frame.GetReceipts())+len(frame.GetDelivered()) == 0 {
 		return nil
 	}
@@ -210,7 +216,7 @@ func (d *duplex) answersLocked(frame *ptypes.Packet) []answer {
 			l.removeLocked(p)
 		}
 
-		answers = append(answers, answer{parcel: p, receipt: r})
+		answers = append(answers, answered{parcel: p, receipt: r})
 	}
 
 	for _, r := range frame.GetReceipts() {

@@ -268,6 +268,7 @@ func (p *pair) redial(ctx context.Context, epoch, received uint64) (link.Stream,
 		<-ctx.Done()
 
 		return nil, 0, ctx.Err()
+	case succeeds, unanswered:
 	}
 
 	if p.onRedial != nil {

@@ -81,11 +81,9 @@ type Owner interface {
 	// Received is called with what the neighbour sends by itself.
 	Received(l *Link, p *ptypes.Packet)
 
-	// Answered is called with what the neighbour has said about a parcel.
-	Answered(l *Link, p *Parcel, ack *ptypes.Ack)
-
-	// Receipt is called with what the neighbour of a duplex link says about a parcel.
-	Receipt(l *Link, p *Parcel, r *ptypes.Receipt)
+	// Answered is called with what the neighbour says about a parcel. That of a duplex
+	// link may say it bit by bit.
+	Answered(l *Link, p *Parcel, a Answer)
 
 	// Arrived is called with a parcel of the neighbour of a duplex link, in their
 	// order. Each is answered with Reply, the last time with a receipt that says so.

@@ -11,9 +11,8 @@ import (
 // end implements link.Owner.
 var _ link.Owner = (*end)(nil)
 
-func (e *end) Opened(*link.Link)                              {}
-func (e *end) Received(*link.Link, *ptypes.Packet)            {}
-func (e *end) Answered(*link.Link, *link.Parcel, *ptypes.Ack) {}
+func (e *end) Opened(*link.Link)                   {}
+func (e *end) Received(*link.Link, *ptypes.Packet) {}
 
 func (e *end) Sent(_ *link.Link, p *link.Parcel) {
 	e.mu.Lock()
@@ -22,11 +21,11 @@ func (e *end) Sent(_ *link.Link, p *link.Parcel) {
 	e.sent[p.Sequence]++
 }
 
-func (e *end) Receipt(_ *link.Link, p *link.Parcel, r *ptypes.Receipt) {
+func (e *end) Answered(_ *link.Link, p *link.Parcel, a link.Answer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 
-	if r.GetLast() {
+	if a.Last {
 		e.settled[p.Sequence]++
 		e.reached[p.Sequence] = true
 	}
@@ -108,6 +107,25 @@ func (e *end) wrong(other *end) (all []string) {
 		}
 	}
 
+	all = append(all, e.misdelivered(other)...)
+
+	if e.released != 1 || e.lost > 1 || e.goodbyes > 1 {
+		wrongf("released %d times, lost %d times, goodbye %d times", e.released, e.lost, e.goodbyes)
+	}
+
+	if used := e.budget.Used(); used != 0 {
+		wrongf("%d bytes are still counted", used)
+	}
+
+	return all
+}
+
+// misdelivered returns what has not come to the other end as it was sent.
+func (e *end) misdelivered(other *end) (all []string) {
+	wrongf := func(format string, args ...any) {
+		all = append(all, other.name+": "+fmt.Sprintf(format, args...))
+	}
+
 	count := make(map[uint64]int)
 	last := make(map[string]uint64)
 
@@ -136,14 +154,6 @@ func (e *end) wrong(other *end) (all []string) {
 		if count[sequence] == 0 {
 			wrongf("parcel %d was answered and has not arrived", sequence)
 		}
-	}
-
-	if e.released != 1 || e.lost > 1 || e.goodbyes > 1 {
-		wrongf("released %d times, lost %d times, goodbye %d times", e.released, e.lost, e.goodbyes)
-	}
-
-	if used := e.budget.Used(); used != 0 {
-		wrongf("%d bytes are still counted", used)
 	}
 
 	return all

@@ -8,6 +8,7 @@ import (
 
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 )
 
@@ -160,6 +161,27 @@ func (p *Parcel) divisible() bool {
 }
 
 var laneSeed = maphash.MakeSeed()
+
+// Answer is what a neighbour says about the destinations of a parcel. Nothing in it
+// has been checked.
+type Answer struct {
+	// Failures are about destinations that were not reached, and Texts the same from a
+	// node that does not know of those.
+	Failures []*ptypes.Failure
+	Texts    []string
+
+	// Reached are the places in Keys of destinations that were reached.
+	Reached []uint32
+
+	// Last is set when there will be no other answer: whatever no answer is about was
+	// reached.
+	Last bool
+}
+
+// answerOf returns the answer in an Ack, which is the only one.
+func answerOf(ack *ptypes.Ack) Answer {
+	return Answer{Failures: ack.GetFailures(), Texts: ack.GetErrors(), Last: true}
+}
 
 // maxBudget is the longest time that a packet may ask for.
 const maxBudget = 24 * time.Hour

@@ -35,7 +35,7 @@ func TestDuplex_LastReceiptDoesNotPassTheFailures(t *testing.T) {
 	for d.contentLocked() {
 		d.composeLocked()
 
-		composed := (*d.unread.at(d.unread.len() - 1)).frame
+		composed := d.unread.at(d.unread.len() - 1).frame
 		for _, r := range composed.GetReceipts() {
 			require.False(t, ended[r.GetParcelId()])
 

@@ -140,7 +140,7 @@ func (l *Link) carry(p *Parcel) {
 	case err != nil:
 		l.Owner.Failed(l, p, err)
 	default:
-		l.Owner.Answered(l, p, ack)
+		l.Owner.Answered(l, p, answerOf(ack))
 	}
 }
 
