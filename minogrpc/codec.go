@@ -71,12 +71,24 @@ func marshalPooled(p *ptypes.Packet, size int) (mem.BufferSlice, error) {
 // nor one part of it with another.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	p, ok := v.(*ptypes.Packet)
-	if ok && readPacket(data, p) {
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+
+	if readPacket(data, p) {
 		return nil
 	}
 
-	// What is not understood, or is not right, is gRPC's to judge.
-	return c.CodecV2.Unmarshal(data, v)
+	// What was read of it until then is of no use.
+	protobuf.Reset(p)
+
+	whole := data.Materialize()
+	if err := checkItems(whole); err != nil {
+		return err
+	}
+
+	// What is not understood is gRPC's to judge.
+	return c.CodecV2.Unmarshal(mem.BufferSlice{mem.SliceBuffer(whole)}, v)
 }
 
 // smallSize estimates the size of a packet without its large fields.

@@ -2,6 +2,7 @@ package minogrpc
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"testing"
 
@@ -162,6 +163,11 @@ func FuzzCodec(f *testing.F) {
 		want, got := &ptypes.Packet{}, &ptypes.Packet{}
 		wantErr := proto.Unmarshal(data, want)
 		gotErr := newCodec().Unmarshal(pieces, got)
+
+		if errors.Is(gotErr, errItems) {
+			return
+		}
+
 		require.Equal(t, wantErr == nil, gotErr == nil, "%v, %v", wantErr, gotErr)
 
 		if wantErr != nil {

@@ -40,6 +40,8 @@ const (
 	chunkOffset protowire.Number = 2
 	chunkTotal  protowire.Number = 3
 	chunkData   protowire.Number = 4
+
+	receiptFailures protowire.Number = 2
 )
 
 // reader reads packets piece by piece, each content into memory of its own.
@@ -50,7 +52,11 @@ type reader struct {
 	// left is the size of all that.
 	left int
 
-	// failed is set at the first thing that is not as this library writes it.
+	// items are those that have been read.
+	items items
+
+	// failed is set at the first thing that is not as this library writes it, or writes
+	// so often.
 	failed bool
 }
 
@@ -58,6 +64,7 @@ type reader struct {
 // library does not write; the packet is then of no use.
 func readPacket(data mem.BufferSlice, p *ptypes.Packet) bool {
 	r := reader{pieces: data, left: data.Len()}
+	r.items.size = r.left
 
 	protobuf.Reset(p)
 
@@ -195,25 +202,37 @@ func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int)
 	case packetOrigin:
 		p.Origin = r.content(size)
 	case packetReceipts:
-		receipt := &ptypes.Receipt{}
-		if protobuf.Unmarshal(r.content(size), receipt) != nil {
-			r.failed = true
-		}
-
-		p.Receipts = append(p.Receipts, receipt)
+		p.Receipts = append(p.Receipts, r.receipt(size))
 	case packetChunks:
+		r.items.chunks++
 		p.Chunks = append(p.Chunks, r.chunk(end))
 	case packetParcels:
+		r.items.parcels++
 		p.Parcels = append(p.Parcels, r.parcel(end))
 	case packetDelivered:
 		for r.left > end && !r.failed {
 			p.Delivered = append(p.Delivered, r.varint())
+			r.items.delivered++
+			r.failed = r.failed || r.items.excessive()
 		}
 	default:
 		r.failed = true
 	}
 
-	r.failed = r.failed || r.left != end
+	r.failed = r.failed || r.left != end || r.items.excessive()
+}
+
+func (r *reader) receipt(size int) *ptypes.Receipt {
+	receipt := &ptypes.Receipt{}
+	content := r.content(size)
+	r.items.receipts++
+	r.items.failures += countFailures(content)
+
+	if r.items.excessive() || protobuf.Unmarshal(content, receipt) != nil {
+		r.failed = true
+	}
+
+	return receipt
 }
 
 func (r *reader) chunk(end int) *ptypes.Chunk {
