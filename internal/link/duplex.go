@@ -79,7 +79,7 @@ type Frames struct {
 type duplex struct {
 	Frames
 
-	// These, too, belong to the lock of the link.
+	// The three belong to the lock of the link, but for what says otherwise.
 	outgoing
 	incoming
 	pulse
