@@ -138,15 +138,22 @@ func (s *session) readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryErr
 	}
 
 	hop := peer
-	if text := f.GetHop(); len(text) > 0 {
+	if text := f.GetHop(); len(text) > 0 && len(text) <= maxHop {
 		hop = AddressFactory{}.FromText(text)
 	}
 
 	return &DeliveryError{Reason: reason, Hop: hop, Cause: errors.New(f.GetCause())}
 }
 
-// maxText bounds the text of an error that travels, in bytes.
-const maxText = 1 << 10
+const (
+	// maxText bounds the text of an error that travels, in bytes.
+	maxText = 1 << 10
+
+	// maxHop bounds the address text of the node that gave up, in bytes. For a longer one
+	// stands the neighbour that has told: it is passed on for each destination, by each
+	// node on the way, and nobody gets anything for it.
+	maxHop = 512
+)
 
 // replacement stands for what is no UTF-8 in a text, which gRPC would not send.
 const replacement = "\uFFFD"
@@ -154,7 +161,11 @@ const replacement = "\uFFFD"
 // writeFailure returns the typed form of an error.
 func writeFailure(err *DeliveryError) *ptypes.Failure {
 	dest, _ := keyOf(err.Destination)
+
 	hop, _ := keyOf(err.Hop)
+	if len(hop) > maxHop {
+		hop = ""
+	}
 
 	return &ptypes.Failure{
 		Destination: []byte(dest),
