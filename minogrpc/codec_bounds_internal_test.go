@@ -2,6 +2,7 @@ package minogrpc
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/minogrpc/session/ptypes"
@@ -25,6 +26,7 @@ func TestCodec_CountlessItemsAreAnError(t *testing.T) {
 	const size = 4 << 20
 
 	group := protowire.AppendTag(protowire.AppendTag(nil, 100, protowire.StartGroupType), 100, protowire.EndGroupType)
+	delivered := append(protowire.AppendTag(nil, packetDelivered, protowire.VarintType), 0)
 	failures := bytes.Repeat(bytesField(receiptFailures, nil), size/2)
 
 	cases := map[string][]byte{
@@ -32,7 +34,7 @@ func TestCodec_CountlessItemsAreAnError(t *testing.T) {
 		"receipts":           bytes.Repeat(bytesField(packetReceipts, nil), size/3),
 		"chunks":             bytes.Repeat(bytesField(packetChunks, nil), size/3),
 		"delivered":          bytesField(packetDelivered, make([]byte, size)),
-		"delivered unpacked": bytes.Repeat(append(protowire.AppendTag(nil, packetDelivered, protowire.VarintType), 0), size/3),
+		"delivered unpacked": bytes.Repeat(delivered, size/3),
 		"failures":           bytesField(packetReceipts, failures),
 		"failures in many":   bytes.Repeat(bytesField(packetReceipts, failures[:2_000]), size/2_000),
 	}
@@ -52,13 +54,10 @@ func TestCodec_ManyItemsAreRead(t *testing.T) {
 	const unsettled = 10_000
 
 	p := &ptypes.Packet{Delivered: make([]uint64, 2*unsettled)}
-	large := &ptypes.Receipt{Failures: make([]*ptypes.Failure, 10*unsettled)}
-
-	for i := range large.GetFailures() {
-		large.Failures[i] = &ptypes.Failure{Destination: []byte("FAh:1"), Reason: ptypes.Reason_REASON_CLOSED, Cause: "x"}
-	}
-
-	p.Receipts = append(p.Receipts, large)
+	failure := &ptypes.Failure{Destination: []byte("FAh:1"), Reason: ptypes.Reason_REASON_CLOSED, Cause: "x"}
+	p.Receipts = append(p.Receipts, &ptypes.Receipt{
+		Failures: slices.Repeat([]*ptypes.Failure{failure}, 10*unsettled),
+	})
 
 	for range unsettled {
 		p.Parcels = append(p.Parcels, &ptypes.Parcel{})
@@ -70,7 +69,7 @@ func TestCodec_ManyItemsAreRead(t *testing.T) {
 
 	for _, rest := range [][]byte{nil, bytesField(100, []byte("unknown"))} {
 		got := &ptypes.Packet{}
-		require.NoError(t, newCodec().Unmarshal(append(data[:len(data):len(data)], mem.SliceBuffer(rest)), got))
+		require.NoError(t, newCodec().Unmarshal(append(slices.Clip(data), mem.SliceBuffer(rest)), got))
 		require.Len(t, got.GetReceipts(), unsettled+1)
 		require.Len(t, got.GetReceipts()[0].GetFailures(), 10*unsettled)
 		require.Len(t, got.GetParcels(), unsettled)
