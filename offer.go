@@ -207,6 +207,7 @@ func (s *session) framesOf(size int, format string) link.Frames {
 	return link.Frames{
 		MaxFrame: size,
 		MaxBody:  s.maxBody(),
+		Text:     format == "",
 		Encode:   s.encoderOf(format != "" && slices.Contains(formatsOf(s.pktFac), format)),
 	}
 }

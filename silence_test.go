@@ -136,7 +136,7 @@ func TestLoss_OfTheRootIsTheEnd(t *testing.T) {
 			<-ctx.Done()
 
 			return ctx.Err()
-		}, session.DefaultResumeTimeout, 1},
+		}, session.DefaultResumeTimeout, 2},
 	}
 
 	for name, tc := range cases {

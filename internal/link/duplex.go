@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/ptypes"
 )
 
@@ -17,8 +18,8 @@ const MaxUnsettled = 10_000
 // it: in frames, and in bytes. What comes after waits. The flow control of the stream
 // stops an honest one long before.
 const (
-	maxUnread      = 100_000
-	maxUnreadBytes = 128 << 20
+	maxUnread      = 10_000
+	maxUnreadBytes = 16 << 20
 )
 
 var (
@@ -29,6 +30,7 @@ var (
 	// change.
 	ErrGone = errors.New("the neighbour does not know the link any more")
 
+	errStuck    = errors.New("the stream takes no more frames")
 	errProtocol = errors.New("the neighbour breaks the rules of the link")
 )
 
@@ -61,6 +63,9 @@ type Frames struct {
 
 	// MaxBody bounds a message that comes in chunks, in bytes.
 	MaxBody int
+
+	// Text is set when the packets travel in a format of text.
+	Text bool
 
 	// Encode sets the two parts of a packet as they travel.
 	Encode func(p *Parcel, wire *ptypes.Parcel) error
@@ -95,9 +100,11 @@ type duplex struct {
 	// What follows belongs to the lock of the link.
 
 	// stream is nil while the link is broken, and epoch the number of the last one.
-	stream Stream
-	epoch  uint64
-	// failed is set when the stream has not taken a frame. Its reader will say why.
+	// released is the last one that this end has given up.
+	stream, released Stream
+	epoch            uint64
+	// failed is set when the stream has not taken a frame. Its reader will say why, or
+	// the next tick gives it up.
 	failed bool
 
 	// began is when the stream was opened, and confirmed the number of the last frame
@@ -238,18 +245,31 @@ func (d *duplex) breakOff(stream Stream, cause error) bool {
 	}
 
 	// Its frames do not count any more, whenever they come.
-	d.stream, d.failed = nil, false
 	d.countLocked()
+	d.stream, d.failed = nil, false
 	broken := d.Redial == nil && l.state == open && !d.endsLocked(cause)
 	l.mu.Unlock()
 
-	stream.Release()
+	d.letGo(stream)
 
 	if broken {
 		l.Owner.Broken(l, cause)
 	}
 
 	return true
+}
+
+// letGo ends a stream, once.
+func (d *duplex) letGo(stream Stream) {
+	d.link.mu.Lock()
+	before := d.released
+	d.released = stream
+	d.link.mu.Unlock()
+
+	if before != stream {
+		// The stream may not be ours, and there is nothing to do about its panic.
+		_ = contain.Do(stream.Release)
+	}
 }
 
 // endsLocked tells whether the end of a stream is also that of the link.
@@ -262,7 +282,7 @@ func (d *duplex) endsLocked(cause error) bool {
 const maxVain = 8
 
 func (d *duplex) countLocked() {
-	if d.confirmedLocked() > d.confirmed || time.Since(d.began) >= d.link.Patience {
+	if d.confirmedLocked() > d.confirmed || !d.failed && time.Since(d.began) >= d.link.Patience {
 		d.vain = 0
 	} else {
 		d.vain++
@@ -280,7 +300,11 @@ func (d *duplex) redial(cause error) Stream {
 	ctx, cancel := context.WithTimeout(l.ctx, l.Patience)
 	defer cancel()
 
-	stream, err := d.probe(ctx)
+	// Who does not answer the first time is asked again.
+	first, stop := context.WithTimeout(ctx, l.Patience/2)
+	defer stop()
+
+	stream, err := d.probe(first)
 	if err != nil && !errors.Is(err, ErrGone) {
 		timer := time.NewTimer(probePause)
 		defer timer.Stop()
@@ -302,6 +326,13 @@ func (d *duplex) redial(cause error) Stream {
 	return nil
 }
 
+// dialAgain calls what may not be ours.
+func (d *duplex) dialAgain(ctx context.Context, epoch, received uint64) (stream Stream, theirs uint64, err error) {
+	defer contain.Recover(&err)
+
+	return d.Redial(ctx, epoch, received)
+}
+
 // probe opens the next stream, and makes it the current one.
 func (d *duplex) probe(ctx context.Context) (Stream, error) {
 	l := d.link
@@ -311,7 +342,7 @@ func (d *duplex) probe(ctx context.Context) (Stream, error) {
 	epoch, received := d.epoch, d.received
 	l.mu.Unlock()
 
-	stream, theirs, err := d.Redial(ctx, epoch, received)
+	stream, theirs, err := d.dialAgain(ctx, epoch, received)
 	if err != nil {
 		return nil, err
 	}

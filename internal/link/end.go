@@ -144,7 +144,7 @@ func (l *Link) release(cause error) {
 	l.cancel(cause)
 
 	if stream != nil {
-		stream.Release()
+		l.duplex.letGo(stream)
 	}
 
 	if d := l.duplex; d != nil {

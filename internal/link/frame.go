@@ -1,6 +1,8 @@
 package link
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -8,8 +10,15 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// overhead is what a parcel takes in a frame beside its packet, at most, in bytes.
-const overhead = 64
+// overhead is what a parcel takes in a frame beside its message and destinations, most
+// of the time, in bytes.
+const overhead = 128
+
+// chunkOverhead is what a chunk takes in a frame beside its data, at most, in bytes.
+const chunkOverhead = 64
+
+// idSize is the room for the id of a parcel that has been delivered, in bytes.
+const idSize = 10
 
 // transfer is a message that is written in chunks.
 type transfer struct {
@@ -22,20 +31,9 @@ type transfer struct {
 // composeLocked makes a frame of what waits, and puts it among those to be written.
 // It gives the lock away while the packets are encoded.
 func (d *duplex) composeLocked() {
-	frame := &ptypes.Packet{Receipts: d.takeReceiptsLocked()}
-	if len(d.receipts) == 0 {
-		// They may end what the receipts have begun, and must not come before those.
-		frame.Delivered, d.delivered = d.delivered, nil
-		d.owed -= len(frame.GetDelivered())
-	}
-
-	room := d.MaxFrame
-	if d.transfer != nil {
-		// Neither of the two lanes waits for the other.
-		room /= 2
-	}
-
-	parcels := d.takeLocked(room)
+	frame := &ptypes.Packet{}
+	room := d.MaxFrame - d.takeOutcomesLocked(frame)
+	parcels, left := d.takeLocked(room)
 
 	if len(parcels) > 0 {
 		d.link.mu.Unlock()
@@ -46,7 +44,7 @@ func (d *duplex) composeLocked() {
 	if d.transfer == nil {
 		d.beginLocked()
 	} else {
-		parcels = append(parcels, d.cutLocked(frame)...)
+		parcels = append(parcels, d.cutLocked(frame, left)...)
 	}
 
 	if len(frame.GetReceipts())+len(frame.GetDelivered())+len(frame.GetParcels())+len(frame.GetChunks()) == 0 {
@@ -63,25 +61,39 @@ func (d *duplex) composeLocked() {
 	d.unreadBytes += size
 }
 
-// takeLocked takes what goes in one piece with the next frame. There is always one,
-// however large.
-func (d *duplex) takeLocked(room int) []*Parcel {
-	var parcels []*Parcel
+// takeLocked takes what goes in one piece with the next frame, and returns how much room
+// is left. There is always one, however large.
+func (d *duplex) takeLocked(room int) (parcels []*Parcel, left int) {
+	reserved := 0
+	if d.transfer != nil {
+		// Neither of the two lanes waits for the other.
+		reserved = room / 2
+	}
 
 	for d.unsettled+len(parcels) < MaxUnsettled {
 		p := d.order.first()
-		if p == nil || len(parcels) > 0 && p.size+overhead > room {
+		if p == nil || len(parcels) > 0 && d.sizeOf(p) > room-reserved {
 			break
 		}
 
 		d.order.take(p)
 		d.link.box.mark(p)
 
-		room -= p.size + overhead
+		room -= d.sizeOf(p)
 		parcels = append(parcels, p)
 	}
 
-	return parcels
+	return parcels, room
+}
+
+// sizeOf estimates what a parcel takes in a frame. A format of text is longer than what
+// it stands for, by half at most.
+func (d *duplex) sizeOf(p *Parcel) int {
+	if d.Text {
+		return p.size*3/2 + overhead
+	}
+
+	return p.size + overhead
 }
 
 // encode puts the packets into a frame, and returns those that can be.
@@ -104,7 +116,7 @@ func (d *duplex) encode(frame *ptypes.Packet, parcels []*Parcel) []*Parcel {
 
 // wire returns a parcel as it travels.
 func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
-	return contain.Call(func() (*ptypes.Parcel, error) {
+	wire, err := contain.Call(func() (*ptypes.Parcel, error) {
 		wire := &ptypes.Parcel{
 			Id:        p.id,
 			Origin:    p.Origin,
@@ -116,6 +128,12 @@ func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
 
 		return wire, d.Encode(p, wire)
 	})
+	if err != nil && !errors.Is(err, ErrPacket) {
+		// A panic, too, is about this packet, and no loss of the neighbour.
+		err = fmt.Errorf("%w: %w", ErrPacket, err)
+	}
+
+	return wire, err
 }
 
 // refuse reports a parcel that cannot be sent.
@@ -164,9 +182,9 @@ func (d *duplex) beginLocked() {
 	d.transfer = &transfer{parcel: p, wire: wire, id: d.chunks}
 }
 
-// cutLocked puts the next piece of the large message into a frame. With the last
-// piece goes the parcel, which it returns.
-func (d *duplex) cutLocked(frame *ptypes.Packet) []*Parcel {
+// cutLocked puts the next piece of the large message into a frame, as far as there is
+// room. With the last piece goes the parcel, which it returns.
+func (d *duplex) cutLocked(frame *ptypes.Packet, room int) []*Parcel {
 	t := d.transfer
 
 	if !d.link.box.holds(t.parcel) {
@@ -182,10 +200,8 @@ func (d *duplex) cutLocked(frame *ptypes.Packet) []*Parcel {
 
 	rest := t.wire.GetBody()[t.offset:]
 
-	size := d.MaxFrame / 2
-	if len(frame.GetParcels()) == 0 {
-		size = d.MaxFrame - overhead
-	}
+	// What is there may be more than there was room for.
+	size := max(room-chunkOverhead, d.MaxFrame/8)
 
 	if len(rest) > size {
 		frame.Chunks = []*ptypes.Chunk{{

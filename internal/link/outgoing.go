@@ -28,9 +28,10 @@ type outgoing struct {
 	more                     chan struct{}
 	// beat asks for a frame even if there is no content.
 	beat bool
-	// farewell asks for the last frame, and said is closed when that is written.
-	farewell bool
-	said     chan struct{}
+	// farewell asks for the last frame, left is set when that is on its way, and said is
+	// closed when it is written.
+	farewell, left bool
+	said           chan struct{}
 	// shut tells whether the neighbour ends the stream after that.
 	shut bool
 

@@ -23,10 +23,12 @@ var ErrTooLarge = errors.New("the message is too large")
 
 // partial is the part of a large message that has come. It belongs to the turn.
 type partial struct {
-	id   uint64
-	size int
-	data []byte
-	err  error
+	id uint64
+	// total is how long the message will be, as its first piece says.
+	total uint64
+	size  int
+	data  []byte
+	err   error
 }
 
 // assemble puts together what has come in a frame, with what came before of the large
@@ -56,7 +58,11 @@ func (d *duplex) assemble(frame *ptypes.Packet) ([]Arrival, error) {
 			return nil, fmt.Errorf("%w: chunks %d are not there", errProtocol, p.GetChunked())
 		}
 
-		d.grow(p.GetBody(), uint64(d.partial.size+len(p.GetBody())))
+		if uint64(d.partial.size+len(p.GetBody())) != d.partial.total {
+			return nil, fmt.Errorf("%w: chunks %d are not as long as they should be", errProtocol, p.GetChunked())
+		}
+
+		d.grow(p.GetBody())
 
 		p.Body, arrivals[i].Err = d.partial.data, d.partial.err
 		if arrivals[i].Err != nil {
@@ -72,16 +78,19 @@ func (d *duplex) assemble(frame *ptypes.Packet) ([]Arrival, error) {
 // addChunk adds a piece to the large message. The first piece of another one takes the
 // place of what was there: its sender has given that up.
 func (d *duplex) addChunk(c *ptypes.Chunk) error {
+	p := &d.partial
+
 	if c.GetOffset() == 0 {
 		d.dropPartial()
-		d.partial.id = c.GetId()
+		p.id, p.total = c.GetId(), c.GetTotal()
 	}
 
-	if c.GetId() == 0 || c.GetId() != d.partial.id || c.GetOffset() != uint64(d.partial.size) {
-		return fmt.Errorf("%w: chunk %d at %d", errProtocol, c.GetId(), c.GetOffset())
+	if c.GetId() == 0 || c.GetId() != p.id || c.GetOffset() != uint64(p.size) || c.GetTotal() != p.total ||
+		uint64(p.size+len(c.GetData())) > p.total {
+		return fmt.Errorf("%w: chunk %d at %d of %d", errProtocol, c.GetId(), c.GetOffset(), c.GetTotal())
 	}
 
-	d.grow(c.GetData(), c.GetTotal())
+	d.grow(c.GetData())
 	chunk.Put(c.GetData())
 	c.Data = nil
 
@@ -90,7 +99,7 @@ func (d *duplex) addChunk(c *ptypes.Chunk) error {
 
 // grow appends to the large message, within the limit and the budget. Past them only
 // the size is counted.
-func (d *duplex) grow(data []byte, total uint64) {
+func (d *duplex) grow(data []byte) {
 	p := &d.partial
 	p.size += len(data)
 
@@ -98,14 +107,14 @@ func (d *duplex) grow(data []byte, total uint64) {
 		return
 	}
 
-	if p.size > d.MaxBody || total > uint64(d.MaxBody) {
+	if p.total > uint64(d.MaxBody) {
 		d.failPartial(ErrTooLarge)
 
 		return
 	}
 
 	if p.size > cap(p.data) {
-		want := max(p.size, min(int(total), max(growth*cap(p.data), step)))
+		want := max(p.size, min(int(p.total), max(growth*cap(p.data), step)))
 		if !d.link.Budget.Reserve(want - cap(p.data)) {
 			d.failPartial(memory.ErrExhausted)
 

@@ -16,6 +16,9 @@ type pulse struct {
 	// beaten is the number of the last frame with content at the last heartbeat.
 	beaten uint64
 
+	// stuck is set when the stream has taken no frames since the timer fired last.
+	stuck bool
+
 	// timer fires at due.
 	timer *time.Timer
 	due   time.Time
@@ -57,6 +60,9 @@ func (d *duplex) tick() {
 	deadline := d.heard.Add(l.Silence)
 	stream := d.stream
 	silent := stream != nil && !now.Before(deadline)
+	// Its end is not the reason: that would have been told.
+	stuck := stream != nil && d.failed && d.stuck
+	d.stuck = d.failed
 
 	d.beat = true
 	d.retire = d.last == d.beaten
@@ -72,17 +78,19 @@ func (d *duplex) tick() {
 	l.mu.Unlock()
 
 	switch {
-	case !silent:
-	case d.Redial == nil:
-		d.breakSilent(stream)
-	default:
+	case d.Redial == nil && (silent || stuck):
+		d.breakQuiet(stream)
+	case silent:
 		l.Fail(ErrSilent)
+	case stuck:
+		// The reader then finds that it has ended.
+		d.letGo(stream)
 	}
 }
 
-// breakSilent gives up the stream of a silent neighbour, unless a frame of it is being
-// taken.
-func (d *duplex) breakSilent(stream Stream) {
+// breakQuiet gives up the stream of a silent neighbour, or one that takes no frames,
+// unless a frame of it is being taken.
+func (d *duplex) breakQuiet(stream Stream) {
 	if !d.turn.TryLock() {
 		return
 	}
@@ -91,10 +99,14 @@ func (d *duplex) breakSilent(stream Stream) {
 
 	d.link.mu.Lock()
 	silent := time.Since(d.heard) >= d.link.Silence
+	stuck := d.failed
 	d.link.mu.Unlock()
 
-	if silent {
+	switch {
+	case silent:
 		d.breakOff(stream, ErrSilent)
+	case stuck:
+		d.breakOff(stream, errStuck)
 	}
 }
 

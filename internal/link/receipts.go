@@ -7,8 +7,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxMerged bounds the failures that are put together in one receipt.
-const maxMerged = 256
+// maxMerged bounds the failures that are put together in one receipt, which is never cut
+// into several frames.
+const maxMerged = 32
 
 // maxReplies bounds what is in the receipts that a neighbour does not read: one for
 // each of them, and one for each failure.
@@ -16,28 +17,48 @@ const maxReplies = 100_000
 
 var errReplies = errors.New("the neighbour does not read its receipts")
 
-// takeReceiptsLocked takes as many receipts as fit into half a frame, and one at least.
-func (d *duplex) takeReceiptsLocked() []*ptypes.Receipt {
+// takeOutcomesLocked puts as many outcomes into a frame as fit into half of it, and one at
+// least. It returns their size.
+func (d *duplex) takeOutcomesLocked(frame *ptypes.Packet) int {
+	size := d.takeReceiptsLocked(frame)
+
+	if len(d.receipts) == 0 {
+		// They may end what the receipts have begun, and must not come before those.
+		n := min(len(d.delivered), max(d.MaxFrame/2-size, 0)/idSize+1)
+		frame.Delivered, d.delivered = d.delivered[:n:n], d.delivered[n:]
+		d.owed -= n
+		size += n * idSize
+	}
+
+	if len(d.delivered) == 0 {
+		d.delivered = nil
+	}
+
+	return size
+}
+
+// takeReceiptsLocked puts the first of the receipts into a frame.
+func (d *duplex) takeReceiptsLocked(frame *ptypes.Packet) int {
 	size, n := 0, 0
 
 	for n < len(d.receipts) {
-		size += proto.Size(d.receipts[n])
-		if n > 0 && size > d.MaxFrame/2 {
+		next := proto.Size(d.receipts[n])
+		if n > 0 && size+next > d.MaxFrame/2 {
 			break
 		}
 
+		size += next
 		d.owed -= 1 + len(d.receipts[n].GetFailures())
 		n++
 	}
 
-	taken := d.receipts[:n:n]
-	d.receipts = d.receipts[n:]
+	frame.Receipts, d.receipts = d.receipts[:n:n], d.receipts[n:]
 
 	if len(d.receipts) == 0 {
 		d.receipts = nil
 	}
 
-	return taken
+	return size
 }
 
 // Reply sends a receipt to the neighbour of a duplex link. It does not count for the

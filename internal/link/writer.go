@@ -78,8 +78,10 @@ func (d *duplex) flush() {
 	l.mu.Unlock()
 }
 
+// writableLocked tells whether the stream takes frames. After the goodbye it takes none:
+// another would be the end of the stream, and cost the neighbour the goodbye.
 func (d *duplex) writableLocked() bool {
-	return d.stream != nil && !d.failed && d.link.state <= closing
+	return d.stream != nil && !d.failed && !d.left && d.link.state <= closing
 }
 
 // dueLocked tells whether there is something to write.
@@ -219,7 +221,7 @@ func (d *duplex) stampLocked(frame *ptypes.Packet) *ptypes.Packet {
 func (d *duplex) signLocked() *ptypes.Packet {
 	switch {
 	case d.farewell:
-		d.farewell = false
+		d.farewell, d.left = false, true
 
 		return d.stampLocked(&ptypes.Packet{Goodbye: true})
 	case d.beat:
