@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"slices"
 
 	"github.com/minogrpc/session/internal/link"
@@ -108,6 +110,11 @@ func (s *session) resumed(par *parent, epoch uint64) (taken chan struct{}) {
 	if par.grace != nil {
 		par.grace.Stop()
 		par.grace = nil
+	}
+
+	if len(s.parents) > 1 {
+		// What was for it is on its way through the others, and is not to be overtaken.
+		par.suspect = time.Now().Add(suspicion)
 	}
 
 	close(par.taken)
