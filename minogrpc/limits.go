@@ -11,7 +11,8 @@ import (
 )
 
 // Defaults of the limits. Who passes one is told so with the status
-// ResourceExhausted, and nobody else notices.
+// ResourceExhausted, and nobody else notices. Streams that go on with broken links may
+// take as much again, until the broken ones have ended.
 const (
 	// DefaultPeerStreams is the number of streams that one peer may be a parent in at
 	// once. A peer is a gateway address at a remote host.
@@ -161,4 +162,9 @@ func positive(value, otherwise int) int {
 	}
 
 	return value
+}
+
+// times returns that many times a limit, which may be none to speak of.
+func times(limit, n int) int {
+	return min(limit, math.MaxInt/n) * n
 }

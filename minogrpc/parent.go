@@ -74,7 +74,8 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 
 	defer o.streams.leave(st)
 
-	if par.orchestrator {
+	// Who says that it goes on with a link has not shown yet that there is one.
+	if par.orchestrator && !par.resumes {
 		st.root.Store(true)
 	}
 
@@ -89,11 +90,12 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 // have a status.
 func (m *Minogrpc) admit(ctx context.Context, v *visit) (*incoming, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
+	room := roomFor(md)
 
 	err := cmp.Or(
 		v.claim(claim{kind: setUps}, 1, m.pending),
-		v.claim(claim{kind: storedBytes}, headers.Size(md), m.maxMetadata*hostMetadata),
-		v.claim(claim{kind: openStreams}, 1, m.hostStreams),
+		v.claim(claim{kind: storedBytes}, headers.Size(md), times(m.maxMetadata, hostMetadata*room)),
+		v.claim(claim{kind: openStreams}, 1, times(m.hostStreams, room)),
 	)
 	if err != nil {
 		return nil, err
@@ -104,7 +106,20 @@ func (m *Minogrpc) admit(ctx context.Context, v *visit) (*incoming, error) {
 		return nil, err
 	}
 
-	return in, v.claim(claim{kind: openStreams, gateway: in.gateway}, 1, m.peerStreams)
+	return in, v.claim(claim{kind: openStreams, gateway: in.gateway}, 1, times(m.peerStreams, room))
+}
+
+// roomFor returns how many times the limits the streams may take with this one. What a
+// broken stream holds is given back when another one goes on with its link, and all of
+// them may break at once: without as much room again, who is at the limit could not go
+// on. Any other stream finds that room taken.
+func roomFor(md metadata.MD) int {
+	relay, ok := session.AcceptRelay(nil, nil, md)
+	if ok && relay.Resumes() {
+		return 2
+	}
+
+	return 1
 }
 
 // adopt makes the caller a parent for as long as that lasts. It returns false when

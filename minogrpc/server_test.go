@@ -197,24 +197,6 @@ func TestServer_AcceptsDuplexLinksThatItUnderstands(t *testing.T) {
 	}
 }
 
-// Promise L8: nobody gets a new handler by going on with a link that is not known, also
-// not of a node that has no such links any more.
-func TestServer_RefusesToResumeAnUnknownLink(t *testing.T) {
-	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS())
-	client := dial(t, nodes[0])
-
-	const offer = "duplex-1;id=00112233445566778899aabbccddeeff;epoch=2;received=0;frame=65536"
-
-	_, err := openStream(t, client, header("streamid", "a", link, offer, "handshake", leaf)).Recv()
-	require.Equal(t, codes.FailedPrecondition, status.Code(err))
-
-	// Nor of a stream that is there.
-	requireOpen(t, openStream(t, client, header("streamid", "b", "handshake", leaf)))
-
-	_, err = openStream(t, client, header("streamid", "b", link, offer, "handshake", leaf)).Recv()
-	require.Equal(t, codes.FailedPrecondition, status.Code(err))
-}
-
 // countedHandler returns a handler that waits for the end of its stream, and the
 // channel on which it tells of each start.
 func countedHandler() (mino.Handler, chan struct{}) {
