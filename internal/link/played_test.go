@@ -132,10 +132,10 @@ func TestPlayed_FramesKeepToTheirSize(t *testing.T) {
 				failure := &ptypes.Failure{Destination: []byte("d"), Cause: strings.Repeat("x", 100)}
 				e.link.Reply(&ptypes.Receipt{ParcelId: id/2 + 1, Failures: []*ptypes.Failure{failure}, Last: id%2 == 1})
 				e.link.Delivered(id + 1)
-				e.offer("o", "x", 1000, deadline)
+				_, _ = e.offer("o", "x", 1000, deadline) // there is room
 			}
 
-			e.offer("p", "y", 10*maxFrame, deadline)
+			_, _ = e.offer("p", "y", 10*maxFrame, deadline)
 		}
 
 		frame := &ptypes.Packet{Frame: 1}
@@ -161,7 +161,7 @@ func TestPlayed_FramesKeepToTheirSize(t *testing.T) {
 func TestPlayed_StreamThatTakesNothingIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, s := playNeighbour(t, 100)
-		e.offer("o", "x", 1000, deadline)
+		e.send(t, "o", "x", 1000)
 
 		for range 10 {
 			time.Sleep(time.Second)
@@ -209,7 +209,7 @@ func TestPlayed_UnreadFramesAreBounded(t *testing.T) {
 		e, s := playNeighbour(t, endless)
 
 		for i := range uint64(2 * bound / size) {
-			e.offer("o", "x", size, deadline)
+			e.send(t, "o", "x", size)
 			synctest.Wait()
 
 			s.in <- &ptypes.Packet{Frame: i + 1, Delivered: []uint64{i + 1}}
