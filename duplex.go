@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,30 +13,15 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
-	"github.com/minogrpc/session/serde"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
-var errUnregistered = errors.New("the relay is not registered in a session")
-
-// OpenStream is a stream that an overlay has opened to a neighbour.
-type OpenStream struct {
-	Stream PacketStream
-
-	// Header is the response header with which the neighbour has accepted it.
-	Header metadata.MD
-
-	// Release ends the stream and frees what it holds. It is called once.
-	Release func()
-}
-
-// StreamOpener opens a stream to a neighbour, with metadata beside those that the
-// stream needs anyway. It waits for the response header, at most until the context is
-// done, which does not end the stream later. A session calls it again when the stream
-// breaks.
-type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
+var (
+	errUnregistered = errors.New("the relay is not registered in a session")
+	errParted       = status.Error(codes.Unavailable, link.ErrClosed.Error())
+)
 
 // DuplexRelay is a [Relay] that carries packets and their outcomes in both directions
 // over one stream, and over the next one when that breaks. It is registered with
@@ -60,32 +44,6 @@ type DuplexRelay struct {
 	// attached is closed when link is set.
 	attached chan struct{}
 	link     *link.Link
-}
-
-// DialRelay opens a stream to a neighbour and offers a duplex link. The packets are
-// those of the factory. Where the neighbour does not accept, the relay is that of
-// [NewStreamRelay] over the same stream.
-func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac router.PacketFactory,
-	open StreamOpener,
-) (Relay, error) {
-	opener := &linkOpener{open: open, id: newLinkID(), formats: formatsOf(fac)}
-
-	opened, accepted, err := opener.first(ctx)
-	if err != nil {
-		return nil, err
-	}
-
-	if accepted == nil {
-		return NewStreamRelay(gw, opened.Stream, serdeCtx), nil
-	}
-
-	return &DuplexRelay{
-		gw:       gw,
-		wire:     newWireStream(opened),
-		opener:   opener,
-		accepted: accepted,
-		attached: make(chan struct{}),
-	}, nil
 }
 
 // AcceptRelay returns the relay for a stream whose opener has offered a duplex link in
@@ -128,12 +86,20 @@ func (r *DuplexRelay) Stream() PacketStream {
 }
 
 // Send implements [Relay]. It waits until the outcome of every destination is known.
-// It returns an error when the relay is not registered in a session.
+// It returns an error when the relay is not registered in a session, or its link has
+// ended.
 func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error) {
 	select {
 	case <-r.attached:
 	default:
 		return nil, errUnregistered
+	}
+
+	select {
+	case <-r.link.Parted():
+		// It would keep what it is given until the deadline.
+		return nil, errParted
+	default:
 	}
 
 	to, err := destinationsOf(p)
@@ -170,6 +136,16 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 		return writeAck(errs), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-r.link.Parted():
+	}
+
+	// Before it parted the link has told about what it had, but for what was added in
+	// between.
+	select {
+	case <-done:
+		return writeAck(errs), nil
+	default:
+		return nil, errParted
 	}
 }
 
@@ -183,79 +159,6 @@ func (r *DuplexRelay) Close() error {
 func (r *DuplexRelay) attach(l *link.Link) {
 	r.link = l
 	close(r.attached)
-}
-
-// linkOpener opens the streams of one duplex link.
-type linkOpener struct {
-	open    StreamOpener
-	id      string
-	formats []string
-
-	// silent openers offer nothing.
-	silent bool
-
-	// session is the one that has answered first.
-	session string
-}
-
-func newLinkID() string {
-	var id [linkIDSize]byte
-
-	// It never fails.
-	_, _ = rand.Read(id[:])
-
-	return hex.EncodeToString(id[:])
-}
-
-// first opens the first stream. The acceptance is nil when the neighbour does not
-// accept a duplex link.
-func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error) {
-	first := offer{id: o.id, epoch: 1, frame: MaxFrame, formats: o.formats}
-
-	var md metadata.MD
-	if !o.silent {
-		md = first.metadata()
-	}
-
-	opened, err := o.open(ctx, md)
-	if err != nil || o.silent {
-		return opened, nil, err
-	}
-
-	accepted, ok := readAcceptance(opened.Header)
-	if !ok {
-		return opened, nil, nil
-	}
-
-	o.session = accepted.session
-
-	return opened, &accepted, nil
-}
-
-// again opens a stream after a break, and returns the last frame that the neighbour
-// has received.
-func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.Stream, uint64, error) {
-	next := offer{id: o.id, epoch: epoch, received: received, frame: MaxFrame, formats: o.formats}
-
-	opened, err := o.open(ctx, next.metadata())
-	if err != nil {
-		switch status.Code(err) {
-		case codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument, codes.PermissionDenied:
-			err = fmt.Errorf("%w: %w", link.ErrGone, err)
-		default:
-		}
-
-		return nil, 0, err
-	}
-
-	accepted, ok := readAcceptance(opened.Header)
-	if !ok || accepted.session != o.session {
-		opened.Release()
-
-		return nil, 0, link.ErrGone
-	}
-
-	return newWireStream(opened), accepted.received, nil
 }
 
 // wireStream implements link.Stream.

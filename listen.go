@@ -11,6 +11,9 @@ import (
 
 // Listen implements Session.
 func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan struct{}) {
+	// Also one that has not become a parent: nobody else knows what it holds.
+	defer endStream(relay)
+
 	dup, ok := relay.(*DuplexRelay)
 
 	switch {
@@ -143,11 +146,15 @@ func (s *session) serve(par *parent, l *link.Link, taken <-chan struct{}, stream
 func (s *session) SetPassive(relay Relay, table router.RoutingTable) {
 	if _, ok := relay.(*DuplexRelay); ok {
 		s.logger.Warn().Msg("refused a duplex relay that nobody would read")
+		endStream(relay)
 
 		return
 	}
 
-	s.addParent(relay, table, false)
+	par, _ := s.addParent(relay, table, false)
+	if par == nil {
+		endStream(relay)
+	}
 }
 
 // addParent registers a parent, and returns it with the link over the relay. It returns
@@ -225,7 +232,7 @@ func (s *session) attach(par *parent, relay Relay) *link.Link {
 
 	cfg.Sticky = true
 
-	return link.Attach(cfg, &relayConn{relay: relay})
+	return link.Attach(cfg, &relayConn{relay: relay, release: func() { endStream(relay) }})
 }
 
 // read hands on what comes over the parent's stream, until it ends.

@@ -129,12 +129,19 @@ type streamRelay struct {
 	turn chan struct{}
 	// shut is set when the sending direction has been closed. It belongs to the turn.
 	shut bool
+
+	// release ends a stream that DialRelay has opened, and is nil for any other.
+	release func()
 }
 
 // NewStreamRelay returns a relay that sends the packets over the stream itself, for a
 // neighbour with which there is no duplex link. A packet counts as delivered when it
 // has been written. Somebody else reads the stream.
 func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts ...RelayOption) Relay {
+	return newStreamRelay(gw, stream, ctx, opts)
+}
+
+func newStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts []RelayOption) *streamRelay {
 	return &streamRelay{
 		endpoint: newEndpoint(gw, stream, ctx, opts),
 		turn:     make(chan struct{}, 1),

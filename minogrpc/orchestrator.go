@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/minogrpc/session"
@@ -72,7 +71,8 @@ type orchestration struct {
 	// md are the metadata of the stream.
 	md metadata.MD
 
-	// release ends the first stream to the root. It may be called more than once.
+	// release ends the first stream to the root, where that does not come to Listen,
+	// which does so otherwise.
 	release func()
 }
 
@@ -153,10 +153,10 @@ func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session
 	}
 
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	release := sync.OnceFunc(func() {
+	release := func() {
 		cancel()
 		o.node.conns.Release(o.root)
-	})
+	}
 
 	stop := context.AfterFunc(ctx, cancel)
 
@@ -209,8 +209,6 @@ func (o *orchestration) start(ctx context.Context, relay session.Relay, table ro
 
 // run lasts as long as the stream.
 func (o *orchestration) run(ctx context.Context, relay session.Relay, table router.RoutingTable, ready chan struct{}) {
-	defer func() { o.release() }()
-
 	stop := context.AfterFunc(ctx, func() { o.CloseWithError(context.Cause(ctx)) })
 	defer stop()
 
@@ -224,8 +222,6 @@ func (o *orchestration) run(ctx context.Context, relay session.Relay, table rout
 		o.Close()
 	}
 
-	// The goodbye is over, and what still reads the stream is to end.
-	o.release()
 	<-o.Done()
 }
 

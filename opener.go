@@ -1,0 +1,157 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"sync"
+
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/serde"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// OpenStream is a stream that an overlay has opened to a neighbour.
+type OpenStream struct {
+	Stream PacketStream
+
+	// Header is the response header with which the neighbour has accepted it.
+	Header metadata.MD
+
+	// Release ends the stream and frees what it holds. It is called once, at the latest
+	// when Listen returns to whom the relay of the stream was given.
+	Release func()
+}
+
+// StreamOpener opens a stream to a neighbour, with metadata beside those that the
+// stream needs anyway. It waits for the response header, at most until the context is
+// done, which does not end the stream later. A session calls it again when the stream
+// breaks.
+type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
+
+// DialRelay opens a stream to a neighbour and offers a duplex link. The packets are
+// those of the factory. Where the neighbour does not accept, the relay is one like that
+// of [NewStreamRelay] over the same stream.
+//
+// The streams are released by the session that the relay is given to, also when that
+// refuses it. Who gives it to none releases the first stream.
+func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac router.PacketFactory,
+	open StreamOpener,
+) (Relay, error) {
+	opener := &linkOpener{open: open, id: newLinkID(), formats: formatsOf(fac)}
+
+	opened, accepted, err := opener.first(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	// What the overlay does there may fail; it is over all the same.
+	release := sync.OnceFunc(func() { _ = contain.Do(opened.Release) })
+
+	if accepted == nil {
+		relay := newStreamRelay(gw, opened.Stream, serdeCtx, nil)
+		relay.release = release
+
+		return relay, nil
+	}
+
+	return &DuplexRelay{
+		gw:       gw,
+		wire:     &wireStream{PacketStream: opened.Stream, release: release},
+		opener:   opener,
+		accepted: accepted,
+		attached: make(chan struct{}),
+	}, nil
+}
+
+// endStream releases the stream of a relay that this node has dialled. It may be called
+// more than once.
+func endStream(relay Relay) {
+	switch own := relay.(type) {
+	case *DuplexRelay:
+		own.wire.Release()
+	case *streamRelay:
+		if own.release != nil {
+			own.release()
+		}
+	}
+}
+
+// linkOpener opens the streams of one duplex link.
+type linkOpener struct {
+	open    StreamOpener
+	id      string
+	formats []string
+
+	// silent openers offer nothing.
+	silent bool
+
+	// session is the one that has answered first.
+	session string
+}
+
+func newLinkID() string {
+	var id [linkIDSize]byte
+
+	// It never fails.
+	_, _ = rand.Read(id[:])
+
+	return hex.EncodeToString(id[:])
+}
+
+// first opens the first stream. The acceptance is nil when the neighbour does not
+// accept a duplex link.
+func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error) {
+	first := offer{id: o.id, epoch: 1, frame: MaxFrame, formats: o.formats}
+
+	var md metadata.MD
+	if !o.silent {
+		md = first.metadata()
+	}
+
+	opened, err := o.open(ctx, md)
+	if err != nil || o.silent {
+		return opened, nil, err
+	}
+
+	accepted, ok := readAcceptance(opened.Header)
+	if !ok {
+		return opened, nil, nil
+	}
+
+	o.session = accepted.session
+
+	return opened, &accepted, nil
+}
+
+// again opens a stream after a break, and returns the last frame that the neighbour
+// has received.
+func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.Stream, uint64, error) {
+	next := offer{id: o.id, epoch: epoch, received: received, frame: MaxFrame, formats: o.formats}
+
+	opened, err := o.open(ctx, next.metadata())
+	if err != nil {
+		switch status.Code(err) {
+		case codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument, codes.PermissionDenied:
+			err = fmt.Errorf("%w: %w", link.ErrGone, err)
+		default:
+		}
+
+		return nil, 0, err
+	}
+
+	accepted, ok := readAcceptance(opened.Header)
+	if !ok || accepted.session != o.session {
+		opened.Release()
+
+		return nil, 0, link.ErrGone
+	}
+
+	return newWireStream(opened), accepted.received, nil
+}
