@@ -278,13 +278,21 @@ func (d *duplex) endsLocked(cause error) bool {
 }
 
 // maxVain is how many streams in a row may end soon after they were opened without
-// getting a single frame across. There is one that the neighbour cannot take.
+// getting a single frame across. There is one that the neighbour cannot take, or the
+// neighbour does not mean it.
 const maxVain = 8
 
+// countLocked counts the stream that ends, unless it was of use: it has got something
+// across, or has lasted, for a moment at least if there was nothing to get across.
 func (d *duplex) countLocked() {
-	if d.confirmedLocked() > d.confirmed || !d.failed && time.Since(d.began) >= d.link.Patience {
+	lasted := time.Since(d.began)
+
+	switch {
+	case d.confirmedLocked() > d.confirmed,
+		!d.failed && lasted >= d.link.Patience,
+		d.unread.len() == 0 && lasted >= probePause:
 		d.vain = 0
-	} else {
+	default:
 		d.vain++
 	}
 }

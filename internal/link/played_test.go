@@ -254,3 +254,28 @@ func TestPlayed_PanicOfARedialIsALoss(t *testing.T) {
 		require.ErrorIs(t, e.cause, errCut)
 	})
 }
+
+// Promise L5: a link with nothing to get across goes on however often its streams end, as
+// long as they last a moment; one whose streams end at once does not go on for ever.
+func TestDuplex_BreaksOfAnIdleLink(t *testing.T) {
+	for name, tc := range map[string]struct {
+		every time.Duration
+		lost  int
+	}{
+		"now and then": {time.Second, 0},
+		"at once":      {0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inPair(t, func(t *testing.T, p *pair) {
+				for range 50 {
+					pass(tc.every)
+					p.cut()
+					synctest.Wait()
+				}
+
+				pass(patience)
+				require.Equal(t, tc.lost, p.dialler.lost)
+			})
+		})
+	}
+}
