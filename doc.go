@@ -54,11 +54,11 @@
 //
 // A [Relay] carries packets to one neighbour. Between nodes of this library [DialRelay]
 // and [AcceptRelay] make the two ends of a duplex link, which carries packets and their
-// outcomes in both directions. For other nodes there are two kinds: [NewRelay] makes a
-// call for each packet, whose answer has the outcomes, and is what the players use
-// among themselves. [NewStreamRelay] writes the packets to the stream, for the link
-// between the orchestrator and the first player, where there may be no way to call
-// back, and nobody tells the outcomes.
+// outcomes in both directions. For nodes that do not know such links there are two
+// kinds: [NewRelay] makes a call for each packet, whose answer has the outcomes, between
+// two players. [NewStreamRelay] writes the packets to the stream, between the
+// orchestrator and the first player, where there may be no way to call back, and nobody
+// tells the outcomes.
 //
 // A [router.RoutingTable] decides which neighbour is next for each destination. Each
 // parent brings its own one along. What came from a parent only goes down, and what

@@ -25,9 +25,10 @@ const (
 	fieldSession  = "session"
 )
 
-// MaxFrame is what a session puts into one frame of a duplex link, in bytes, beside the
-// destinations of a packet. A stream must take a message of that size, and of the largest
-// metadata.
+// MaxFrame is what a session puts into one frame of a duplex link, in bytes, receipts
+// included. Only a packet whose destinations take more than that makes a larger one: they
+// are not cut. So a stream must take a message of that size and of the largest metadata;
+// see [WithMaxMetadata].
 const MaxFrame = 256 << 10
 
 const (

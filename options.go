@@ -127,7 +127,8 @@ func WithOutcomeTimeout(d time.Duration) Option {
 
 // WithLiveness sets how long a neighbour on a duplex link may give no sign of life
 // before it counts as lost. Each end gives one every third of that, so that all the
-// nodes should have the same. It must be positive; anything else is ignored.
+// nodes should have the same. Who makes it longer should look at [WithAdoptionGrace],
+// too. It must be positive; anything else is ignored.
 func WithLiveness(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.silence = positive(d, c.silence) })
 }
@@ -150,6 +151,12 @@ func WithoutDuplex() Option {
 // WithAdoptionGrace sets how long a session whose last parent is gone without a
 // goodbye waits for another one before it closes; see [WithGoodbye]. It must be
 // positive; anything else is ignored.
+//
+// The session may know of the loss at once, and its next parent only when the lost one
+// has been silent for too long. So the time should be no less than the bound of
+// [WithLiveness] and a heartbeat, which is a third of that and is granted where a clock
+// has jumped, and what a set-up takes. With less an orphan may close before anybody
+// looks for it. It is not checked: the bound that counts is that of the other nodes.
 func WithAdoptionGrace(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.grace = positive(d, c.grace) })
 }

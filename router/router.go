@@ -35,7 +35,8 @@ type Packet interface {
 	GetSource() mino.Address
 
 	// GetDestination returns the addresses that the packet is still to reach. The
-	// caller must not change the slice.
+	// caller must not change the slice. Their order is the same at the node that gets
+	// the packet, which reports on them by their place; see [PacketFactory].
 	GetDestination() []mino.Address
 
 	// GetMessage returns the bytes of the message, which nobody may change.
@@ -50,8 +51,10 @@ type Packet interface {
 type PacketFactory interface {
 	serde.Factory
 
-	// PacketOf returns the packet that the data stand for. The packet may keep
-	// the data.
+	// PacketOf returns the packet that the data stand for, with the destinations in
+	// the order that they had in the packet that was serialized: the outcomes go back
+	// to its sender by their place, and in another order they would be those of
+	// others. The packet may keep the data.
 	PacketOf(ctx serde.Context, data []byte) (Packet, error)
 }
 
@@ -60,9 +63,9 @@ type PacketFactory interface {
 type BinaryPacket interface {
 	Packet
 
-	// AppendHeader appends the binary form of everything but the message to b and
-	// returns the extended slice. It returns b and an error when the packet cannot
-	// be sent.
+	// AppendHeader appends the binary form of everything but the message to b, with the
+	// destinations in the order of GetDestination, and returns the extended slice. It
+	// returns b and an error when the packet cannot be sent.
 	AppendHeader(b []byte) ([]byte, error)
 }
 
@@ -77,8 +80,9 @@ type BinaryPacketFactory interface {
 	BinaryFormat() string
 
 	// PacketOfHeader returns the packet of a header that AppendHeader has appended
-	// to nothing, and of a message. The packet may keep both slices: nobody changes
-	// them, and the message is not copied.
+	// to nothing, and of a message. The destinations have the order that they had, as
+	// in PacketOf. The packet may keep both slices: nobody changes them, and the message
+	// is not copied.
 	PacketOfHeader(header, message []byte) (Packet, error)
 }
 
