@@ -45,40 +45,41 @@ func (w *world) dialled(duplex bool) (*neighbour, session.Relay, *int) {
 	return n, relay, &released
 }
 
+// listenUntil gives a session of an orchestrator a relay, and waits for its end.
+func (w *world) listenUntil(sess session.Session, relay session.Relay, end func()) {
+	ready, over := make(chan struct{}), make(chan struct{})
+
+	go func() {
+		defer close(over)
+
+		sess.Listen(relay, w.table(3, session.NewOrchestratorAddress(addr("o"))), ready)
+	}()
+
+	<-ready
+	end()
+	<-over
+	<-sess.(session.Lifecycle).Done()
+}
+
 // Promise L6: a stream that was opened for a session is released once, however the session
 // ends, and also when it does not take the relay.
 func TestDialRelay_StreamIsReleasedOnce(t *testing.T) {
 	me := session.NewOrchestratorAddress(addr("o"))
 
-	listen := func(w *world, sess session.Session, n *neighbour, relay session.Relay, end func()) {
-		ready, over := make(chan struct{}), make(chan struct{})
-
-		go func() {
-			defer close(over)
-
-			sess.Listen(relay, w.table(3, me), ready)
-		}()
-
-		<-ready
-		end()
-		<-over
-		<-sess.(session.Lifecycle).Done()
-	}
-
 	for name, play := range map[string]func(*world, session.Session, *neighbour, session.Relay){
-		"closed": func(w *world, sess session.Session, n *neighbour, relay session.Relay) {
-			listen(w, sess, n, relay, sess.Close)
+		"closed": func(w *world, sess session.Session, _ *neighbour, relay session.Relay) {
+			w.listenUntil(sess, relay, sess.Close)
 		},
-		"left": func(w *world, sess session.Session, n *neighbour, relay session.Relay) {
-			listen(w, sess, n, relay, func() { sess.(session.Lifecycle).Leave(nil) })
+		"left": func(w *world, sess session.Session, _ *neighbour, relay session.Relay) {
+			w.listenUntil(sess, relay, func() { sess.(session.Lifecycle).Leave(nil) })
 		},
 		"lost": func(w *world, sess session.Session, n *neighbour, relay session.Relay) {
 			n.refuse = func(context.Context) error { return errors.New("by the test") }
-			listen(w, sess, n, relay, func() { n.current().End(errLost) })
+			w.listenUntil(sess, relay, func() { n.current().End(errLost) })
 		},
 		"over": func(w *world, sess session.Session, n *neighbour, relay session.Relay) {
 			n.refuse = func(context.Context) error { return errors.New("by the test") }
-			listen(w, sess, n, relay, func() { n.current().End(io.EOF) })
+			w.listenUntil(sess, relay, func() { n.current().End(io.EOF) })
 		},
 		"refused": func(w *world, sess session.Session, _ *neighbour, relay session.Relay) {
 			sess.Close()
