@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -33,9 +34,10 @@ type DuplexRelay struct {
 	wire *wireStream
 
 	// offer is that of the opener, at the end that does not dial, and header the
-	// answer, once the relay is registered.
+	// answer, once the relay is registered. accept sends that, once.
 	offer  offer
 	header metadata.MD
+	accept func() error
 
 	// opener and accepted are set at the end that dials.
 	opener   *linkOpener
@@ -50,18 +52,35 @@ type DuplexRelay struct {
 // the metadata. It returns false when that has not, or in a way that is not understood
 // here.
 //
-// The overlay registers the relay, and sends its Header as the response header of the
-// stream before anything else. A stream that [DuplexRelay] Resumes belongs to a session
-// that is there already: it must not get a new one.
+// The overlay registers the relay with Listen, and calls its Accept when ready is closed.
+// A stream that [DuplexRelay] Resumes belongs to a session that is there already: it must
+// not get a new one.
 func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexRelay, bool) {
 	o, ok := readOffer(md)
 	if !ok {
 		return nil, false
 	}
 
-	wire := &wireStream{PacketStream: stream}
+	r := &DuplexRelay{gw: gw, offer: o, attached: make(chan struct{})}
+	r.accept = sync.OnceValue(func() error {
+		server, ok := stream.(interface{ SendHeader(md metadata.MD) error })
+		if !ok {
+			return nil
+		}
 
-	return &DuplexRelay{gw: gw, wire: wire, offer: o, attached: make(chan struct{})}, true
+		return server.SendHeader(r.header)
+	})
+	r.wire = &wireStream{PacketStream: stream, first: r.accept}
+
+	return r, true
+}
+
+// Accept sends the response header with which this node accepts the link, unless that
+// has been sent: the session does so before it writes the first frame. It is called once
+// ready is closed. A stream without a method SendHeader, as those of gRPC servers have,
+// leaves that to the overlay, which must send Header before it writes a frame.
+func (r *DuplexRelay) Accept() error {
+	return r.accept()
 }
 
 // Resumes tells whether the stream goes on with a link that has broken.
@@ -165,11 +184,25 @@ func (r *DuplexRelay) attach(l *link.Link) {
 type wireStream struct {
 	PacketStream
 
+	// first is called before the first frame is sent, and does nothing after. It is nil
+	// at the end that dials.
+	first   func() error
 	release func()
 }
 
 func newWireStream(opened OpenStream) *wireStream {
 	return &wireStream{PacketStream: opened.Stream, release: opened.Release}
+}
+
+// Send implements link.Stream.
+func (s *wireStream) Send(frame *ptypes.Packet) error {
+	if s.first != nil {
+		if err := s.first(); err != nil {
+			return err
+		}
+	}
+
+	return s.PacketStream.Send(frame)
 }
 
 // Shut implements link.Stream. Only the opener of a stream has somebody to wait for:

@@ -182,7 +182,7 @@ func (m *Minogrpc) newParent(in *incoming, caller *callerStream) (par *parent, e
 	switch {
 	case ok && (par.orchestrator || duplex.Resumes() || !m.noDuplex):
 		par.relay, par.resumes = duplex, duplex.Resumes()
-		caller.header = duplex.Header
+		caller.duplex = duplex
 	case par.orchestrator:
 		par.relay = session.NewStreamRelay(gateway, caller, m.context)
 	default:
@@ -276,21 +276,19 @@ type callerStream struct {
 	maxFrame int
 	once     sync.Once
 
-	// header returns what accepts a duplex link. It is nil where there is none.
-	header func() metadata.MD
+	// duplex is the relay over the stream, which then sends the header. It is nil where
+	// there is no duplex link.
+	duplex *session.DuplexRelay
 }
 
 // accept sends the header. When that fails the stream is over, as the others who
 // use it notice.
 func (s *callerStream) accept() {
-	s.once.Do(func() {
-		var md metadata.MD
-		if s.header != nil {
-			md = s.header()
-		}
-
-		_ = s.SendHeader(md)
-	})
+	if s.duplex != nil {
+		_ = s.duplex.Accept()
+	} else {
+		s.once.Do(func() { _ = s.SendHeader(nil) })
+	}
 }
 
 // Send implements session.PacketStream.
