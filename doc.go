@@ -16,9 +16,11 @@
 // way is sent by another route where the routing table has one. A deadline that
 // passes is the one case in which nobody knows: [ReasonTimeout].
 //
-// Order. The queue of a session is first in, first out. A message that is sent after
-// the outcome of the one before is known arrives after it. Two messages that are on
-// their way at the same time may arrive in either order. A session recognises a
+// Order. The queue of a session is first in, first out. What one session sends to one
+// player arrives in the order of the Send calls, awaited or not, as long as every link
+// on the way is a duplex link. Over links of calls two messages that are on their way at
+// the same time may arrive in either order; one that is sent after the outcome of the
+// one before is known arrives after it over any. A session recognises a
 // second copy of a message that came from a session of this package and does not
 // deliver it again; see [WithoutRetry] for where other implementations take part.
 //
@@ -28,7 +30,8 @@
 // are waited for, in goroutines of the session. A neighbour that does not answer
 // costs what goes through it, and nothing else. What waits is bounded, in packets and
 // in bytes, both for the reader ([WithQueueLimits]) and for each neighbour
-// ([WithOutboxLimits]); past a bound the sender is told [ReasonOverflow].
+// ([WithOutboxLimits]). A sender is not slowed down: past a bound it is told
+// [ReasonOverflow], and the message is gone.
 //
 // End. Close is idempotent and may be called at any moment. It leaves nothing behind:
 // [Lifecycle] tells when the last goroutine, stream and connection is gone. Recv gives
@@ -84,28 +87,58 @@
 //
 // # For the author of an overlay
 //
-// An overlay makes a session with [NewSession] when the first parent of a stream
-// appears, and gives it the connections of a [ConnManager] or one of its own. For
-// every parent it calls Listen, with a relay to the parent and the table that a
-// [router.Router] makes: of the players where the parent is an orchestrator, of the
-// handshake under [HandshakeKey] in the metadata where it is another player. The
-// response header goes out when the ready channel is closed, because the parent sends
-// nothing before it; the stream is over when Listen returns.
+// An overlay offers the service of package ptypes, whose metadata docs/wire.md lists,
+// and has one session for each stream that its node takes part in. This is what it does
+// when a neighbour calls Stream:
 //
-//	relay := session.NewRelay(stream, gateway, ctx, conn, md)
+//  1. It makes the relay, with [AcceptRelay] where the neighbour offers a duplex link.
+//     For any other it is [NewStreamRelay] where that is the orchestrator, which sends no
+//     handshake, and [NewRelay] where it is a player. The gateway of an orchestrator goes
+//     through [NewOrchestratorAddress], or no answer finds it.
+//  2. It makes the routing table: of the handshake under [HandshakeKey], or, at the root,
+//     of the players in the metadata, which are those without itself. A stream that
+//     resumes a link has a table already, and is listened with nil.
+//  3. It finds the session of the stream, or makes it with [NewSession]. An adoption is
+//     one more Listen on a session that is there. Where there is none the stream is
+//     refused with FailedPrecondition if it resumes a link, or if the stream has ended on
+//     this node: what has ended is remembered for some minutes, so that nobody who is late
+//     begins it anew.
+//  4. It calls Listen, with a channel that is closed when the parent is registered. Then
+//     the response header goes out, for which the parent waits, and the handler starts,
+//     if it has not: what is sent before there is a parent has no route. When Listen has
+//     returned and the channel is open, the session was closed before.
+//  5. When Listen returns the stream is over, and the status is OK where [Lifecycle] Err
+//     is nil, and otherwise an error that says why.
+//
+// With a duplex relay, without what is checked:
+//
+//	relay, _ := session.AcceptRelay(stream, gateway, md)
 //	ready := make(chan struct{})
 //
 //	go func() {
-//		<-ready
-//		stream.SendHeader(nil)
+//		select {
+//		case <-ready:
+//			relay.Accept()
+//			startHandler(sess)
+//		case <-stream.Context().Done():
+//		}
 //	}()
 //
 //	sess.Listen(relay, table, ready)
 //
+//	return statusOf(sess.(session.Lifecycle).Err())
+//
+// Accept sends the response header; a session does so by itself before its first frame.
+// With the other relays the overlay sends one without metadata.
+//
+// The session of the orchestrator is one more. Its own address is that of its node from
+// [NewOrchestratorAddress], its parent is the first player, and its table is that of no
+// players: router.New(mino.NewAddresses(), me). The relay of [DialRelay] goes to Listen,
+// and the application gets the session when that has closed the channel.
+//
 // Packets that come in calls go to RecvPacket, and its Ack is the answer to the call.
 // Packets that come over the parent's stream are read by Listen; SetPassive is for an
-// overlay that reads the stream itself. The session of the orchestrator is one more:
-// its parent is the first player.
+// overlay that reads the stream itself.
 //
 // The sessions of NewSession implement [Lifecycle]: CloseRecv is for the end of the
 // handler, after which the node goes on relaying, CloseWithError for a cause that Recv

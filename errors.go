@@ -31,14 +31,16 @@ const (
 	ReasonUnreachable
 
 	// ReasonOverflow: a bound was reached, of the queue of the destination or of
-	// the outbox of a node on the way. The sender should slow down.
+	// the outbox of a node on the way. The message is gone, and nothing slows the
+	// sender down but itself; see [WithOutboxLimits].
 	ReasonOverflow
 
 	// ReasonTimeout: the outcome was not known in time. The message may have been
 	// delivered, or may still be.
 	ReasonTimeout
 
-	// ReasonClosed: the session of the destination, or of the sender, has ended.
+	// ReasonClosed: the session of the destination, or of the sender, has ended. Why
+	// the sender's own did is what Recv returns, and [Lifecycle] Err.
 	ReasonClosed
 
 	// ReasonRejected: a node refused the message for what it is, for example
@@ -70,13 +72,18 @@ func (r Reason) String() string {
 // error on the channel that Send returns is one.
 type DeliveryError struct {
 	// Destination is the address that was not reached, or nil when the error is
-	// about a destination that has no address.
+	// about a destination that has no address. It is what was given to Send, without
+	// what Recv has put around it: an [Address] can be compared with == and be the
+	// key of a map, and that of the orchestrator is in that role. Next to addresses
+	// from Recv use the [FollowerOf] of both.
 	Destination mino.Address
 
 	// Reason is what a sender would branch on.
 	Reason Reason
 
-	// Hop is the node that gave up, as far as it is known.
+	// Hop is the node that gave up, as far as it is known: the neighbour that told
+	// about it otherwise. The orchestrator names itself in that role. It is for people
+	// to read; for a map take its [FollowerOf], which may be that of a player.
 	Hop mino.Address
 
 	// Cause says more. It is never nil. An error that comes from another node is

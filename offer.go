@@ -29,6 +29,12 @@ const (
 // included. Only a packet whose destinations take more than that makes a larger one: they
 // are not cut. So a stream must take a message of that size and of the largest metadata;
 // see [WithMaxMetadata].
+//
+// The 4 MiB of gRPC are enough for small trees alone. A server is given
+// grpc.MaxRecvMsgSize(MaxFrame + DefaultMaxMetadata), and its clients the same with
+// grpc.MaxCallRecvMsgSize, through [WithDialOptions]: a [ConnManager] sets neither.
+// Where packets also go in calls, in a format of text, they may have
+// DefaultMaxMessage*4/3 + DefaultMaxMetadata.
 const MaxFrame = 256 << 10
 
 const (

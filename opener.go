@@ -24,23 +24,33 @@ type OpenStream struct {
 	// Header is the response header with which the neighbour has accepted it.
 	Header metadata.MD
 
-	// Release ends the stream and frees what it holds. It is called once, at the latest
-	// when Listen returns to whom the relay of the stream was given.
+	// Release ends the stream and frees what it holds, such as the connection. It is
+	// called once, at the latest when Listen returns to whom the relay of the stream was
+	// given.
 	Release func()
 }
 
-// StreamOpener opens a stream to a neighbour, with metadata beside those that the
-// stream needs anyway. It waits for the response header, at most until the context is
-// done, which does not end the stream later. A session calls it again when the stream
-// breaks.
+// StreamOpener opens a stream to a neighbour. The offer is joined with the metadata that
+// the stream needs anyway, which are the same in each call: a session calls it again when
+// the stream breaks. It may be nil.
+//
+// It waits for the response header, at most until the context is done. That bounds the
+// set-up only: the stream has a context of its own, which Release ends. A stream without
+// a header has been refused; gRPC returns none and no error then, and Recv has the
+// status, which must be the error. After an error nothing is left to release.
+//
+// An attempt fails at once while gRPC waits to connect again. With grpc.WaitForReady it
+// lasts until the context is done, and the link outlives an outage that is longer than
+// that wait. See [WithResumeTimeout] for the time there is.
 type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
 
 // DialRelay opens a stream to a neighbour and offers a duplex link. The packets are
 // those of the factory. Where the neighbour does not accept, the relay is one like that
 // of [NewStreamRelay] over the same stream.
 //
-// The streams are released by the session that the relay is given to, also when that
-// refuses it. Who gives it to none releases the first stream.
+// The context bounds the set-up of the first stream, as for a [StreamOpener]. The streams
+// are released by the session that the relay is given to, also when that refuses it. Who
+// gives it to none releases the first stream, with the Release that its opener has made.
 func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac router.PacketFactory,
 	open StreamOpener,
 ) (Relay, error) {

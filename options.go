@@ -133,8 +133,11 @@ func WithLiveness(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.silence = positive(d, c.silence) })
 }
 
-// WithResumeTimeout sets how long a duplex link that has broken may take to go on over
-// another stream before the neighbour counts as lost. It must be positive; anything
+// WithResumeTimeout sets how long a duplex link that has broken may take, at most, to
+// go on over another stream before the neighbour counts as lost. There are two attempts.
+// The first may take half of the time; the second follows 250 ms after it has failed.
+// Where dialling fails at once, as it does while gRPC waits to connect again, both are
+// over by then; see [StreamOpener] for how to wait longer. It must be positive; anything
 // else is ignored.
 func WithResumeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.resume = positive(d, c.resume) })
@@ -143,6 +146,8 @@ func WithResumeTimeout(d time.Duration) Option {
 // WithoutDuplex makes the session neither offer nor accept duplex links between
 // players, so that it talks to them as it does to nodes of other implementations: each
 // packet is a call, and there are no heartbeats. It is there for comparison and doubt.
+// An overlay that accepts streams must then use [NewRelay] for the players: Listen does
+// not take their duplex relays.
 // What the overlay has agreed on with an orchestrator is not concerned.
 func WithoutDuplex() Option {
 	return optionFunc(func(c *config) { c.noDuplex = true })
@@ -175,6 +180,11 @@ func WithQueueLimits(packets, bytes int) Option {
 // of their messages, unanswered ones included. Both must be positive; anything
 // else is ignored. One destination may take a quarter of either; an empty outbox
 // takes a message of any size. Past a bound the sender is told [ReasonOverflow].
+//
+// The bounds hold at each node on the way, for all the senders together. So with the
+// defaults all who send to the orchestrator share 2,500 messages and 16 MiB that it has
+// not answered, in the outbox of the root. Nobody slows them down: a protocol keeps a
+// window, and waits for outcomes before it sends more.
 func WithOutboxLimits(packets, bytes int) Option {
 	return optionFunc(func(c *config) {
 		c.outboxPackets = positive(packets, c.outboxPackets)

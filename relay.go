@@ -95,7 +95,8 @@ type unicastRelay struct {
 }
 
 // NewRelay returns a relay that sends each packet in a call of its own over the
-// connection, with the metadata. The stream is only watched for its end.
+// connection. The metadata are sent as they are: apiuri, streamid, and this node as the
+// gateway. The stream is only watched for its end.
 func NewRelay(stream PacketStream, gw mino.Address, ctx serde.Context, conn grpc.ClientConnInterface,
 	md metadata.MD, opts ...RelayOption,
 ) Relay {
@@ -136,7 +137,8 @@ type streamRelay struct {
 
 // NewStreamRelay returns a relay that sends the packets over the stream itself, for a
 // neighbour with which there is no duplex link. A packet counts as delivered when it
-// has been written. Somebody else reads the stream.
+// has been written. The relay does not read the stream: Listen does, or after SetPassive
+// the overlay.
 func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts ...RelayOption) Relay {
 	return newStreamRelay(gw, stream, ctx, opts)
 }

@@ -21,6 +21,9 @@ const HandshakeKey = "handshake"
 // Session is one node's part in one distributed RPC: it sends and receives the
 // messages of the application and passes on those of the others. All methods may
 // be called from several goroutines at once.
+//
+// Send has no route before a parent is registered. It never waits: past a bound the
+// outcome is [ReasonOverflow], and the message is gone; see [WithOutboxLimits].
 type Session interface {
 	mino.Sender
 	mino.Receiver
@@ -51,8 +54,13 @@ type Session interface {
 	// RecvPacket takes a packet that a neighbour has sent, puts it into the queue if
 	// it is for this node, and sends it on to the others that it is for. It returns
 	// when the outcome of every destination is known, with one error text in the
-	// Ack for each that was not reached. It returns an error when the packet cannot
-	// be decoded.
+	// Ack for each that was not reached.
+	//
+	// It returns an error that wraps [ErrClosed] when the session is closing: the answer
+	// is Unavailable then, and the neighbour looks for another way. Any other is about
+	// the packet, such as that it cannot be decoded, and the answer must be
+	// InvalidArgument: for most other codes, as for the Unknown of a plain error, the
+	// neighbour takes this node for lost.
 	RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error)
 }
 
@@ -74,7 +82,8 @@ type Lifecycle interface {
 	Leave(cause error)
 
 	// Err returns what the session was closed with, or nil while it is open and after
-	// a clean end.
+	// a clean end. When the last parent was lost it says how; the outcomes of what was
+	// under way then, or is sent later, may only say that the session is closed.
 	Err() error
 
 	// Done returns a channel that is closed when the session has been closed and
@@ -122,8 +131,9 @@ type session struct {
 }
 
 // NewSession returns a session without parents. The metadata is sent with every
-// stream and call to a neighbour, together with the gateway and the handshake
-// that the session adds. The connections to neighbours come from the manager.
+// stream and call to a child, together with the gateway and the handshake that the
+// session adds: it has apiuri, streamid and protocol, and none of gateway, handshake
+// and addr. The connections to children come from the manager.
 func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac router.PacketFactory,
 	ctx serde.Context, connMgr ConnectionManager, opts ...Option,
 ) Session {

@@ -8,8 +8,9 @@
 // orchestrator. Each player's handler, and the orchestrator itself, then see the
 // stream as a [Sender] and a [Receiver].
 //
-// Sends to one player that are awaited arrive in their order. Every destination
-// of every Send has exactly one outcome; see [Sender].
+// What one player sends to another arrives in the order of the Send calls, awaited or
+// not, as long as only nodes of this library are on the way; else only what is awaited
+// does. Every destination of every Send has exactly one outcome; see [Sender].
 package mino
 
 import (
@@ -83,6 +84,10 @@ type Sender interface {
 	// kept. For each destination that is not reached there is one error on the
 	// channel, which is closed when the outcome of all is known. Nobody has to
 	// read it.
+	//
+	// It never waits, also not for a slow player: past a bound on the way there is an
+	// error, and the message is gone. Who sends a lot keeps a window, and waits for
+	// outcomes before there are more messages without one.
 	Send(msg serde.Message, addrs ...Address) <-chan error
 }
 
