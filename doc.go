@@ -106,7 +106,8 @@
 //  4. It calls Listen, with a channel that is closed when the parent is registered. Then
 //     the response header goes out, for which the parent waits, and the handler starts,
 //     if it has not: what is sent before there is a parent has no route. When Listen has
-//     returned and the channel is open, the session was closed before.
+//     returned and the channel is open, the session is closed or does not know the link,
+//     and the stream is refused with FailedPrecondition.
 //  5. When Listen returns the stream is over, and the status is OK where [Lifecycle] Err
 //     is nil, and otherwise an error that says why.
 //

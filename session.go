@@ -58,9 +58,9 @@ type Session interface {
 	//
 	// It returns an error that wraps [ErrClosed] when the session is closing: the answer
 	// is Unavailable then, and the neighbour looks for another way. Any other is about
-	// the packet, such as that it cannot be decoded, and the answer must be
-	// InvalidArgument: for most other codes, as for the Unknown of a plain error, the
-	// neighbour takes this node for lost.
+	// the packet, which cannot be decoded or has come before there is a parent, and the
+	// answer must be InvalidArgument: for most other codes, as for the Unknown of a plain
+	// error, the neighbour takes this node for lost.
 	RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error)
 }
 
