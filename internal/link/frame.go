@@ -116,24 +116,29 @@ func (d *duplex) encode(frame *ptypes.Packet, parcels []*Parcel) []*Parcel {
 
 // wire returns a parcel as it travels.
 func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
-	wire, err := contain.Call(func() (*ptypes.Parcel, error) {
-		wire := &ptypes.Parcel{
-			Id:        p.id,
-			Origin:    p.Origin,
-			Sequence:  p.Sequence,
-			HopLimit:  p.HopLimit,
-			BudgetMs:  BudgetFor(p.Deadline.Sub(now)),
-			Unordered: p.Unordered,
-		}
+	wire := &ptypes.Parcel{
+		Id:        p.id,
+		Origin:    p.Origin,
+		Sequence:  p.Sequence,
+		HopLimit:  p.HopLimit,
+		BudgetMs:  BudgetFor(p.Deadline.Sub(now)),
+		Unordered: p.Unordered,
+	}
 
-		return wire, d.Encode(p, wire)
-	})
+	err := d.encodePacket(p, wire)
 	if err != nil && !errors.Is(err, ErrPacket) {
 		// A panic, too, is about this packet, and no loss of the neighbour.
 		err = fmt.Errorf("%w: %w", ErrPacket, err)
 	}
 
 	return wire, err
+}
+
+// encodePacket calls what is not ours.
+func (d *duplex) encodePacket(p *Parcel, wire *ptypes.Parcel) (err error) {
+	defer contain.Recover(&err)
+
+	return d.Encode(p, wire)
 }
 
 // refuse reports a parcel that cannot be sent.

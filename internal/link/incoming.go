@@ -60,7 +60,7 @@ func (a answered) answer() Answer {
 // read takes the frames of a stream until that ends.
 func (d *duplex) read(stream Stream) error {
 	for {
-		frame, err := contain.Call(stream.Recv)
+		frame, err := receive(stream)
 		if err == nil {
 			err = d.take(stream, frame)
 			// What is due to a frame is put together: the receipts, above all.
@@ -71,6 +71,13 @@ func (d *duplex) read(stream Stream) error {
 			return err
 		}
 	}
+}
+
+// receive calls what may not be ours.
+func receive(stream Stream) (frame *ptypes.Packet, err error) {
+	defer contain.Recover(&err)
+
+	return stream.Recv()
 }
 
 // take does what a frame says. Nothing in it waits for anything: the reader must

@@ -125,7 +125,7 @@ func (d *duplex) write() {
 }
 
 func (d *duplex) writeFrame(stream Stream, frame *ptypes.Packet, parcels []*Parcel) {
-	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, stream.Send(frame) })
+	err := send(stream, frame)
 	if err != nil {
 		d.stall(stream, frame.GetFrame(), parcels)
 
@@ -140,6 +140,13 @@ func (d *duplex) writeFrame(stream Stream, frame *ptypes.Packet, parcels []*Parc
 		d.shut = stream.Shut()
 		close(d.said)
 	}
+}
+
+// send calls what may not be ours.
+func send(stream Stream, frame *ptypes.Packet) (err error) {
+	defer contain.Recover(&err)
+
+	return stream.Send(frame)
 }
 
 // stall notes that a stream takes no more frames. The parcels in the one that it has
