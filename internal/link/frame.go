@@ -64,6 +64,7 @@ func (d *duplex) composeLocked() {
 // takeLocked takes what goes in one piece with the next frame, and returns how much room
 // is left. There is always one, however large.
 func (d *duplex) takeLocked(room int) (parcels []*Parcel, left int) {
+	parcels, d.spare = d.spare, nil
 	reserved := 0
 	if d.transfer != nil {
 		// Neither of the two lanes waits for the other.

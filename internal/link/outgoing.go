@@ -35,6 +35,9 @@ type outgoing struct {
 	// shut tells whether the neighbour ends the stream after that.
 	shut bool
 
+	// spare is memory for the parcels of the next frame. It belongs to who has the turn.
+	spare []*Parcel
+
 	// last is the number of the last frame. unread holds those that the neighbour is
 	// not known to have received, and resend is the place of the next to write.
 	last        uint64

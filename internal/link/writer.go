@@ -136,6 +136,8 @@ func (d *duplex) writeFrame(stream Stream, frame *ptypes.Packet, parcels []*Parc
 		d.link.Owner.Sent(d.link, p)
 	}
 
+	d.spare = emptied(parcels)
+
 	if frame.GetGoodbye() {
 		d.shut = stream.Shut()
 		close(d.said)
