@@ -20,9 +20,10 @@ BENCH ?= .
 # and the output says what they could not see.
 RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 
-# The tests of the overlay run over duplex links, as all do, and then over the others.
-# The scenarios and the model test see to all kinds of links themselves.
-other-links = set -e; for links in unicast mixed; do go test $(1) ./minogrpc -links=$$links; done
+# The tests of the overlay run over duplex links without TLS, as all do, and then over
+# others, and with nodes that prove who they are. The scenarios and the model test see to
+# all of that themselves.
+other-modes = set -e; for mode in -links=unicast -tls '-tls -links=mixed'; do go test $(1) ./minogrpc $$mode; done
 
 # The generated code and what it is generated from. Building buf takes minutes, so
 # `make check` does not generate again: `make generate` notes the hashes of both and
@@ -43,7 +44,7 @@ build: ## Compile everything
 .PHONY: test
 test: ## Run the tests
 	go test ./...
-	@$(call other-links)
+	@$(call other-modes)
 
 .PHONY: check
 check: check-fmt check-fix check-mod check-generated lint check-race ## Everything that must hold before a commit
@@ -105,4 +106,4 @@ check-generated:
 check-race:
 	@test -n "$(RACE)" || echo "no C compiler: the tests run WITHOUT the race detector"
 	go test $(RACE) ./...
-	@$(call other-links,$(RACE))
+	@$(call other-modes,$(RACE))

@@ -78,7 +78,7 @@ func TestCall_NamesTheCaller(t *testing.T) {
 
 		return nil, nil
 	}}
-	nodes, rpc := startAll(t, 2, h, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 2, h, transport())
 
 	responses, err := rpc.Call(t.Context(), text("hello"), playersOf(nodes[1]))
 	require.NoError(t, err)
@@ -91,8 +91,8 @@ func TestCall_NamesTheCaller(t *testing.T) {
 
 // Promise S1: a panic in a handler is an error of that call.
 func TestCall_FailuresAreResponses(t *testing.T) {
-	nodes, rpc := startAll(t, 3, echo, minogrpc.NoTLS())
-	failing, panicking := start(t, minogrpc.NoTLS()), start(t, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 3, echo, transport())
+	failing, panicking := start(t, transport()), start(t, transport())
 	mino.MustCreateRPC(failing, rpcName, handler{process: func(mino.Request) (serde.Message, error) {
 		return nil, errHandler
 	}}, texts{})
@@ -100,7 +100,7 @@ func TestCall_FailuresAreResponses(t *testing.T) {
 		panic("at the disco")
 	}}, texts{})
 
-	stranger, nobody := start(t, minogrpc.NoTLS()).GetAddress(), unreachable(t)
+	stranger, nobody := start(t, transport()).GetAddress(), unreachable(t)
 	players := append(addressesOf(nodes...), failing.GetAddress(), panicking.GetAddress(), stranger, nobody)
 
 	responses, err := rpc.Call(t.Context(), text("hello"), mino.NewAddresses(players...))
@@ -135,7 +135,7 @@ func (badFactory) Deserialize(serde.Context, []byte) (serde.Message, error) {
 
 // Promise S1: a panic in a factory is an error of that call.
 func TestCall_BadFactoryIsAnError(t *testing.T) {
-	nodes := []*minogrpc.Minogrpc{start(t, minogrpc.NoTLS()), start(t, minogrpc.NoTLS())}
+	nodes := []*minogrpc.Minogrpc{start(t, transport()), start(t, transport())}
 	rpc := mino.MustCreateRPC(nodes[0], rpcName, echo, badFactory{})
 	mino.MustCreateRPC(nodes[1], rpcName, echo, texts{})
 
@@ -156,7 +156,7 @@ func (badMessage) Serialize(serde.Context) ([]byte, error) {
 }
 
 func TestCall_ChecksItsArguments(t *testing.T) {
-	nodes, rpc := startAll(t, 1, echo, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 1, echo, transport())
 
 	_, err := rpc.Call(t.Context(), nil, playersOf(nodes...))
 	require.Error(t, err)
@@ -193,7 +193,7 @@ func TestCall_AsksABoundedNumberAtOnce(t *testing.T) {
 			return req.Message, nil
 		}}
 
-		node := startIn(t, network, "grpc://n1:1")
+		node := startIn(t, network, "n1:1")
 		rpc := mino.MustCreateRPC(node, rpcName, h, texts{})
 
 		players := make([]mino.Address, 200)
@@ -218,7 +218,7 @@ func TestCall_EndsWithItsContext(t *testing.T) {
 		network := sessiontest.NewNetwork()
 		t.Cleanup(network.Close)
 
-		node, peer := startIn(t, network, "grpc://n1:1"), startIn(t, network, "grpc://n2:1")
+		node, peer := startIn(t, network, "n1:1"), startIn(t, network, "n2:1")
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		mino.MustCreateRPC(peer, rpcName, echo, texts{})
 

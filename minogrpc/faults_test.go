@@ -50,11 +50,6 @@ func broadcastTime(t *testing.T, children int) time.Duration {
 	return took
 }
 
-// hostOf returns where a node of the network in memory listens.
-func hostOf(i int) string {
-	return strings.TrimPrefix(publicURL(i), "grpc://")
-}
-
 // Promise M3: the links to the children are set up side by side.
 func TestFaults_FirstBroadcastDoesNotTakeLongerForMoreChildren(t *testing.T) {
 	one, many := broadcastTime(t, 1), broadcastTime(t, 15)
@@ -84,10 +79,10 @@ func TestFaults_ReceiverThatNeverReadsIsBounded(t *testing.T) {
 			return nil
 		}}
 
-		rpc := mino.MustCreateRPC(startIn(t, network, publicURL(0), bounds), rpcName, echo, texts{})
-		mino.MustCreateRPC(startIn(t, network, publicURL(1), bounds), rpcName, echo, texts{})
-		mino.MustCreateRPC(startIn(t, network, publicURL(2), bounds), rpcName, deaf, texts{})
-		mino.MustCreateRPC(startIn(t, network, publicURL(3), bounds), rpcName, echo, texts{})
+		rpc := mino.MustCreateRPC(startIn(t, network, hostOf(0), bounds), rpcName, echo, texts{})
+		mino.MustCreateRPC(startIn(t, network, hostOf(1), bounds), rpcName, echo, texts{})
+		mino.MustCreateRPC(startIn(t, network, hostOf(2), bounds), rpcName, deaf, texts{})
+		mino.MustCreateRPC(startIn(t, network, hostOf(3), bounds), rpcName, echo, texts{})
 
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -102,11 +103,11 @@ func TestLiveness_SocketsAreWatched(t *testing.T) {
 
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			node := start(t, append(tc.opts, minogrpc.NoTLS())...)
+			node := start(t, append(tc.opts, transport())...)
 			rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 			requireCall(t, rpc, node)
 
-			_, digits, _ := strings.Cut(strings.TrimPrefix(node.GetAddress().String(), "grpc://"), ":")
+			_, digits, _ := strings.Cut(node.GetAddress().(certs.Dialable).GetDialAddress(), ":")
 			port, err := strconv.Atoi(digits)
 			require.NoError(t, err)
 

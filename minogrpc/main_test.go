@@ -1,8 +1,8 @@
 package minogrpc_test
 
 import (
+	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"testing"
@@ -11,6 +11,7 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/router/tree"
 	"go.uber.org/goleak"
 )
@@ -33,7 +34,7 @@ const childVariable = "MINOGRPC_TEST_CHILD"
 // impatient are options with short deadlines, which a stopped process exceeds.
 func impatient() []minogrpc.Option {
 	return []minogrpc.Option{
-		minogrpc.NoTLS(),
+		transport(),
 		minogrpc.WithLiveness(time.Second),
 		minogrpc.WithSessionOptions(
 			// The kernel of a stopped process goes on to answer; its sessions do not.
@@ -60,15 +61,39 @@ func impatientNode(opts ...minogrpc.Option) (*minogrpc.Minogrpc, error) {
 	return minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil, router, append(impatient(), opts...)...)
 }
 
-// runChild runs a node, tells its address, and ends with the standard input.
+// identity is a node as another process is told of it, in one line of JSON.
+type identity struct {
+	Address []byte
+	Chain   certs.CertChain
+}
+
+// runChild runs a node, which knows the nodes that the standard input begins with. It
+// tells the own one, and ends with that input.
 func runChild() {
+	in := json.NewDecoder(os.Stdin)
+
+	var peers []identity
+	if err := in.Decode(&peers); err != nil {
+		panic(err)
+	}
+
+	for _, peer := range peers {
+		if err := known.Store(minogrpc.NewAddressFactory().FromText(peer.Address), peer.Chain); err != nil {
+			panic(err)
+		}
+	}
+
 	node, err := impatientNode(linked([]minogrpc.Option{silentFor(*livenessFlag)})...)
 	if err != nil {
 		panic(err)
 	}
 
 	mino.MustCreateRPC(node, rpcName, echo, texts{})
-	_, _ = fmt.Fprintln(os.Stdout, node.GetAddress())
+
+	addr, _ := node.GetAddress().MarshalText()
+	if err := json.NewEncoder(os.Stdout).Encode(identity{addr, node.GetCertificateChain()}); err != nil {
+		panic(err)
+	}
 
 	_, _ = io.Copy(io.Discard, os.Stdin)
 

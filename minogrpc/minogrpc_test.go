@@ -116,7 +116,7 @@ func TestNewMinogrpc_NeedsAnAddressThatIsFree(t *testing.T) {
 }
 
 func TestMinogrpc_CreateRPCChecksItsNames(t *testing.T) {
-	node := start(t, minogrpc.NoTLS())
+	node := start(t, transport())
 
 	for _, name := range []string{"", "a/b", "a b", "ä", "a_b", "a\n"} {
 		_, err := node.CreateRPC(name, echo, texts{})
@@ -134,7 +134,7 @@ func TestMinogrpc_CreateRPCChecksItsNames(t *testing.T) {
 }
 
 func TestMinogrpc_CreateRPCTakesANameOncePerSegment(t *testing.T) {
-	node := start(t, minogrpc.NoTLS())
+	node := start(t, transport())
 	names := []mino.Mino{node, node.WithSegment("a"), node.WithSegment("a").WithSegment("b"), node.WithSegment("b")}
 
 	for _, m := range names {
@@ -150,7 +150,7 @@ func TestMinogrpc_CreateRPCTakesANameOncePerSegment(t *testing.T) {
 }
 
 func TestMinogrpc_SegmentsSeparateProcedures(t *testing.T) {
-	node := start(t, minogrpc.NoTLS())
+	node := start(t, transport())
 
 	for _, segment := range []string{"a", "b"} {
 		answer := handler{process: func(mino.Request) (serde.Message, error) { return text(segment), nil }}

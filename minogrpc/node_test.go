@@ -3,11 +3,8 @@ package minogrpc_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"io"
 	"net"
-	"net/url"
-	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -74,39 +71,6 @@ var echo = handler{
 	},
 }
 
-// The kinds of links that the nodes of a run have. Where they are mixed, two nodes can
-// be duplex and two cannot, in turn, in the order of their start.
-const (
-	duplexLinks  = "duplex"
-	unicastLinks = "unicast"
-	mixedLinks   = "mixed"
-)
-
-// linksFlag says which kind it is, for the tests that do not choose one themselves.
-var linksFlag = flag.String("links", duplexLinks, "what the links between nodes are: duplex, unicast or mixed")
-
-// started counts the nodes.
-var started atomic.Uint32
-
-// linked returns the options of a node with the links of this run.
-func linked(opts []minogrpc.Option) []minogrpc.Option {
-	n := started.Add(1) - 1
-
-	switch *linksFlag {
-	case duplexLinks:
-		return opts
-	case mixedLinks:
-		if n/2%2 == 0 {
-			return opts
-		}
-	case unicastLinks:
-	default:
-		panic("there are no links that are " + *linksFlag)
-	}
-
-	return append(slices.Clip(opts), minogrpc.WithoutDuplex())
-}
-
 // start returns a node that is stopped when the test ends.
 func start(t *testing.T, opts ...minogrpc.Option) *minogrpc.Minogrpc {
 	t.Helper()
@@ -150,8 +114,9 @@ func startAll(t *testing.T, n int, h mino.Handler, opts ...minogrpc.Option) ([]*
 	return nodes, rpcs[0]
 }
 
-// startIn returns a node on a network in memory, under a URL such as grpc://n1:1.
-// It is stopped when the test ends.
+// startIn returns a node on a network in memory. It is stopped when the test ends. What is
+// public is a host and port such as n1:1, for a node that is secured as all are in this
+// run, or a URL such as grpc://n1:1.
 func startIn(t *testing.T, network *sessiontest.Network, public string, opts ...minogrpc.Option) *minogrpc.Minogrpc {
 	t.Helper()
 
@@ -173,16 +138,13 @@ func newRouted(t *testing.T, network *sessiontest.Network, public string, r rout
 ) *minogrpc.Minogrpc {
 	t.Helper()
 
-	u, err := url.Parse(public)
-	require.NoError(t, err)
+	u, security := publicOf(t, public)
+
 	listener, err := network.Listen(u.Host)
 	require.NoError(t, err)
 
-	if u.Scheme == "grpc" {
-		opts = append(opts, minogrpc.NoTLS())
-	}
-
 	opts = append([]minogrpc.Option{
+		security,
 		minogrpc.WithListener(listener),
 		minogrpc.WithDialOptions(grpc.WithContextDialer(network.Dialer(u.Host))),
 	}, opts...)

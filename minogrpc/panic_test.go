@@ -63,10 +63,10 @@ func TestPanic_HandlerInsideTheTreeCostsItsNodeOnly(t *testing.T) {
 		t.Cleanup(network.Close)
 
 		nodes := make([]*minogrpc.Minogrpc, players)
-		rpc := mino.MustCreateRPC(startIn(t, network, publicURL(0)), rpcName, panicky, texts{})
+		rpc := mino.MustCreateRPC(startIn(t, network, hostOf(0)), rpcName, panicky, texts{})
 
 		for i := range nodes {
-			nodes[i] = startIn(t, network, publicURL(i+1), minogrpc.WithSessionOptions(
+			nodes[i] = startIn(t, network, hostOf(i+1), minogrpc.WithSessionOptions(
 				session.WithObserver(session.Observer{RelayLost: func(peer mino.Address, cause error) {
 					if i == 0 && peer.Equal(address(2)) {
 						lost.Store(cause)
@@ -176,8 +176,8 @@ func TestPanic_RouterCostsTheStream(t *testing.T) {
 // Promise S1: a factory that panics, and a handler that fails for it, end the
 // stream of the root with an error.
 func TestPanic_FactoryCostsTheStream(t *testing.T) {
-	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS())
-	root := start(t, minogrpc.NoTLS())
+	nodes, _ := startAll(t, 1, echo, transport())
+	root := start(t, transport())
 	mino.MustCreateRPC(root, rpcName, echo, badFactory{})
 	rpc := mino.MustCreateRPC(nodes[0].WithSegment("a"), rpcName, echo, texts{})
 	mino.MustCreateRPC(root.WithSegment("a"), rpcName, echo, badFactory{})

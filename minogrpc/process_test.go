@@ -3,11 +3,11 @@
 package minogrpc_test
 
 import (
-	"bufio"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
-	"strings"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -16,6 +16,7 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,6 +26,7 @@ func startChild(t *testing.T, flags ...string) (mino.Address, func(os.Signal)) {
 	t.Helper()
 
 	// The context of the test would end it before it has stopped.
+	flags = append(flags, "-tls="+strconv.FormatBool(*tlsFlag))
 	cmd := exec.CommandContext(context.Background(), os.Args[0], flags...)
 	cmd.Env = append(os.Environ(), childVariable+"=1")
 	cmd.Stderr = os.Stderr
@@ -54,10 +56,33 @@ func startChild(t *testing.T, flags ...string) (mino.Address, func(os.Signal)) {
 		require.NoError(t, cmd.Wait())
 	})
 
-	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, json.NewEncoder(in).Encode(knownNodes(t)))
+
+	var child identity
+
+	require.NoError(t, json.NewDecoder(out).Decode(&child))
+
+	addr := minogrpc.NewAddressFactory().FromText(child.Address)
+	if *tlsFlag {
+		require.NoError(t, known.Store(addr, child.Chain))
+	}
+
+	return addr, signal
+}
+
+// knownNodes returns the nodes with a certificate.
+func knownNodes(t *testing.T) []identity {
+	t.Helper()
+
+	nodes := make([]identity, 0)
+	err := known.Range(func(addr mino.Address, chain certs.CertChain) bool {
+		nodes = append(nodes, identity{[]byte(textsOf(addr)[0]), chain})
+
+		return true
+	})
 	require.NoError(t, err)
 
-	return session.NewAddress(strings.TrimSpace(line)), signal
+	return nodes
 }
 
 // watched is a tree on loopback with a node that is a process of its own. It is

@@ -49,7 +49,7 @@ func sleepyNodes(t *testing.T, d time.Duration) (node, peer *minogrpc.Minogrpc, 
 	network := sessiontest.NewNetwork()
 	t.Cleanup(network.Close)
 
-	node, peer = startIn(t, network, "grpc://n1:1"), startIn(t, network, "grpc://n2:1")
+	node, peer = startIn(t, network, "n1:1"), startIn(t, network, "n2:1")
 	rpc = mino.MustCreateRPC(node, rpcName, echo, texts{})
 	mino.MustCreateRPC(peer, rpcName, handler{
 		process: func(req mino.Request) (serde.Message, error) {
@@ -64,7 +64,7 @@ func sleepyNodes(t *testing.T, d time.Duration) (node, peer *minogrpc.Minogrpc, 
 }
 
 func TestStop_IsIdempotent(t *testing.T) {
-	nodes, rpc := startAll(t, 3, echo, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 3, echo, transport())
 
 	out, in, err := rpc.Stream(t.Context(), playersOf(nodes...))
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestStop_EndsTheStreamsThatTheNodeHasOpened(t *testing.T) {
 
 				return err
 			}}
-			nodes, rpc := startAll(t, 3, h, minogrpc.NoTLS())
+			nodes, rpc := startAll(t, 3, h, transport())
 
 			out, in, err := rpc.Stream(t.Context(), playersOf(nodes[1:]...))
 			require.NoError(t, err)
@@ -115,7 +115,7 @@ func TestStop_EndsTheStreamsThatTheNodeHasOpened(t *testing.T) {
 }
 
 func TestStop_NodeTakesNothingMore(t *testing.T) {
-	nodes, rpc := startAll(t, 1, echo, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 1, echo, transport())
 	require.NoError(t, nodes[0].Stop())
 
 	_, err := rpc.Call(t.Context(), text("hello"), playersOf(nodes...))
@@ -198,7 +198,7 @@ func TestStop_TellsOfAHandlerThatDoesNotEnd(t *testing.T) {
 
 		release := make(chan struct{})
 		entered := make(chan struct{})
-		node, peer := startIn(t, network, "grpc://n1:1"), newIn(t, network, "grpc://n2:1")
+		node, peer := startIn(t, network, "n1:1"), newIn(t, network, "n2:1")
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		mino.MustCreateRPC(peer, rpcName, handler{stream: func(mino.Sender, mino.Receiver) error {
 			close(entered)
@@ -226,7 +226,7 @@ func TestStop_EndsASetUp(t *testing.T) {
 		network := sessiontest.NewNetwork()
 		t.Cleanup(network.Close)
 
-		node, root := startIn(t, network, "grpc://n1:1"), startIn(t, network, "grpc://n2:1")
+		node, root := startIn(t, network, "n1:1"), startIn(t, network, "n2:1")
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		network.Freeze("n2:1", "n1:1")
 		t.Cleanup(func() { network.Heal("n1:1", "n2:1") })

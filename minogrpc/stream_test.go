@@ -56,7 +56,7 @@ func TestStream_OrchestratorMayBeAPlayer(t *testing.T) {
 }
 
 func TestStream_PlayerThatIsNamedTwiceCountsOnce(t *testing.T) {
-	nodes, rpc := startAll(t, 3, echo, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 3, echo, transport())
 
 	out, in, err := rpc.Stream(withContext(t), playersOf(append(nodes, nodes...)...))
 	require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestStream_PlayerThatIsNamedTwiceCountsOnce(t *testing.T) {
 }
 
 func TestStream_ChecksItsPlayers(t *testing.T) {
-	_, rpc := startAll(t, 1, echo, minogrpc.NoTLS())
+	_, rpc := startAll(t, 1, echo, transport())
 
 	for name, players := range map[string]mino.Players{
 		"nil":         nil,
@@ -78,8 +78,8 @@ func TestStream_ChecksItsPlayers(t *testing.T) {
 }
 
 func TestStream_SetUpThatFailsIsAnError(t *testing.T) {
-	nodes, rpc := startAll(t, 1, echo, minogrpc.NoTLS())
-	stranger := start(t, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 1, echo, transport())
+	stranger := start(t, transport())
 
 	_, _, err := rpc.Stream(t.Context(), playersOf(stranger))
 	require.ErrorContains(t, err, `unknown procedure "test"`)
@@ -100,7 +100,7 @@ func TestStream_FailedHandlerOfTheRootEndsIt(t *testing.T) {
 		errHandler.Error():    func(mino.Sender, mino.Receiver) error { return errHandler },
 		"panic: at the disco": func(mino.Sender, mino.Receiver) error { panic("at the disco") },
 	} {
-		nodes, rpc := startAll(t, 3, handler{stream: stream}, minogrpc.NoTLS())
+		nodes, rpc := startAll(t, 3, handler{stream: stream}, transport())
 
 		_, in, err := rpc.Stream(withContext(t), playersOf(nodes[1:]...))
 		require.NoError(t, err)
@@ -122,7 +122,7 @@ func TestStream_FailedHandlerOfTheRootIsHeardOut(t *testing.T) {
 
 		return errHandler
 	}}
-	nodes, rpc := startAll(t, 2, h, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 2, h, transport())
 
 	out, in, err := rpc.Stream(withContext(t), playersOf(nodes[1]))
 	require.NoError(t, err)
@@ -134,7 +134,7 @@ func TestStream_FailedHandlerOfTheRootIsHeardOut(t *testing.T) {
 
 // Promise L7: Recv returns the cause when the root is stopped.
 func TestStream_StoppedRootEndsIt(t *testing.T) {
-	nodes, rpc := startAll(t, 3, echo, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 3, echo, transport())
 
 	out, in, err := rpc.Stream(withContext(t), playersOf(nodes[1:]...))
 	require.NoError(t, err)
@@ -152,7 +152,7 @@ func TestStream_LostRootEndsIt(t *testing.T) {
 		network := sessiontest.NewNetwork()
 		t.Cleanup(network.Close)
 
-		node, root := startIn(t, network, "grpc://n1:1"), startIn(t, network, "grpc://n2:1")
+		node, root := startIn(t, network, "n1:1"), startIn(t, network, "n2:1")
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		mino.MustCreateRPC(root, rpcName, echo, texts{})
 
@@ -176,10 +176,10 @@ func TestStream_ContextEndsItWhileNothingAnswers(t *testing.T) {
 
 		var open atomic.Int32
 
-		node, root := startIn(t, network, "grpc://n1:1",
+		node, root := startIn(t, network, "n1:1",
 			minogrpc.WithIdleTimeout(0),
 			minogrpc.WithDialOptions(grpc.WithContextDialer(counting(network.Dialer("n1:1"), &open)))),
-			startIn(t, network, "grpc://n2:1")
+			startIn(t, network, "n2:1")
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		mino.MustCreateRPC(root, rpcName, echo, texts{})
 
@@ -214,7 +214,7 @@ func TestStream_ContextEndsTheSetUpWhileNothingAnswers(t *testing.T) {
 		network := sessiontest.NewNetwork()
 		t.Cleanup(network.Close)
 
-		node, root := startIn(t, network, "grpc://n1:1"), startIn(t, network, "grpc://n2:1")
+		node, root := startIn(t, network, "n1:1"), startIn(t, network, "n2:1")
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		mino.MustCreateRPC(root, rpcName, echo, texts{})
 
@@ -244,8 +244,8 @@ func TestStream_NodeRelaysAfterItsHandler(t *testing.T) {
 		network := sessiontest.NewNetwork()
 		t.Cleanup(network.Close)
 
-		node, child := startIn(t, network, "grpc://n1:1"), startIn(t, network, "grpc://n2:1")
-		root := startIn(t, network, "grpc://n3:1")
+		node, child := startIn(t, network, "n1:1"), startIn(t, network, "n2:1")
+		root := startIn(t, network, "n3:1")
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		mino.MustCreateRPC(child, rpcName, echo, texts{})
 		mino.MustCreateRPC(root, rpcName, handler{stream: func(mino.Sender, mino.Receiver) error {
@@ -264,9 +264,9 @@ func TestStream_NodeRelaysAfterItsHandler(t *testing.T) {
 
 // Promise L8: a handler that fails elsewhere than at the root ends nothing.
 func TestStream_FailedHandlerOfAnotherPlayerEndsNothing(t *testing.T) {
-	nodes, rpc := startAll(t, 3, echo, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 3, echo, transport())
 	failed := make(chan struct{})
-	child := start(t, minogrpc.NoTLS())
+	child := start(t, transport())
 	mino.MustCreateRPC(child, rpcName, handler{stream: func(_ mino.Sender, in mino.Receiver) error {
 		defer close(failed)
 
@@ -291,7 +291,7 @@ func TestStream_EndIsEOFForTheHandlers(t *testing.T) {
 
 		return err
 	}}
-	nodes, rpc := startAll(t, 5, h, minogrpc.NoTLS())
+	nodes, rpc := startAll(t, 5, h, transport())
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	out, in, err := rpc.Stream(ctx, playersOf(nodes...))
@@ -343,7 +343,7 @@ func TestStream_EndReleasesEverything(t *testing.T) {
 
 		return nil
 	}}
-	nodes, rpc := startAll(t, 4, h, minogrpc.NoTLS(), minogrpc.WithIdleTimeout(0),
+	nodes, rpc := startAll(t, 4, h, transport(), minogrpc.WithIdleTimeout(0),
 		minogrpc.WithDialOptions(grpc.WithContextDialer(dialer)))
 
 	for i := range 200 {

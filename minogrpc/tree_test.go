@@ -19,11 +19,12 @@ import (
 
 // address returns the address of a node in the network in memory.
 func address(i int) mino.Address {
-	return session.NewAddress(publicURL(i))
+	return session.NewAddress(scheme() + "://" + hostOf(i))
 }
 
-func publicURL(i int) string {
-	return fmt.Sprintf("grpc://n%d:1", i)
+// hostOf returns where a node of the network in memory listens.
+func hostOf(i int) string {
+	return fmt.Sprintf("n%d:1", i)
 }
 
 // reasonsOf returns the reason for each destination that was not reached.
@@ -69,7 +70,7 @@ func TestTree_AwaitedSendsArriveInOrder(t *testing.T) {
 
 		var rpc mino.RPC
 		for i := range 3 {
-			rpc = mino.MustCreateRPC(startIn(t, network, publicURL(i)), rpcName, slow, texts{})
+			rpc = mino.MustCreateRPC(startIn(t, network, hostOf(i)), rpcName, slow, texts{})
 		}
 
 		ctx, cancel := context.WithCancel(t.Context())
@@ -123,10 +124,10 @@ func TestTree_UnknownDestinationIsNoRouteAndNothingCirculates(t *testing.T) {
 		const players = 12
 
 		addrs := make([]mino.Address, players)
-		rpc := mino.MustCreateRPC(startIn(t, network, publicURL(0), counting), rpcName, h, texts{})
+		rpc := mino.MustCreateRPC(startIn(t, network, hostOf(0), counting), rpcName, h, texts{})
 
 		for i := range players {
-			mino.MustCreateRPC(startIn(t, network, publicURL(i+1), counting), rpcName, h, texts{})
+			mino.MustCreateRPC(startIn(t, network, hostOf(i+1), counting), rpcName, h, texts{})
 			addrs[i] = address(i + 1)
 		}
 
@@ -250,7 +251,7 @@ func ofHeight(t *testing.T, network *sessiontest.Network, height, i int) *minogr
 	t.Helper()
 
 	router := tree.NewRouter(minogrpc.NewAddressFactory(), tree.WithHeight(height))
-	node := newRouted(t, network, publicURL(i), router)
+	node := newRouted(t, network, hostOf(i), router)
 	t.Cleanup(func() { require.NoError(t, node.Stop()) })
 
 	return node
