@@ -19,7 +19,8 @@
 //   - After the end nothing is left: no handler, no connection, no goroutine.
 //
 // All nodes are of this library, in some cases with duplex links, in others without, or
-// some nodes with and some without. That nothing is received twice is promised among
+// some nodes with and some without. In a third of the cases they prove to each other who
+// they are. That nothing is received twice is promised among
 // such nodes only. Where some links carry a call for each packet, the order of messages
 // that nobody waits for is not promised, nor that one for several destinations does not
 // wait behind others of that kind, for about a second on each node.

@@ -43,7 +43,7 @@ func (w *world) send(from place, to []place, size int, await bool, must ...place
 
 	var addrs []mino.Address
 	for _, p := range to {
-		addrs = append(addrs, address(p))
+		addrs = append(addrs, w.address(p))
 	}
 
 	outcomes := sender.out.Send(fake.Message(m.id+strings.Repeat(" ", size)), addrs...)
@@ -117,7 +117,7 @@ func (w *world) failedLocked(m *message, err error) {
 		return
 	}
 
-	i := slices.IndexFunc(m.to, func(p place) bool { return address(p).Equal(failure.Destination) })
+	i := slices.IndexFunc(m.to, func(p place) bool { return w.address(p).Equal(failure.Destination) })
 
 	switch {
 	case i < 0:
@@ -149,7 +149,7 @@ func (w *world) receivedLocked(p *part, from mino.Address, id string) {
 		w.violatedLockedf("message %s: received twice by the same session of %v", id, p.place)
 	case !slices.Contains(m.to, p.place):
 		w.violatedLockedf("message %s: received by %v, which is no destination", id, p.place)
-	case !session.FollowerOf(from).Equal(session.FollowerOf(address(m.sender.place))):
+	case !session.FollowerOf(from).Equal(session.FollowerOf(w.address(m.sender.place))):
 		w.violatedLockedf("message %s: received by %v as from %v", id, p.place, from)
 	}
 

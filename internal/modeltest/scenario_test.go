@@ -58,6 +58,9 @@ type scenario struct {
 	unicast []bool
 	large   bool
 
+	// tls tells that the nodes prove who they are.
+	tls bool
+
 	tree  tree
 	steps []step
 }
@@ -102,6 +105,7 @@ func drawScenario(t *rapid.T, faults []action) *scenario {
 
 	sc.tree = newTree(sc.players, sc.height)
 	sc.drawLinks(t)
+	sc.tls = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "tls")
 
 	// Most of what happens are messages, and time that passes.
 	actions := append([]action{drawSend, drawSend, drawSend, drawWait, drawWait, drawPause}, faults...)
@@ -148,6 +152,10 @@ func (sc *scenario) String() string {
 	var b strings.Builder
 
 	fmt.Fprintf(&b, "height %d, outcome deadline %v", sc.height, sc.outcome)
+
+	if sc.tls {
+		b.WriteString(", with TLS")
+	}
 
 	if sc.queue > 0 {
 		fmt.Fprintf(&b, ", queues of %d packets", sc.queue)

@@ -17,6 +17,9 @@ import (
 // is the orchestrator.
 type tree map[place]place
 
+// plain has the addresses of nodes without TLS. With it, the trees are the same.
+var plain scenario
+
 // newTree asks the router for the shape, table by table.
 func newTree(players []place, height int) tree {
 	t := tree{players[0]: orchestrator}
@@ -24,10 +27,10 @@ func newTree(players []place, height int) tree {
 
 	others := make([]mino.Address, 0, len(players)-1)
 	for _, p := range players[1:] {
-		others = append(others, address(p))
+		others = append(others, plain.address(p))
 	}
 
-	table, err := r.New(mino.NewAddresses(others...), address(players[0]))
+	table, err := r.New(mino.NewAddresses(others...), plain.address(players[0]))
 	if err != nil {
 		panic(err)
 	}
@@ -45,12 +48,12 @@ func (t tree) grow(r router.Router, table router.RoutingTable, node place, below
 
 	dests := make([]mino.Address, len(below))
 	for i, p := range below {
-		dests[i] = address(p)
+		dests[i] = plain.address(p)
 	}
 
 	routes, _ := table.Forward(table.Make(nil, dests, nil))
 	for _, child := range below {
-		part := routes[address(child)]
+		part := routes[plain.address(child)]
 		if part == nil {
 			continue
 		}
@@ -58,7 +61,7 @@ func (t tree) grow(r router.Router, table router.RoutingTable, node place, below
 		var rest []place
 
 		for _, p := range below {
-			if p != child && slices.ContainsFunc(part.GetDestination(), address(p).Equal) {
+			if p != child && slices.ContainsFunc(part.GetDestination(), plain.address(p).Equal) {
 				rest = append(rest, p)
 			}
 		}
@@ -70,7 +73,7 @@ func (t tree) grow(r router.Router, table router.RoutingTable, node place, below
 
 // tableOf returns the table that a child makes of its handshake.
 func tableOf(r router.Router, table router.RoutingTable, child place) router.RoutingTable {
-	data, err := table.PrepareHandshakeFor(address(child)).Serialize(json.NewContext())
+	data, err := table.PrepareHandshakeFor(plain.address(child)).Serialize(json.NewContext())
 	if err != nil {
 		panic(err)
 	}
@@ -124,20 +127,25 @@ func host(node int) string {
 	return fmt.Sprintf("n%d:1", node)
 }
 
-func publicURL(node int) *url.URL {
+// publicURL returns the URL of a node.
+func (sc *scenario) publicURL(node int) *url.URL {
+	if sc.tls {
+		return &url.URL{Scheme: "grpcs", Host: host(node)}
+	}
+
 	return &url.URL{Scheme: "grpc", Host: host(node)}
 }
 
 // address returns what a message for the place is sent to.
-func address(p place) mino.Address {
+func (sc *scenario) address(p place) mino.Address {
 	switch p {
 	case orchestrator:
-		return session.NewOrchestratorAddress(session.NewAddress(publicURL(0).String()))
+		return session.NewOrchestratorAddress(session.NewAddress(sc.publicURL(0).String()))
 	case stranger:
 		return session.NewAddress("grpc://stranger:1")
 	case nowhere:
 		return session.NewAddress("")
 	default:
-		return session.NewAddress(publicURL(p.node()).String())
+		return session.NewAddress(sc.publicURL(p.node()).String())
 	}
 }

@@ -2,6 +2,7 @@ package modeltest_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/minogrpc/session/internal/fake"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/sessiontest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -31,6 +33,9 @@ type world struct {
 	running []*minogrpc.Minogrpc
 	cancel  context.CancelFunc
 	conns   atomic.Int64
+	// known is the store of all the nodes, and keys are what they prove with TLS.
+	known certs.Storage
+	keys  []ed25519.PrivateKey
 
 	mu sync.Mutex
 	// resumed is broadcast when a reader may go on.
@@ -90,6 +95,8 @@ func newWorld(sc *scenario) *world {
 		network:   sessiontest.NewNetwork(),
 		began:     time.Now(),
 		running:   make([]*minogrpc.Minogrpc, sc.nodes),
+		known:     certs.NewInMemoryStore(),
+		keys:      make([]ed25519.PrivateKey, sc.nodes),
 		paused:    make(map[place]bool),
 		parts:     make(map[place][]*part),
 		hasPaused: make(map[place]bool),
@@ -109,7 +116,7 @@ func (w *world) open() {
 
 	players := make([]mino.Address, 0, len(w.players))
 	for _, p := range w.players {
-		players = append(players, address(p))
+		players = append(players, w.address(p))
 	}
 
 	var ctx context.Context
@@ -144,16 +151,18 @@ func (w *world) start(i int) mino.RPC {
 	}
 
 	opts := []minogrpc.Option{
-		minogrpc.NoTLS(), minogrpc.WithListener(listener), minogrpc.WithSessionOptions(options...),
+		minogrpc.WithListener(listener), minogrpc.WithSessionOptions(options...),
 		minogrpc.WithDialOptions(
 			grpc.WithContextDialer(w.network.Dialer(host(i))),
 			grpc.WithStatsHandler((*connCounter)(&w.conns))),
 	}
+	opts = append(opts, w.security(i)...)
+
 	if w.unicast[i] {
 		opts = append(opts, minogrpc.WithoutDuplex())
 	}
 
-	w.running[i], err = minogrpc.NewMinogrpc(nil, publicURL(i), newRouter(w.height), opts...)
+	w.running[i], err = minogrpc.NewMinogrpc(nil, w.publicURL(i), newRouter(w.height), opts...)
 	if err != nil {
 		panic(err)
 	}
@@ -161,6 +170,20 @@ func (w *world) start(i int) mino.RPC {
 	w.starts[i]++
 
 	return mino.MustCreateRPC(w.running[i], rpcName, handler{world: w, place: place(i)}, fake.MessageFactory{})
+}
+
+// security returns the options by which a node is secured, or not.
+func (w *world) security(i int) []minogrpc.Option {
+	if !w.tls {
+		return []minogrpc.Option{minogrpc.NoTLS()}
+	}
+
+	// A node that is started again is the one that it was.
+	if w.keys[i] == nil {
+		_, w.keys[i], _ = ed25519.GenerateKey(nil) // it never fails
+	}
+
+	return []minogrpc.Option{minogrpc.WithStorage(w.known), minogrpc.WithCertificateKey(w.keys[i], nil)}
 }
 
 // stop stops a node, if it is running.

@@ -38,11 +38,6 @@ func TestScenarios(t *testing.T) {
 			}
 
 			for _, mode := range sc.Modes {
-				// How the connections are secured makes no difference to the links.
-				if mode == scenario.TLS && links != sc.Links[0] {
-					continue
-				}
-
 				t.Run(name+"/"+string(links)+"/"+string(mode), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { require.Empty(t, play(t, sc, mode, links)) })
 				})
