@@ -5,6 +5,7 @@
 // what a client trusts when it dials that address, and nothing else is. Whoever
 // can write to the storage of a node decides who that node believes.
 //
+// An [InMemoryStore] forgets everything with the process, a [DiskStore] nothing.
 // The storages of this package may be used from several goroutines at once.
 package certs
 
@@ -27,8 +28,9 @@ type Dialable interface {
 // address, and the form that Recv returns, are the same node. Implementations must
 // allow all methods from several goroutines at once.
 type Storage interface {
-	// Store keeps the chain for the address and replaces the one that was there. It
-	// does not check what the chain holds.
+	// Store keeps the chain for the address and replaces the one that was there,
+	// whatever it is: whoever must not replace one with that of another key asks
+	// [SameKey] first. An implementation may refuse a chain that is none.
 	Store(mino.Address, CertChain) error
 
 	// Load returns the chain of an address, or nil without an error when there is

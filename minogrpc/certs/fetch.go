@@ -2,6 +2,8 @@ package certs
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -12,6 +14,28 @@ import (
 // fetchTimeout is how long a node may take to accept a connection and to present
 // its certificates.
 const fetchTimeout = 10 * time.Second
+
+// fetchInto is Fetch for all the storages.
+func fetchInto(store Storage, addr Dialable, digest []byte) error {
+	chain, err := fetch(addr)
+	if err != nil {
+		return err
+	}
+
+	found := digestOf(chain)
+	if subtle.ConstantTimeCompare(found, digest) != 1 {
+		return fmt.Errorf("certificate of %v has another digest: %x instead of %x", addr, found, digest)
+	}
+
+	return store.Store(addr, chain)
+}
+
+// digestOf is Hash for all the storages.
+func digestOf(chain CertChain) []byte {
+	digest := sha256.Sum256(chain)
+
+	return digest[:]
+}
 
 // fetch returns the chain that the node at the address presents, whatever it is.
 // The handshake proves that the node has the key of it.

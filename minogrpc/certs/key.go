@@ -2,13 +2,8 @@ package certs
 
 import (
 	"bytes"
-	"crypto/x509"
-	"errors"
 	"fmt"
 )
-
-// errEmptyChain is for the callers that pass a chain without a certificate.
-var errEmptyChain = errors.New("empty certificate chain")
 
 // SameKey tells whether the first certificates of both chains, those of the nodes,
 // are for the same public key: then the chains are of the same node, whatever else
@@ -33,13 +28,9 @@ func SameKey(a, b CertChain) (bool, error) {
 // algorithm and parameters: the encoding of all of it is what is compared, as two
 // curves may have points of the same coordinates.
 func publicKey(chain CertChain) ([]byte, error) {
-	list, err := x509.ParseCertificates(chain)
+	list, err := parseChain(chain)
 	if err != nil {
-		return nil, fmt.Errorf("malformed certificate chain: %w", err)
-	}
-
-	if len(list) == 0 {
-		return nil, errEmptyChain
+		return nil, err
 	}
 
 	return list[0].RawSubjectPublicKeyInfo, nil

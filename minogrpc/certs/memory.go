@@ -2,8 +2,6 @@ package certs
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,16 +28,16 @@ func NewInMemoryStore() *InMemoryStore {
 	return &InMemoryStore{chains: make(map[mino.Address]CertChain)}
 }
 
-// Store implements [Storage]. The chain is copied. It returns an error when the
-// address is nil or the chain is empty: an empty one would read as an unknown
-// address.
+// Store implements [Storage]. The chain is copied, and not parsed. It returns an
+// error when the address is nil or the chain is empty: an empty one would read as
+// an unknown address.
 func (s *InMemoryStore) Store(addr mino.Address, chain CertChain) error {
 	if addr == nil {
 		return errNoAddress
 	}
 
 	if len(chain) == 0 {
-		return fmt.Errorf("empty certificate chain for %v", addr)
+		return fmt.Errorf("store certificate of %v: %w", addr, errEmptyChain)
 	}
 
 	s.mu.Lock()
@@ -87,27 +85,11 @@ func (s *InMemoryStore) Range(fn func(addr mino.Address, cert CertChain) bool) e
 
 // Fetch implements [Storage]. It gives the node 10 seconds to present its chain.
 func (s *InMemoryStore) Fetch(addr Dialable, digest []byte) error {
-	chain, err := fetch(addr)
-	if err != nil {
-		return err
-	}
-
-	found, err := s.Hash(chain)
-	if err != nil {
-		return err
-	}
-
-	if subtle.ConstantTimeCompare(found, digest) != 1 {
-		return fmt.Errorf("certificate of %v has another digest: %x instead of %x", addr, found, digest)
-	}
-
-	return s.Store(addr, chain)
+	return fetchInto(s, addr, digest)
 }
 
 // Hash implements [Storage]. It is the SHA-256 digest of all the bytes of the
 // chain. The error is always nil.
 func (s *InMemoryStore) Hash(chain CertChain) ([]byte, error) {
-	digest := sha256.Sum256(chain)
-
-	return digest[:], nil
+	return digestOf(chain), nil
 }
