@@ -21,6 +21,12 @@ import (
 // response header. Other nodes ignore it.
 const LinkKey = "session-link"
 
+// AncestorKey is the metadata key by which an overlay may tell a child who is above its
+// parent: the text of an address, as often as there are. It belongs to the metadata of
+// NewSession. A session passes it on with the streams to its children, and not with calls,
+// and does not read it.
+const AncestorKey = "session-ancestor"
+
 // LinkGoodbye is the value of [LinkKey] with which a parent promises a child to close
 // its sending direction when the stream is over. It needs no answer.
 const LinkGoodbye = "goodbye"
