@@ -6,44 +6,52 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/minogrpc/session/examples/internal/screen"
+	"github.com/minogrpc/session/examples/internal/words"
+	"github.com/minogrpc/session/mino"
 )
 
 // options are what the program is told.
 type options struct {
 	dir string
 
-	// words is what the nodes count with.
-	words counter
+	// count is what the nodes count with.
+	count words.Counter
 }
 
 // demo is everything but the stream.
 type demo struct {
-	screen *screen
+	screen *screen.Screen
 	ways   *ways
 	nodes  []*node
 	dir    string
 	files  []string
+
+	// players are the addresses of the nodes.
+	players []mino.Address
 }
 
 // run starts the nodes, has the words counted twice, and stops the nodes. It
 // returns an error when a sum is wrong, or when it cannot go on.
 func run(ctx context.Context, out io.Writer, opts options) (err error) {
-	d := &demo{screen: newScreen(out), ways: new(ways), dir: opts.dir}
+	d := &demo{screen: screen.New(out), ways: new(ways), dir: opts.dir}
 
-	d.files, err = listFiles(os.DirFS(opts.dir))
+	d.files, err = words.List(os.DirFS(opts.dir))
 	if err != nil {
 		return err
 	}
 
-	d.nodes, err = startNodes(d.ways, opts.words)
+	d.nodes, err = startNodes(d.ways, opts.count)
 
-	defer func() { err = errors.Join(err, stopNodes(d.nodes), d.screen.err) }()
+	defer func() { err = errors.Join(err, stopNodes(d.nodes), d.screen.Err()) }()
 
 	if err != nil {
 		return err
 	}
 
-	d.screen.printf("%d nodes are up, and each has been given the certificates of the others.\n", len(d.nodes))
+	d.players = addressesOf(d.nodes)
+	d.screen.Printf("%d nodes are up, and each has been given the certificates of the others.\n", len(d.nodes))
 
 	return d.countTwice(ctx)
 }
@@ -55,12 +63,14 @@ func (d *demo) countTwice(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	o, err := d.open(ctx)
+	out, in, err := d.nodes[0].rpc.Stream(ctx, mino.NewAddresses(d.players...))
 	if err != nil {
 		return err
 	}
 
-	err = o.count(ctx)
+	o := &words.Orchestrator{Dir: d.dir, Files: d.files, Out: out, In: in, Watcher: d}
+
+	err = d.count(ctx, o)
 	if err != nil {
 		return fmt.Errorf("first count: %w", err)
 	}
@@ -75,12 +85,24 @@ func (d *demo) countTwice(ctx context.Context) error {
 		return fmt.Errorf("stop %s: %w", lost.name, err)
 	}
 
-	d.screen.printf("%s is stopped, and all are asked again.\n", lost.name)
+	d.screen.Printf("%s is stopped, and all are asked again.\n", lost.name)
 
-	err = o.count(ctx)
+	err = d.count(ctx, o)
 	if err != nil {
 		return fmt.Errorf("second count: %w", err)
 	}
+
+	return nil
+}
+
+// count has the words of all the files counted.
+func (d *demo) count(ctx context.Context, o *words.Orchestrator) error {
+	sum, err := o.Count(ctx, d.players)
+	if err != nil {
+		return err
+	}
+
+	d.screen.Printf("The replies add up to %d words, and so does the orchestrator's own count.\n\n", sum)
 
 	return nil
 }

@@ -13,12 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minogrpc/session/examples/internal/words"
 	"github.com/stretchr/testify/require"
 )
 
 // runs does the demo in a folder of 40 files with 1 to 40 words, and returns what
 // it prints and its error.
-func runs(ctx context.Context, t *testing.T, words counter) (string, error) {
+func runs(ctx context.Context, t *testing.T, count words.Counter) (string, error) {
 	t.Helper()
 
 	dir := t.TempDir()
@@ -33,13 +34,13 @@ func runs(ctx context.Context, t *testing.T, words counter) (string, error) {
 
 	var out bytes.Buffer
 
-	err := run(ctx, &out, options{dir: dir, words: words})
+	err := run(ctx, &out, options{dir: dir, count: count})
 
 	return out.String(), err
 }
 
 func TestRun_SumsAgreeWithAndWithoutANodeInTheMiddle(t *testing.T) {
-	out, err := runs(t.Context(), t, countWords)
+	out, err := runs(t.Context(), t, words.Count)
 	require.NoError(t, err, out)
 	require.Equal(t, 2, strings.Count(out, "add up to 820 words, and so does the orchestrator's own count."), out)
 
@@ -70,15 +71,15 @@ func TestRun_SumsAgreeWithAndWithoutANodeInTheMiddle(t *testing.T) {
 
 func TestRun_WrongSumIsAnError(t *testing.T) {
 	out, err := runs(t.Context(), t, func(folder fs.FS, name string) (int, error) {
-		words, err := countWords(folder, name)
+		count, err := words.Count(folder, name)
 		if name == "07.txt" {
-			words++
+			count++
 		}
 
-		return words, err
+		return count, err
 	})
 
-	require.ErrorIs(t, err, errSum)
+	require.ErrorIs(t, err, words.ErrSum)
 	require.ErrorContains(t, err, "821 instead of 820")
 	require.NotContains(t, out, "add up")
 }
@@ -104,7 +105,7 @@ func TestRun_NodeThatDoesNotReplyEndsWithTheContext(t *testing.T) {
 func TestRun_WriteErrorIsAnError(t *testing.T) {
 	full := errors.New("disk full")
 
-	err := run(t.Context(), writer(func([]byte) (int, error) { return 0, full }), options{dir: ".", words: countWords})
+	err := run(t.Context(), writer(func([]byte) (int, error) { return 0, full }), options{dir: ".", count: words.Count})
 	require.ErrorIs(t, err, full)
 }
 
@@ -112,13 +113,3 @@ func TestRun_WriteErrorIsAnError(t *testing.T) {
 type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
-
-func TestProgress_OneLineThatChangesOnATerminal(t *testing.T) {
-	var out bytes.Buffer
-
-	s := &screen{out: &out, terminal: true}
-	s.progress(&node{}, &reply{}, 1, 2, 10)
-	s.progress(&node{}, &reply{}, 2, 2, 30)
-
-	require.Equal(t, "\r\x1b[K   1 of 2 replies, 10 words\r\x1b[K   2 of 2 replies, 30 words\n", out.String())
-}

@@ -20,6 +20,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/minogrpc/session/examples/internal/words"
 )
 
 const (
@@ -55,7 +57,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
 	defer cancel()
 
-	err = run(ctx, stdout, options{dir: *dir, words: countWords})
+	err = run(ctx, stdout, options{dir: *dir, count: words.Count})
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "tree:", err)
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/examples/internal/words"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/router/tree"
@@ -21,15 +22,14 @@ type node struct {
 	name string
 	rpc  mino.RPC
 
-	// addr is the address that the others know the node by, and text its text form.
+	// addr is the address that the others know the node by.
 	addr mino.Address
-	text string
 }
 
 // startNodes starts the nodes on free ports of the loopback interface, each with a
 // certificate that it makes itself, and lets everybody know everybody. What it
 // returns is to be stopped even if there is an error.
-func startNodes(ways *ways, words counter) ([]*node, error) {
+func startNodes(ways *ways, count words.Counter) ([]*node, error) {
 	var nodes []*node
 
 	for i := range size {
@@ -40,7 +40,12 @@ func startNodes(ways *ways, words counter) ([]*node, error) {
 
 		nodes = append(nodes, n)
 
-		n.rpc, err = n.CreateRPC("words", worker{me: n.text, words: words}, messages{})
+		worker, err := words.NewWorker(n.addr, count)
+		if err != nil {
+			return nodes, err
+		}
+
+		n.rpc, err = n.CreateRPC("words", worker, words.Messages{})
 		if err != nil {
 			return nodes, fmt.Errorf("create the procedure: %w", err)
 		}
@@ -60,16 +65,7 @@ func startNode(index int, ways *ways) (*node, error) {
 		return nil, fmt.Errorf("start a node: %w", err)
 	}
 
-	n := &node{Minogrpc: started, name: fmt.Sprintf("node %d", index+1), addr: started.GetAddress()}
-
-	text, err := n.addr.MarshalText()
-	if err != nil {
-		return nil, errors.Join(err, started.Stop())
-	}
-
-	n.text = string(text)
-
-	return n, nil
+	return &node{Minogrpc: started, name: fmt.Sprintf("node %d", index+1), addr: started.GetAddress()}, nil
 }
 
 // exchangeCertificates does what an operator would: it gives every node the

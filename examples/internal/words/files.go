@@ -1,4 +1,4 @@
-package main
+package words
 
 import (
 	"bytes"
@@ -12,13 +12,13 @@ import (
 // sniffed is how much of a file is looked at in order to tell text from the rest.
 const sniffed = 8 << 10
 
-// counter counts the words of one file.
-type counter func(folder fs.FS, name string) (int, error)
+// Counter counts the words of one file.
+type Counter func(folder fs.FS, name string) (int, error)
 
-// listFiles returns the text files in a folder and in those below it, in lexical
+// List returns the text files in a folder and in those below it, in lexical
 // order. It leaves out what is hidden, what is no regular file, what cannot be read,
 // and what has a zero byte near its beginning. It is an error when nothing is left.
-func listFiles(folder fs.FS) ([]string, error) {
+func List(folder fs.FS) ([]string, error) {
 	var files []string
 
 	err := fs.WalkDir(folder, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -60,8 +60,8 @@ func isText(folder fs.FS, name string) bool {
 	return err == nil && !bytes.Contains(start, []byte{0})
 }
 
-// countWords is a counter: a word is what stands between white space.
-func countWords(folder fs.FS, name string) (int, error) {
+// Count is a [Counter]: a word is what stands between white space.
+func Count(folder fs.FS, name string) (int, error) {
 	data, err := fs.ReadFile(folder, name)
 	if err != nil {
 		return 0, err
@@ -76,7 +76,7 @@ func countWords(folder fs.FS, name string) (int, error) {
 }
 
 // countAll returns the number of words in several files.
-func countAll(count counter, folder fs.FS, files []string) (int, error) {
+func countAll(count Counter, folder fs.FS, files []string) (int, error) {
 	sum := 0
 
 	for _, name := range files {

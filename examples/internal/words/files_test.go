@@ -1,4 +1,4 @@
-package main
+package words
 
 import (
 	"io/fs"
@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestListFiles_TextOnlyAndInOrder(t *testing.T) {
-	files, err := listFiles(fstest.MapFS{
+func TestList_TextOnlyAndInOrder(t *testing.T) {
+	files, err := List(fstest.MapFS{
 		"b.txt":        {Data: []byte("two words")},
 		"a/z.txt":      {Data: []byte("one")},
 		"a/empty":      {},
@@ -24,14 +24,14 @@ func TestListFiles_TextOnlyAndInOrder(t *testing.T) {
 	require.Equal(t, []string{"a/empty", "a/z.txt", "b.txt", "c/deep/d.txt"}, files)
 }
 
-func TestCountWords_SplitsAtWhiteSpace(t *testing.T) {
+func TestCount_SplitsAtWhiteSpace(t *testing.T) {
 	folder := fstest.MapFS{"f": {Data: []byte("\tone two,three\n\nfour — \u00e9\u00e8\n")}}
 
-	words, err := countWords(folder, "f")
+	words, err := Count(folder, "f")
 	require.NoError(t, err)
 	require.Equal(t, 5, words)
 
-	_, err = countWords(folder, "g")
+	_, err = Count(folder, "g")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 

@@ -1,0 +1,75 @@
+// Package screen is where the examples print to: a terminal, on which progress is a bar,
+// or anything else, where it is lines.
+package screen
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// barWidth is the number of characters in a bar. With the figures beside it, the line
+// must fit on a narrow terminal: a line that wraps cannot be drawn over.
+const barWidth = 24
+
+// Screen prints. It remembers the errors of the writes, so that only the end of the
+// program has to look. It must not be used from several goroutines at once.
+type Screen struct {
+	out io.Writer
+	err error
+
+	// terminal tells that a line can be drawn over, and drawn that there is one which
+	// has no end yet.
+	terminal, drawn bool
+}
+
+// New returns a screen that prints to out.
+func New(out io.Writer) *Screen {
+	s := &Screen{out: out}
+
+	file, ok := out.(*os.File)
+	if ok {
+		info, err := file.Stat()
+		s.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+
+	return s
+}
+
+// Printf prints, below the progress that has been shown.
+func (s *Screen) Printf(format string, args ...any) {
+	if s.drawn {
+		format = "\n" + format
+	}
+
+	s.drawn = false
+	s.write(fmt.Sprintf(format, args...))
+}
+
+// Progress shows that so many of all replies have come. A terminal has one bar that
+// changes, with what there is in total; elsewhere there is a line about each reply.
+func (s *Screen) Progress(done, all int, total, last string) {
+	if !s.terminal {
+		s.Printf("  %2d of %d replies: %s\n", done, all, last)
+
+		return
+	}
+
+	full := barWidth * done / all
+	bar := strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
+
+	s.write(fmt.Sprintf("\r\x1b[K  %s %2d of %d replies, %s", bar, done, all, total))
+	s.drawn = true
+}
+
+// Err returns the errors of the writes.
+func (s *Screen) Err() error {
+	return s.err
+}
+
+func (s *Screen) write(text string) {
+	_, err := io.WriteString(s.out, text)
+	s.err = errors.Join(s.err, err)
+}

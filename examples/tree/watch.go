@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/examples/internal/words"
+	"github.com/minogrpc/session/mino"
+)
+
+// Asking implements words.Watcher.
+func (d *demo) Asking(players []mino.Address, files int) {
+	d.ways.begin(session.NewOrchestratorAddress(d.players[0]))
+	d.screen.Printf("Asking %d nodes for their shares of %d files:\n", len(players), files)
+}
+
+// Counted implements words.Watcher.
+func (d *demo) Counted(player mino.Address, re words.Reply, done, all, sum int) {
+	d.screen.Progress(done, all, fmt.Sprintf("%d words", sum),
+		fmt.Sprintf("%s counted %d words in %d of the files", find(d.nodes, player).name, re.Words, re.Files))
+}
+
+// Outcomes implements words.Watcher: it draws the tree as the last request has gone
+// through it, with what became of the message to each of the nodes, and below it those
+// that were not reached.
+func (d *demo) Outcomes(lost words.Lost) {
+	root, children := d.ways.branches(d.nodes)
+
+	d.screen.Printf("\n  %-18s %-26s %s\n", "DESTINATION", "ADDRESS", "OUTCOME")
+
+	if root != nil {
+		d.branch(root, children, lost, "", "")
+	}
+
+	for _, n := range d.nodes {
+		failure := lost[n.addr]
+		if failure != nil {
+			d.row("✗ ", n, lost)
+			d.screen.Printf("    %v says: %v\n", failure.Hop, failure.Cause)
+		}
+	}
+
+	d.screen.Printf("\n")
+}
+
+// branch draws a node and those below it.
+func (d *demo) branch(n *node, children map[*node][]*node, lost words.Lost, corner, indent string) {
+	d.row(corner, n, lost)
+
+	for i, child := range children[n] {
+		if i < len(children[n])-1 {
+			d.branch(child, children, lost, indent+"├── ", indent+"│   ")
+		} else {
+			d.branch(child, children, lost, indent+"└── ", indent+"    ")
+		}
+	}
+}
+
+// row prints the outcome of one destination.
+func (d *demo) row(mark string, n *node, lost words.Lost) {
+	outcome := "delivered"
+	if lost[n.addr] != nil {
+		outcome = lost[n.addr].Reason.String()
+	}
+
+	d.screen.Printf("  %-18s %-26v %s\n", mark+n.name, n.addr, outcome)
+}
