@@ -39,6 +39,24 @@ const (
 
 	// DefaultMemory is what the sessions of a node may hold, in bytes.
 	DefaultMemory = 1 << 30
+
+	// DefaultHandshakeLimit is how many handshakes of one remote host may fail in a
+	// minute. A node that dials one whose certificate it does not believe makes some
+	// 60 of them.
+	DefaultHandshakeLimit = 100
+
+	// DefaultTokenLimit is how many wrong tokens one remote host may present in a
+	// minute, and DefaultTokenLimitOverall all of them together.
+	DefaultTokenLimit        = 10
+	DefaultTokenLimitOverall = 1_000
+
+	// DefaultIntroductionLimit is how many certificates one remote host may bring in a
+	// minute, by Join or by Share. A member shares each node that joins at it.
+	DefaultIntroductionLimit = 1_000
+
+	// DefaultMaxPeers is the number of certificates that others may add to the store,
+	// by Join or by Share.
+	DefaultMaxPeers = 100_000
 )
 
 const (
@@ -52,6 +70,14 @@ const (
 	// maxCallsPerConn is how many calls of a connection are served at once beside its
 	// streams, which must not keep them out.
 	maxCallsPerConn = 4096
+
+	// maxChain is the size of a certificate chain that comes from the network, in
+	// bytes. Those of nodes take less than one.
+	maxChain = 64 << 10
+
+	// strangerBytes is what somebody unknown may send over a connection, TLS and the
+	// frames included: enough to join, several times.
+	strangerBytes = 4 * maxChain
 )
 
 // limits are what the options bound.
@@ -63,6 +89,13 @@ type limits struct {
 	maxMetadata int
 	maxMessage  int
 	memory      int
+	maxPeers    int
+
+	// These are per minute, see rates.
+	handshakeFailures int
+	wrongTokens       int
+	allWrongTokens    int
+	introductions     int
 }
 
 func newLimits() limits {
@@ -74,6 +107,12 @@ func newLimits() limits {
 		maxMetadata: DefaultMaxMetadata,
 		maxMessage:  DefaultMaxMessage,
 		memory:      DefaultMemory,
+		maxPeers:    DefaultMaxPeers,
+
+		handshakeFailures: DefaultHandshakeLimit,
+		wrongTokens:       DefaultTokenLimit,
+		allWrongTokens:    DefaultTokenLimitOverall,
+		introductions:     DefaultIntroductionLimit,
 	}
 }
 
@@ -123,6 +162,40 @@ func WithMaxMessageSize(bytes int) Option {
 // [session.ReasonOverflow].
 func WithMemory(bytes int) Option {
 	return optionFunc(func(c *config) { c.memory = positive(bytes, c.memory) })
+}
+
+// WithHandshakeLimit bounds the handshakes of one remote host that may fail in a
+// minute. The default is [DefaultHandshakeLimit]. It must be positive; anything else
+// is ignored. Past it the connections of the host are closed as soon as they come,
+// until a minute has paid for the failures again; those that it has already stay.
+func WithHandshakeLimit(failuresPerMinute int) Option {
+	return optionFunc(func(c *config) { c.handshakeFailures = positive(failuresPerMinute, c.handshakeFailures) })
+}
+
+// WithTokenLimit bounds the wrong tokens that one remote host may present in a
+// minute, and all of them together. The defaults are [DefaultTokenLimit] and
+// [DefaultTokenLimitOverall]. Both must be positive; anything else is ignored. Past
+// one of them no token of that host, or of any, is looked at until there has been
+// time enough. Right tokens do not count.
+func WithTokenLimit(perMinute, overall int) Option {
+	return optionFunc(func(c *config) {
+		c.wrongTokens = positive(perMinute, c.wrongTokens)
+		c.allWrongTokens = positive(overall, c.allWrongTokens)
+	})
+}
+
+// WithIntroductionLimit bounds the certificates that one remote host may bring in a
+// minute, by Join or by Share. The default is [DefaultIntroductionLimit]. It must be
+// positive; anything else is ignored.
+func WithIntroductionLimit(perMinute int) Option {
+	return optionFunc(func(c *config) { c.introductions = positive(perMinute, c.introductions) })
+}
+
+// WithMaxPeers bounds the certificates that others may add to the store, by Join or
+// by Share. The default is [DefaultMaxPeers]. It must be positive; anything else is
+// ignored. What an operator stores does not ask for room.
+func WithMaxPeers(n int) Option {
+	return optionFunc(func(c *config) { c.maxPeers = positive(n, c.maxPeers) })
 }
 
 // maxFrame returns the largest packet on the wire: a message in base64, or a frame of a

@@ -337,7 +337,8 @@ func TestLimits_OthersThanPositiveAreIgnored(t *testing.T) {
 	nodes, rpc := startAll(t, 2, echo, minogrpc.NoTLS(),
 		minogrpc.WithStreamLimits(0, -1), minogrpc.WithPendingLimit(0), minogrpc.WithMaxPlayers(-1),
 		minogrpc.WithMaxMetadata(0), minogrpc.WithMaxMessageSize(-1), minogrpc.WithMemory(0),
-		minogrpc.WithLiveness(0))
+		minogrpc.WithHandshakeLimit(0), minogrpc.WithTokenLimit(0, -1), minogrpc.WithIntroductionLimit(0),
+		minogrpc.WithMaxPeers(0), minogrpc.WithLiveness(0))
 
 	out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
 	require.NoError(t, err)
