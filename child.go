@@ -57,11 +57,11 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 	}
 }
 
-// openLocked returns a new link to a child. The table is asked for the handshake
-// now, and not when it is sent: the routes that are being decided belong to it.
-// The budget is that of the first packet.
-func (s *session) openLocked(table router.RoutingTable, gw mino.Address, key string, budget time.Duration) *link.Link {
-	handshake, err := contain.Call(func() (router.Handshake, error) { return table.PrepareHandshakeFor(gw), nil })
+// openLocked returns a new link to a child. The table of the parent is asked for the
+// handshake now, and not when it is sent: the routes that are being decided belong to
+// it. The budget is that of the first packet.
+func (s *session) openLocked(via *parent, gw mino.Address, key string, budget time.Duration) *link.Link {
+	handshake, err := contain.Call(func() (router.Handshake, error) { return via.table.PrepareHandshakeFor(gw), nil })
 
 	cfg := s.linkConfig(gw, key)
 	cfg.Setup = min(cfg.Setup, max(budget/setupShare, minSetup))
@@ -82,6 +82,7 @@ func (s *session) openLocked(table router.RoutingTable, gw mino.Address, key str
 	})
 
 	s.children[key] = l
+	s.noteChildLocked(via, key)
 	s.alive++
 
 	return l
@@ -186,6 +187,7 @@ func (s *session) streamMetadata(handshake router.Handshake) (stream, calls meta
 	calls.Delete(protocolKey)
 	calls.Delete(HandshakeKey)
 	calls.Delete(LinkKey)
+	calls.Delete(AncestorKey)
 
 	stream.Set(HandshakeKey, string(data))
 	stream.Set(LinkKey, LinkGoodbye)

@@ -141,6 +141,11 @@
 // Packets that come over the parent's stream are read by Listen; SetPassive is for an
 // overlay that reads the stream itself.
 //
+// An overlay that knows who its callers are makes its sessions with [WithNeighborsOnly],
+// and gives RecvPacket and the relays the addresses that it has verified. It still has to
+// decide who may open, resume or adopt a stream: to a session whoever is registered is a
+// parent.
+//
 // The sessions of NewSession implement [Lifecycle]: CloseRecv is for the end of the
 // handler, after which the node goes on relaying, CloseWithError for a cause that Recv
 // is to return, Leave for a node that goes away while the stream goes on, and Done for

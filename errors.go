@@ -20,6 +20,11 @@ var ErrQueueFull = errors.New("queue is at maximum capacity")
 // that share a [MemoryBudget] hold as much as that allows.
 var ErrMemory = memory.ErrExhausted
 
+// ErrStranger is what the error of a packet wraps that is refused because of whom it
+// comes from: one who is no neighbour, or a neighbour that cannot have it from the source
+// that it names. See [WithNeighborsOnly].
+var ErrStranger = errors.New("stranger")
+
 // Reason says why a destination was not reached.
 type Reason int
 

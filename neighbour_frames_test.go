@@ -112,9 +112,14 @@ func (n *neighbour) deliver(parcels ...*ptypes.Parcel) {
 
 // parcel returns one with a message of z that says its sequence.
 func (n *neighbour) parcel(sequence uint64, to ...mino.Address) *ptypes.Parcel {
+	return n.parcelOf(addr("z"), sequence, to...)
+}
+
+// parcelOf is parcel for a message of anybody.
+func (n *neighbour) parcelOf(source mino.Address, sequence uint64, to ...mino.Address) *ptypes.Parcel {
 	text := strconv.FormatUint(sequence, 10)
 
-	data, err := n.world.table(3, addr("z")).Make(addr("z"), to, []byte(text)).Serialize(json.NewContext())
+	data, err := n.world.table(3, source).Make(source, to, []byte(text)).Serialize(json.NewContext())
 	require.NoError(n, err)
 
 	n.parcels++

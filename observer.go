@@ -33,6 +33,11 @@ type Observer struct {
 	// packet.
 	PacketDropped func(err *DeliveryError)
 
+	// PacketRefused is called for each packet that is refused because of whom it comes
+	// from. The address is what the overlay has given for that; the error wraps
+	// [ErrStranger]. See [WithNeighborsOnly].
+	PacketRefused func(from mino.Address, err error)
+
 	// MessageRejected is called when a packet in the queue holds a message that
 	// cannot be decoded.
 	MessageRejected func(err *MessageError)

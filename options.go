@@ -72,6 +72,7 @@ type config struct {
 	budget        *MemoryBudget
 	hopLimit      uint32
 	noRetry       bool
+	neighborsOnly bool
 }
 
 func newConfig(opts []Option) config {
@@ -252,6 +253,24 @@ func WithHopLimit(hops uint32) Option {
 // this library recognise the second copy by themselves.
 func WithoutRetry() Option {
 	return optionFunc(func(c *config) { c.noRetry = true })
+}
+
+// WithNeighborsOnly makes a session take packets only from those who are, or have been,
+// its neighbours: the gateways of its parents, and the children that it has opened a link
+// to. What they send must be able to come from there, too, where the routing table can
+// tell (see [router.Sources]): a child sends for itself and those behind it, and a parent
+// for nobody below. Anything else is an error of that packet, which wraps [ErrStranger],
+// and costs nobody else anything: over a duplex link the answer is [ReasonRejected], and
+// the link goes on, because an honest neighbour may have passed on the lie of another.
+//
+// It is for overlays that know who their callers are, and tell the session the truth: where
+// anybody may call in any name it keeps nobody out. A node that has lost its memory of
+// a stream takes those that were its children for strangers.
+//
+// Two losses at once can put a player under another parent while those above it do not
+// know: what comes from there by a detour may be refused until they do. Its sender is told.
+func WithNeighborsOnly() Option {
+	return optionFunc(func(c *config) { c.neighborsOnly = true })
 }
 
 // positive returns the value, or the default when the value makes no sense.

@@ -190,7 +190,7 @@ func (s *session) adoptLocked(via *parent, orphans []mino.Address) {
 	for gw := range routes {
 		key, err := keyOf(gw)
 		if err == nil && key != s.meKey && s.children[key] == nil {
-			s.openLocked(via.table, gw, key, s.outcome)
+			s.openLocked(via, gw, key, s.outcome)
 		}
 	}
 }

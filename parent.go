@@ -32,6 +32,8 @@ type parent struct {
 
 	// What follows belongs to the lock of the session.
 
+	// led is set when the table has led to a child; see registration.
+	led bool
 	// taken is closed when another stream takes the place of the one that Listen has,
 	// which is the one with that epoch.
 	taken chan struct{}
@@ -186,6 +188,7 @@ func endOf(cause error) error {
 // dropLocked takes a parent out and routes again what waits for it.
 func (s *session) dropLocked(par *parent, cause error, after *aftermath) {
 	s.parents = slices.DeleteFunc(s.parents, func(p *parent) bool { return p == par })
+	s.noteFormerLocked(par)
 	s.rerouteLocked(par.drain(), cause, false, after)
 	par.end()
 }

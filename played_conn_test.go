@@ -18,12 +18,20 @@ import (
 
 // dialling returns a session that has these neighbours to dial, and nobody else.
 func (w *world) dialling(me mino.Address, names ...string) (session.Session, map[string]*neighbour) {
+	return w.diallingWith(nil, me, names...)
+}
+
+// diallingWith is dialling for a session with options.
+func (w *world) diallingWith(opts []session.Option, me mino.Address, names ...string) (
+	session.Session, map[string]*neighbour,
+) {
 	conns := make(playedConns)
 	for _, name := range names {
 		conns[name] = &neighbour{world: w, addr: addr(name)}
 	}
 
-	sess := session.NewSession(nil, me, fake.MessageFactory{}, routerOf(3).GetPacketFactory(), json.NewContext(), conns)
+	sess := session.NewSession(nil, me, fake.MessageFactory{}, routerOf(3).GetPacketFactory(), json.NewContext(), conns,
+		opts...)
 
 	w.cleanup = append(w.cleanup, func() {
 		sess.Close()

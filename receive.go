@@ -35,6 +35,11 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 		return nil, fmt.Errorf("packet malformed: gateway: %w", err)
 	}
 
+	err = s.admit(key, from)
+	if err != nil {
+		return nil, err
+	}
+
 	done := make(chan struct{})
 
 	in := arrival{
@@ -214,6 +219,11 @@ func (s *session) accept(in arrival, waiter pending.Waiter) error {
 	err = s.take(in, packet, to, pending.New(to.keys, waiter), &after)
 	s.settleAll(&after)
 
+	if err != nil {
+		s.fault(err)
+		s.refused(in.addr, err)
+	}
+
 	return err
 }
 
@@ -259,17 +269,25 @@ func (s *session) take(in arrival, packet router.Packet, to recipients, set *pen
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	h := s.headerLocked(in)
-	h.Pending = set
-
 	switch {
 	case s.closed:
 		after.fail(set, to.keys, to.addrs, s.failure(ReasonClosed, errCanceled))
+
+		return nil
 	case len(s.parents) == 0:
 		return errIgnored
+	}
+
+	err := s.screenLocked(in, packet)
+
+	switch {
+	case err != nil:
+		return err
 	case to.size > s.maxMessage:
 		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)))
 	default:
+		h := s.headerLocked(in)
+		h.Pending = set
 		s.step(set, to.keys, to.addrs, after, func() { s.dispatchLocked(h, packet, after) })
 	}
 

@@ -22,7 +22,7 @@ var (
 	errHops     = errors.New("hop limit reached")
 	errUpwards  = errors.New("no node below knows it, and it came from above")
 	errBack     = errors.New("the route leads back to where the packet came from")
-	errStranger = errors.New("the orchestrator's link carries only packets for the orchestrator")
+	errNotForIt = errors.New("the orchestrator's link carries only packets for the orchestrator")
 	errForgot   = errors.New("the routing table gave no route")
 	errAttempts = errors.New("too many neighbours were lost on the way")
 	errStale    = errors.New("too old to tell whether it was delivered before")
@@ -53,14 +53,17 @@ func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *aft
 func (s *session) deliverLocked(h link.Header, mine router.Packet, after *aftermath) {
 	var err *DeliveryError
 
-	switch verdict := s.seen.Check(h.Origin, h.Sequence); {
+	// All those without a text count as one source.
+	source, _ := keyOf(mine.GetSource())
+
+	switch verdict := s.seen.Check(source, h.Origin, h.Sequence); {
 	case verdict == dedupe.Seen:
 	case verdict == dedupe.Stale:
 		err = s.failure(ReasonTimeout, errStale)
 	case verdict == dedupe.Late && !h.Unordered:
 		err = s.failure(ReasonTimeout, errLate)
 	default:
-		err = s.pushLocked(h, mine, after)
+		err = s.pushLocked(h, source, mine, after)
 	}
 
 	// A router may take more for this node than its very address.
@@ -76,7 +79,7 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, after *afterm
 	}
 }
 
-func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath) *DeliveryError {
+func (s *session) pushLocked(h link.Header, source string, mine router.Packet, after *aftermath) *DeliveryError {
 	if s.deaf {
 		return s.failure(ReasonClosed, errCanceled)
 	}
@@ -90,7 +93,7 @@ func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath
 		return s.failure(ReasonOverflow, err)
 	}
 
-	s.seen.Mark(h.Origin, h.Sequence)
+	s.seen.Mark(source, h.Origin, h.Sequence)
 
 	if s.observer.PacketDelivered != nil || s.observer.QueueDepth != nil {
 		after.delivered = append(after.delivered, infoOf(mine))
@@ -203,7 +206,7 @@ func (s *session) upLocked(h link.Header, part router.Packet, after *aftermath) 
 		// The root knows everybody else: what is not for its orchestrator has no
 		// route.
 		mine := part.Slice(par.addr)
-		s.failLocked(h, part, s.failure(ReasonNoRoute, errStranger), after)
+		s.failLocked(h, part, s.failure(ReasonNoRoute, errNotForIt), after)
 
 		part = mine
 	}
@@ -228,7 +231,7 @@ func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part r
 
 	l := s.children[key]
 	if l == nil {
-		l = s.openLocked(via.table, gw, key, time.Until(h.Deadline))
+		l = s.openLocked(via, gw, key, time.Until(h.Deadline))
 	}
 
 	s.handLocked(l, h, part, after)

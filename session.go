@@ -59,8 +59,9 @@ type Session interface {
 	// It returns an error that wraps [ErrClosed] when the session is closing: the answer
 	// is Unavailable then, and the neighbour looks for another way. Any other is about
 	// the packet, which cannot be decoded or has come before there is a parent, and the
-	// answer must be InvalidArgument: for most other codes, as for the Unknown of a plain
-	// error, the neighbour takes this node for lost.
+	// answer must be InvalidArgument, or PermissionDenied where it wraps [ErrStranger]: for
+	// most other codes, as for the Unknown of a plain error, the neighbour takes this node
+	// for lost.
 	RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error)
 }
 
@@ -122,6 +123,7 @@ type session struct {
 	// revivals are the attempts to reach those that have been lost.
 	revivals map[string]*revival
 	seen     dedupe.Memory
+	known    acquaintances
 	closed   bool
 	// cause is what the session was closed with.
 	cause error

@@ -159,3 +159,23 @@ type Subtree interface {
 	// without the gateway itself.
 	Descendants(gateway mino.Address) []mino.Address
 }
+
+// Sources is what a [RoutingTable] may offer so that a session can refuse a packet whose
+// source is a lie: one that cannot have come over the link that it came by. Like all
+// methods of a table it neither blocks nor calls back. It takes no memory, and a time
+// that does not grow with the number of players: it is called for each packet.
+type Sources interface {
+	// MayCome tells whether a packet of the source may come from a neighbour, where
+	// nil is the parent.
+	//
+	// A neighbour below may send its own packets and those of the players that are
+	// reached through it, or ever have been: when it is lost others take its place, but
+	// it may be there all the same, and so may what it has passed on before. The parent
+	// may send those of everybody who is neither this node nor below it. A neighbour
+	// below that has been lost may have found another parent since, so that its packets,
+	// and those of the players behind it, may come from above as well.
+	//
+	// A table need not know its own node; the session does. A nil source, and a
+	// neighbour that the table does not know, are false.
+	MayCome(source, from mino.Address) bool
+}

@@ -47,6 +47,7 @@ var routerChecks = []struct {
 	{"OneLostPlayerCostsOnlyItself", checkLost},
 	{"FailureOfANeighbourKeepsTheOthers", checkFailure},
 	{"StrangerGoesToTheParentOrNowhere", checkStranger},
+	{"SourcesComeTheWayThatRoutesGo", checkSources},
 	{"OrchestratorSendsAllToItsParent", checkOrchestrator},
 	{"PlayersMayNameANodeTwiceAndItself", checkPlayers},
 	{"GarbageIsAnError", checkGarbage},

@@ -88,6 +88,7 @@ func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
 		"OneLostPlayerCostsOnlyItself":      {{onFailure: giveUp}, {onFailure: ignore}},
 		"FailureOfANeighbourKeepsTheOthers": {{onFailure: giveUp}, {onFailure: ignore}},
 		"StrangerGoesToTheParentOrNowhere":  {{forward: sendDown}, {forward: forgetOne}},
+		"SourcesComeTheWayThatRoutesGo":     brokenSources,
 		"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}},
 		"PlayersMayNameANodeTwiceAndItself": {{forgetsMe: true}},
 		"GarbageIsAnError": {
@@ -103,6 +104,25 @@ func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
 			require.Error(t, check.run(broken), "%s lets router %d pass", check.name, i)
 		}
 	}
+}
+
+// brokenSources say something else about some sources.
+var brokenSources = []brokenRouter{
+	{mayCome: func(router.Sources, mino.Address, mino.Address) bool { return true }},
+	{mayCome: func(router.Sources, mino.Address, mino.Address) bool { return false }},
+	{mayCome: func(s router.Sources, source, from mino.Address) bool {
+		return from == nil || s.MayCome(source, from)
+	}},
+	{mayCome: func(s router.Sources, source, from mino.Address) bool {
+		return from != nil && s.MayCome(source, from)
+	}},
+	{mayCome: func(s router.Sources, source, from mino.Address) bool {
+		return s.MayCome(session.FollowerOf(source), from)
+	}},
+	{mayCome: func(s router.Sources, source, from mino.Address) bool {
+		return from != nil && source != nil && from.Equal(source) || s.MayCome(source, from)
+	}},
+	{onFailure: giveUp}, {onFailure: ignore},
 }
 
 // sendUpToo sends to the parent what goes down.
@@ -168,6 +188,7 @@ type brokenRouter struct {
 	make      func(router.RoutingTable, mino.Address, []mino.Address, []byte) router.Packet
 	forward   func(router.RoutingTable, router.Packet) (router.Routes, router.Voids)
 	onFailure func(router.RoutingTable, mino.Address) error
+	mayCome   func(router.Sources, mino.Address, mino.Address) bool
 	packets   func(router.Packet, error) (router.Packet, error)
 	forgetsMe bool
 }
@@ -221,6 +242,15 @@ func (t brokenTable) OnFailure(to mino.Address) error {
 	}
 
 	return t.RoutingTable.OnFailure(to)
+}
+
+func (t brokenTable) MayCome(source, from mino.Address) bool {
+	sources := t.RoutingTable.(router.Sources)
+	if t.broken.mayCome != nil {
+		return t.broken.mayCome(sources, source, from)
+	}
+
+	return sources.MayCome(source, from)
 }
 
 // brokenFactory is the packet factory of a brokenRouter.

@@ -1,19 +1,23 @@
 // Package dedupe recognises packets that have been delivered before.
 //
-// A packet is known by its origin, a random identity of the sending session, and
-// its sequence there. Sequences of one origin have gaps, as not every packet is
-// for this node, and arrive slightly out of order, as there may be several ways.
-// For each origin a window remembers the newest sequences one by one; what is
+// A packet is known by its source, the origin, which is a random identity of the
+// sending session, and its sequence there. The origin alone would do if it were a
+// secret: but who passes a packet on learns it, and must not be able to send others in
+// its name. Sequences of one sender have gaps, as not every packet is for this node, and
+// arrive slightly out of order, as there may be several ways. For each sender, a source
+// with an origin, a window remembers the newest sequences one by one; what is
 // older than the window can be told from nothing and counts as stale.
 //
 // The types belong to one goroutine at a time.
 package dedupe
 
+import "hash/maphash"
+
 // Window is how many sequences below the highest one are remembered.
 const Window = 4096
 
-// maxOrigins bounds the origins that are remembered. Past it the oldest goes.
-const maxOrigins = 4096
+// maxSenders bounds the senders that are remembered. Past it the oldest goes.
+const maxSenders = 4096
 
 // Verdict says what is known about a packet.
 type Verdict int
@@ -21,7 +25,7 @@ type Verdict int
 const (
 	// New packets have not been seen, and are newer than all that have.
 	New Verdict = iota
-	// Late packets have not been seen, but a newer one of the same origin has.
+	// Late packets have not been seen, but a newer one of the same sender has.
 	Late
 	// Seen packets have been delivered.
 	Seen
@@ -29,18 +33,27 @@ const (
 	Stale
 )
 
-// Memory remembers the packets of many origins. The zero value is empty.
+// sender is one session that sends. A sum stands for the text of the source, which may
+// be long: nobody finds another text with the same one without the seed.
+type sender struct {
+	source uint64
+	origin string
+}
+
+var sourceSeed = maphash.MakeSeed()
+
+// Memory remembers the packets of many senders. The zero value is empty.
 type Memory struct {
-	origins map[string]*window
-	// order holds the origins by age, so that a flood of invented ones replaces
+	senders map[sender]*window
+	// order holds the senders by age, so that a flood of invented ones replaces
 	// entries instead of growing the memory.
-	order []string
+	order []sender
 	next  int
 }
 
 // Check tells whether the packet has been marked before.
-func (m *Memory) Check(origin []byte, sequence uint64) Verdict {
-	w := m.origins[string(origin)]
+func (m *Memory) Check(source string, origin []byte, sequence uint64) Verdict {
+	w := m.window(source, origin)
 	if w == nil {
 		return New
 	}
@@ -49,31 +62,37 @@ func (m *Memory) Check(origin []byte, sequence uint64) Verdict {
 }
 
 // Mark remembers the packet.
-func (m *Memory) Mark(origin []byte, sequence uint64) {
-	w := m.origins[string(origin)]
+func (m *Memory) Mark(source string, origin []byte, sequence uint64) {
+	w := m.window(source, origin)
 	if w == nil {
-		w = m.add(string(origin))
+		w = m.add(sender{maphash.String(sourceSeed, source), string(origin)})
 	}
 
 	w.mark(sequence)
 }
 
-// add makes room for an origin.
-func (m *Memory) add(origin string) *window {
-	if m.origins == nil {
-		m.origins = make(map[string]*window)
+// window returns what is known about a sender, or nil. The text of the origin is made
+// in the index itself, where that takes no memory.
+func (m *Memory) window(source string, origin []byte) *window {
+	return m.senders[sender{maphash.String(sourceSeed, source), string(origin)}]
+}
+
+// add makes room for a sender.
+func (m *Memory) add(s sender) *window {
+	if m.senders == nil {
+		m.senders = make(map[sender]*window)
 	}
 
-	if len(m.order) < maxOrigins {
-		m.order = append(m.order, origin)
+	if len(m.order) < maxSenders {
+		m.order = append(m.order, s)
 	} else {
-		delete(m.origins, m.order[m.next])
-		m.order[m.next] = origin
-		m.next = (m.next + 1) % maxOrigins
+		delete(m.senders, m.order[m.next])
+		m.order[m.next] = s
+		m.next = (m.next + 1) % maxSenders
 	}
 
 	w := new(window)
-	m.origins[origin] = w
+	m.senders[s] = w
 
 	return w
 }

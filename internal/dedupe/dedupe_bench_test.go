@@ -11,6 +11,8 @@ import (
 func BenchmarkMemory(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		b.Run(fmt.Sprintf("%d origins", n), func(b *testing.B) {
+			const source = "FB192.0.2.1:2000"
+
 			var memory dedupe.Memory
 
 			origins := make([][]byte, n)
@@ -22,11 +24,11 @@ func BenchmarkMemory(b *testing.B) {
 
 			for i := 0; b.Loop(); i++ {
 				origin, sequence := origins[i%n], uint64(i/n)
-				if memory.Check(origin, sequence) != dedupe.New {
+				if memory.Check(source, origin, sequence) != dedupe.New {
 					b.Fatal("seen before")
 				}
 
-				memory.Mark(origin, sequence)
+				memory.Mark(source, origin, sequence)
 			}
 		})
 	}

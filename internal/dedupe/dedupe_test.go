@@ -36,10 +36,10 @@ func TestMemory_AgreesWithAMapOfEverything(t *testing.T) {
 				want = dedupe.Late
 			}
 
-			require.Equal(t, want, memory.Check(origin, sequence))
+			require.Equal(t, want, memory.Check("source", origin, sequence))
 
 			if want <= dedupe.Late && rapid.Bool().Draw(t, "mark") {
-				memory.Mark(origin, sequence)
+				memory.Mark("source", origin, sequence)
 				marked[sequence] = true
 				high = max(high, sequence)
 			}
@@ -47,24 +47,52 @@ func TestMemory_AgreesWithAMapOfEverything(t *testing.T) {
 	})
 }
 
-// Origins do not get in each other's way, and an invented multitude of them makes
+// Senders do not get in each other's way, and an invented multitude of them makes
 // nothing grow without bound.
-func TestMemory_OriginsAreSeparateAndBounded(t *testing.T) {
+func TestMemory_SendersAreSeparateAndBounded(t *testing.T) {
 	var memory dedupe.Memory
 
 	first := []byte("first")
-	memory.Mark(first, 1)
-	require.Equal(t, dedupe.Seen, memory.Check(first, 1))
-	require.Equal(t, dedupe.New, memory.Check([]byte("second"), 1))
+	memory.Mark("source", first, 1)
+	require.Equal(t, dedupe.Seen, memory.Check("source", first, 1))
+	require.Equal(t, dedupe.New, memory.Check("source", []byte("second"), 1))
 
 	flood := func() {
 		for i := range 10_000 {
-			memory.Mark(binary.BigEndian.AppendUint64(nil, uint64(i)), 1)
+			memory.Mark("source", binary.BigEndian.AppendUint64(nil, uint64(i)), 1)
 		}
 	}
 
 	flood()
-	require.Equal(t, dedupe.New, memory.Check(first, 1))
-	require.Equal(t, dedupe.New, memory.Check(binary.BigEndian.AppendUint64(nil, 0), 1))
-	require.Equal(t, dedupe.Seen, memory.Check(binary.BigEndian.AppendUint64(nil, 9_999), 1))
+	require.Equal(t, dedupe.New, memory.Check("source", first, 1))
+	require.Equal(t, dedupe.New, memory.Check("source", binary.BigEndian.AppendUint64(nil, 0), 1))
+	require.Equal(t, dedupe.Seen, memory.Check("source", binary.BigEndian.AppendUint64(nil, 9_999), 1))
+}
+
+// Promise S2: who has learned the origin of another sender cannot send in its name.
+func TestMemory_SourcesOfOneOriginAreSeparate(t *testing.T) {
+	var memory dedupe.Memory
+
+	origin := []byte("origin")
+	memory.Mark("liar", origin, 5)
+
+	require.Equal(t, dedupe.New, memory.Check("honest", origin, 5))
+	require.Equal(t, dedupe.New, memory.Check("honest", origin, 4))
+
+	memory.Mark("honest", origin, 5)
+	require.Equal(t, dedupe.Seen, memory.Check("honest", origin, 5))
+	require.Equal(t, dedupe.Late, memory.Check("liar", origin, 4))
+}
+
+// What is looked at for each packet takes no memory.
+func TestMemory_KnownSenderTakesNoMemory(t *testing.T) {
+	var memory dedupe.Memory
+
+	origin, sequence := []byte("0123456789abcdef"), uint64(0)
+
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		sequence++
+		memory.Check("source", origin, sequence)
+		memory.Mark("source", origin, sequence)
+	}))
 }

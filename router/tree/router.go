@@ -135,7 +135,7 @@ func (r *treeRouter) newTable(me string, height int, known players) (*table, err
 		gateways: make(map[string]*child, known.len()),
 	}
 
-	t.adopt(height, known)
+	t.adopt(height, known, nil)
 
 	return t, nil
 }

@@ -17,7 +17,7 @@ var errSelf = errors.New("the node has no route to itself")
 // errAddress is the reason of a void for an address that cannot be sent.
 var errAddress = errors.New("the address is empty or malformed")
 
-// table implements router.RoutingTable and router.Subtree.
+// table implements router.RoutingTable, router.Subtree and router.Sources.
 type table struct {
 	router *treeRouter
 
@@ -47,6 +47,10 @@ type child struct {
 	// one that is not known to be lost.
 	lostUntil time.Time
 
+	// before is the lost child through which this one was reached, if there was one. A
+	// chain of these is no longer than the tree is high.
+	before *child
+
 	// share is what Forward is about to send there. It is zero in between.
 	share share
 }
@@ -57,8 +61,9 @@ type share struct {
 	part *packet
 }
 
-// adopt makes children out of the players, as many as the height asks for.
-func (t *table) adopt(height int, list players) {
+// adopt makes children out of the players, as many as the height asks for. They were
+// reached through the child before, which is nil in the beginning.
+func (t *table) adopt(height int, list players, before *child) {
 	height = max(height, 1)
 
 	for part := range split(height, list) {
@@ -67,6 +72,7 @@ func (t *table) adopt(height int, list players) {
 			text:   part.texts[0],
 			height: height - 1,
 			rest:   part.slice(1, part.len()),
+			before: before,
 		}
 
 		for _, text := range part.texts {
@@ -77,24 +83,32 @@ func (t *table) adopt(height int, list players) {
 
 // child returns the neighbour with the address, or nil when there is none below.
 func (t *table) child(addr mino.Address) *child {
-	if addr == nil {
+	c, _, neighbour := t.lookup(addr)
+	if !neighbour {
 		return nil
+	}
+
+	return c
+}
+
+// lookup returns the child that leads to a player below, or nil, and whether the address
+// is that of the child itself. It is not valid when it has no text, or that of this node.
+func (t *table) lookup(addr mino.Address) (c *child, valid, neighbour bool) {
+	if addr == nil {
+		return nil, false, false
 	}
 
 	s := borrowScratch()
 	defer scratches.Put(s)
 
 	text, err := s.text(addr)
-	if err != nil {
-		return nil
+	if err != nil || len(text) == 0 {
+		return nil, false, false
 	}
 
-	c := t.gateways[string(text)]
-	if c == nil || c.text != string(text) {
-		return nil
-	}
+	c = t.gateways[string(text)]
 
-	return c
+	return c, string(text) != t.me, c != nil && c.text == string(text)
 }
 
 // Make implements router.RoutingTable. A destination that is there twice counts
@@ -272,9 +286,30 @@ func (t *table) OnFailure(to mino.Address) error {
 		return fmt.Errorf("%w: nobody is behind %v", router.ErrUnreachable, to)
 	}
 
-	t.adopt(height, orphans)
+	t.adopt(height, orphans, c)
 
 	return nil
+}
+
+// MayCome implements router.Sources. It compares the texts, as packets carry them: the
+// orchestrator is nobody below, also where a player has its host.
+func (t *table) MayCome(source, from mino.Address) bool {
+	c, valid, _ := t.lookup(source)
+	if !valid {
+		return false
+	}
+
+	if from == nil {
+		return c == nil || !c.lostUntil.IsZero()
+	}
+
+	for gateway := t.child(from); c != nil; c = c.before {
+		if c == gateway {
+			return true
+		}
+	}
+
+	return false
 }
 
 // Descendants implements router.Subtree. An address that is no neighbour below
