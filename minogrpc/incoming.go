@@ -31,6 +31,9 @@ type incoming struct {
 	endpoint *endpoint
 	key      streamKey
 	gateway  session.Address
+
+	// ancestors are the nodes above the gateway in the tree of a stream.
+	ancestors []session.Address
 }
 
 // readCall finds the procedure of a call. The errors have a status.
@@ -50,12 +53,26 @@ func (m *Minogrpc) readCall(ctx context.Context) (*incoming, error) {
 	return &incoming{md: md, endpoint: ep}, nil
 }
 
-// readStreamCall is readCall for the calls that belong to a stream.
+// readStreamCall is readCall for the calls that belong to a stream. A stranger learns
+// nothing from it: who calls is checked first.
 func (m *Minogrpc) readStreamCall(ctx context.Context) (*incoming, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+
+	gateway, err := readGateway(md)
+	if err != nil {
+		return nil, err
+	}
+
+	if err = m.checkCaller(ctx, gateway); err != nil {
+		return nil, err
+	}
+
 	in, err := m.readCall(ctx)
 	if err != nil {
 		return nil, err
 	}
+
+	in.gateway = gateway
 
 	id, err := single(in.md, streamIDKey)
 	if err != nil {
@@ -66,18 +83,19 @@ func (m *Minogrpc) readStreamCall(ctx context.Context) (*incoming, error) {
 		return nil, status.Errorf(codes.InvalidArgument, "%s is longer than %d bytes", streamIDKey, maxStreamID)
 	}
 
-	gateway, err := single(in.md, gatewayKey)
-	if err != nil {
-		return nil, err
-	}
-
-	if in.gateway, err = readAddress(gatewayKey, gateway); err != nil {
-		return nil, err
-	}
-
 	in.key = streamKey{uri: in.endpoint.uri, id: id}
 
 	return in, nil
+}
+
+// readGateway returns the node that says that it calls.
+func readGateway(md metadata.MD) (session.Address, error) {
+	text, err := single(md, gatewayKey)
+	if err != nil {
+		return session.Address{}, err
+	}
+
+	return readAddress(gatewayKey, text)
 }
 
 // single returns the only value of a key, which must not be empty.

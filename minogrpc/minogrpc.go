@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"sync"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
@@ -15,8 +16,12 @@ import (
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 )
+
+// loggedRefusals is how many of the refusals are logged before it is one per second.
+const loggedRefusals = 100
 
 // uriSeparator stands between the segments and the name of a procedure.
 const uriSeparator = "/"
@@ -42,6 +47,12 @@ type Minogrpc struct {
 	conns   *session.ConnManager
 	server  *grpc.Server
 	tally   *tally
+	rates   *rates
+	peers   peers
+	keyring keyring
+
+	// refusalLog keeps a hostile peer from filling the log.
+	refusalLog rate.Sometimes
 
 	streams *streams
 	tasks   *tasks
@@ -76,7 +87,10 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 		tasks:     newTasks(),
 		life:      newLife(),
 		endpoints: make(map[string]*endpoint),
+
+		refusalLog: rate.Sometimes{First: loggedRefusals, Interval: time.Second},
 	}
+	m.rates = newRates(m.limits)
 
 	listener, err := m.listen(listen)
 	if err != nil {
@@ -97,7 +111,7 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 // listen opens the port, unless the options bring a listener along.
 func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 	if m.listener != nil {
-		return newListener(m.listener, m.limits, m.tally), nil
+		return m.watch(m.listener), nil
 	}
 
 	if addr == nil {
@@ -109,7 +123,16 @@ func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 
-	return newListener(port, m.limits, m.tally), nil
+	return m.watch(port), nil
+}
+
+// watch returns the listener within the limits of the node.
+func (m *Minogrpc) watch(inner net.Listener) net.Listener {
+	l := newListener(inner, m.limits, m.tally)
+	l.rates = m.rates
+	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
+
+	return l
 }
 
 // setUp gives the node its address and its certificate, and makes what has to be
@@ -137,40 +160,18 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		return err
 	}
 
+	if m.open && m.cert != nil {
+		m.logger.Warn().Stringer("addr", m.me).
+			Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
+	}
+
 	m.session = append(m.sessionOptions(session.NewMemoryBudget(m.memory)), m.session...)
+	if m.strict() {
+		m.session = append(m.session, session.WithNeighborsOnly())
+	}
+
 	m.conns = session.NewConnManager(m.connOptions()...)
 	m.server = m.newServer()
-
-	return nil
-}
-
-// setUpCertificate makes the certificate where there is none, and stores it, so
-// that the node believes itself.
-func (m *Minogrpc) setUpCertificate() error {
-	if m.noTLS {
-		return nil
-	}
-
-	if m.me.ConnectionType() == mino.ACTgRPC {
-		return fmt.Errorf("the node serves TLS but advertises %v: see NoTLS", m.me)
-	}
-
-	m.cert = m.given
-
-	if m.cert == nil {
-		host, err := m.me.GetHostname()
-		if err != nil {
-			return err
-		}
-
-		if m.cert, err = makeCertificate(&m.config, host); err != nil {
-			return err
-		}
-	}
-
-	if err := m.store.Store(m.me, m.GetCertificateChain()); err != nil {
-		return fmt.Errorf("store own certificate: %w", err)
-	}
 
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/minogrpc/tokens"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
 )
@@ -27,13 +28,16 @@ type config struct {
 	limits
 
 	noTLS    bool
+	open     bool
 	noDuplex bool
 	given    *tls.Certificate
 	secret   any
 	public   any
 	random   io.Reader
 	store    certs.Storage
+	tokens   tokens.Holder
 	logger   zerolog.Logger
+	observer Observer
 	listener net.Listener
 	idle     time.Duration
 	liveness time.Duration
@@ -58,6 +62,10 @@ func newConfig(opts []Option) config {
 		c.store = certs.NewInMemoryStore()
 	}
 
+	if c.tokens == nil {
+		c.tokens = tokens.NewInMemoryHolder()
+	}
+
 	return c
 }
 
@@ -65,10 +73,42 @@ type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
 
-// NoTLS makes a node serve without encryption, and without a proof of who it is:
+// NoTLS makes a node serve without encryption, and without a proof of who anybody is:
 // for tests, and behind something else that does both.
 func NoTLS() Option {
 	return optionFunc(func(c *config) { c.noTLS = true })
+}
+
+// AllowUnauthenticatedPeers lets ANYBODY who can reach the node call it, as whomever it
+// says it is. It is for a network that has nodes of the existing implementation in it:
+// these present no certificate when they call, so that nothing tells them from an
+// impostor. On such a node a stranger can do what a node of the network can do, beside
+// adding itself without a token: call the procedures, open streams, feed and read
+// and end those whose id it learns, and tell of the certificates of nodes that are not known yet.
+//
+// What stays is this: a certificate that a caller does present must be the one that the store
+// holds for the address that it gives, if there is one; a certificate in the store is
+// replaced by nobody but the operator; and the nodes that this one calls still have to
+// prove who they are. The node then speaks TLS 1.2 as well as 1.3.
+//
+// Without this option, which is the default, a node with TLS serves nobody but those
+// whose certificate is in its store. With [NoTLS] it means nothing: nobody proves
+// anything there. The node logs a warning when it starts.
+func AllowUnauthenticatedPeers() Option {
+	return optionFunc(func(c *config) { c.open = true })
+}
+
+// WithTokens sets what makes and checks the tokens of [Minogrpc.GenerateToken]. Without
+// it, or with nil, it is a [tokens.InMemoryHolder] of its own, whose tokens are good for
+// one join each.
+func WithTokens(holder tokens.Holder) Option {
+	return optionFunc(func(c *config) { c.tokens = holder })
+}
+
+// WithObserver sets who is told what the node refuses and learns. The streams have an
+// observer of their own: see [WithSessionOptions].
+func WithObserver(observer Observer) Option {
+	return optionFunc(func(c *config) { c.observer = observer })
 }
 
 // WithoutDuplex makes the node talk to the other players as nodes of other
@@ -92,6 +132,10 @@ func WithCert(cert *tls.Certificate) Option {
 // WithCertificateKey sets the key of the certificate that the node makes. The
 // secret must be a crypto.Signer; the public half must belong to it, or be nil.
 // Without this option, or with a nil secret, the node makes a P-256 key.
+//
+// The key is who the node is: with the same one it is the same node after a restart. If
+// the store then holds a certificate for the address with this key that is valid for 30 days
+// more, the node goes on with it, and its digest stays what it was.
 func WithCertificateKey(secret, public any) Option {
 	return optionFunc(func(c *config) { c.secret, c.public = secret, public })
 }

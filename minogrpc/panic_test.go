@@ -242,6 +242,7 @@ func TestPanic_StoreCostsWhatNeedsIt(t *testing.T) {
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		mino.MustCreateRPC(peer, rpcName, echo, texts{})
 		require.NoError(t, store.Store(peer.GetAddress(), peer.GetCertificateChain()))
+		require.NoError(t, peer.GetCertificateStore().Store(node.GetAddress(), node.GetCertificateChain()))
 		requireCall(t, rpc, peer)
 
 		// The connection is lost, and the next handshake asks the store.

@@ -60,7 +60,7 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 
 	defer par.release()
 
-	st, err := o.streams.join(in.key, func() (*stream, error) {
+	st, err := o.streams.join(in.key, in.caller(), func() (*stream, error) {
 		if par.resumes {
 			// Who was here does not know the stream any more.
 			return nil, errGone
@@ -68,7 +68,10 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 
 		return o.newStream(in)
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotParent):
+		return status.Error(codes.PermissionDenied, err.Error())
+	case err != nil:
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
 
@@ -103,6 +106,10 @@ func (m *Minogrpc) admit(ctx context.Context, v *visit) (*incoming, error) {
 
 	in, err := m.readStreamCall(ctx)
 	if err != nil {
+		return nil, err
+	}
+
+	if in.ancestors, err = readAncestors(md); err != nil {
 		return nil, err
 	}
 
@@ -311,7 +318,11 @@ func (m *Minogrpc) newStream(in *incoming) (*stream, error) {
 	}
 
 	md := metadata.Pairs(uriKey, in.key.uri, streamIDKey, in.key.id, protocolKey, protocol)
-	st := newStream(in.key, m.newSession(md, m.me, in.endpoint))
+	if m.cert != nil {
+		in.nameAncestors(md)
+	}
+
+	st := newStream(in.key, m.lineageOf(in), m.newSession(md, m.me, in.endpoint))
 
 	if !m.tasks.start(func() { m.takePart(st, in.endpoint) }) {
 		st.Close()

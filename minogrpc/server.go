@@ -61,7 +61,16 @@ func (m *Minogrpc) newServer() *grpc.Server {
 // connOptions are those of the connections to other nodes. They send no HTTP/2
 // pings: a server with the defaults of gRPC closes a connection for them.
 func (m *Minogrpc) connOptions() []session.ConnOption {
-	dial := append([]grpc.DialOption{
+	return []session.ConnOption{
+		session.WithCredentials(m.clientCredentials),
+		session.WithDialOptions(m.dialOptions()...),
+		session.WithIdleTimeout(m.idle),
+	}
+}
+
+// dialOptions are those of all connections, whoever makes them.
+func (m *Minogrpc) dialOptions() []grpc.DialOption {
+	return append([]grpc.DialOption{
 		grpc.WithContextDialer(m.dialTCP),
 		grpc.WithMaxHeaderListSize(m.maxHeaderList()),
 		grpc.WithInitialWindowSize(streamWindow),
@@ -72,12 +81,6 @@ func (m *Minogrpc) connOptions() []session.ConnOption {
 			grpc.ForceCodecV2(newCodec()),
 		),
 	}, m.dial...)
-
-	return []session.ConnOption{
-		session.WithCredentials(m.clientCredentials),
-		session.WithDialOptions(dial...),
-		session.WithIdleTimeout(m.idle),
-	}
 }
 
 // Call asks the handler of a procedure one question.
@@ -86,12 +89,16 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 		return nil, err
 	}
 
-	in, err := o.readCall(ctx)
+	from, err := readAddress("from", string(msg.GetFrom()))
 	if err != nil {
 		return nil, err
 	}
 
-	from, err := readAddress("from", string(msg.GetFrom()))
+	if err = o.checkCaller(ctx, from); err != nil {
+		return nil, err
+	}
+
+	in, err := o.readCall(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +174,8 @@ func (o *overlay) Forward(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, e
 	ack, err := st.RecvPacket(in.gateway, p)
 
 	switch {
+	case errors.Is(err, session.ErrStranger):
+		return nil, status.Error(codes.PermissionDenied, err.Error())
 	case errors.Is(err, session.ErrClosed):
 		return nil, status.Error(codes.Unavailable, err.Error())
 	case err != nil:
@@ -198,7 +207,7 @@ func (m *Minogrpc) contain(fn func() error) error {
 	return err
 }
 
-func (m *Minogrpc) containUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
+func (m *Minogrpc) containUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	handler grpc.UnaryHandler,
 ) (resp any, err error) {
 	err = m.contain(func() error {
@@ -206,14 +215,18 @@ func (m *Minogrpc) containUnary(ctx context.Context, req any, _ *grpc.UnaryServe
 
 		return err
 	})
+	m.observeCall(ctx, info.FullMethod, err)
 
 	return resp, statusOf(err)
 }
 
-func (m *Minogrpc) containStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo,
+func (m *Minogrpc) containStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo,
 	handler grpc.StreamHandler,
 ) error {
-	return statusOf(m.contain(func() error { return handler(srv, stream) }))
+	err := m.contain(func() error { return handler(srv, stream) })
+	m.observeCall(stream.Context(), info.FullMethod, err)
+
+	return statusOf(err)
 }
 
 // statusOf returns the error with the status of a panic, if it is one.

@@ -100,7 +100,8 @@ func TestServer_StreamChecksTheMetadata(t *testing.T) {
 		code   codes.Code
 		reason string
 	}{
-		"no metadata":     {metadata.MD{}, codes.InvalidArgument, "apiuri"},
+		"no metadata":     {metadata.MD{}, codes.InvalidArgument, "gateway"},
+		"no uri":          {header("apiuri", ""), codes.InvalidArgument, "apiuri"},
 		"unknown uri":     {header("apiuri", "a/b"), codes.Unimplemented, `unknown procedure "a/b"`},
 		"no stream id":    {header("streamid", ""), codes.InvalidArgument, "streamid"},
 		"two stream ids":  {header("streamid", "a", "streamid", "b"), codes.InvalidArgument, "streamid"},
@@ -144,13 +145,13 @@ func TestServer_ForwardChecksTheMetadata(t *testing.T) {
 	require.ErrorContains(t, err, "packet malformed")
 }
 
-func TestServer_JoinAndShareAreNotOffered(t *testing.T) {
+func TestServer_PlainNodeLetsNobodyJoin(t *testing.T) {
 	client := dial(t, start(t, minogrpc.NoTLS()))
 
 	_, err := client.Join(t.Context(), &ptypes.JoinRequest{})
-	require.Equal(t, codes.Unimplemented, status.Code(err))
+	require.Equal(t, codes.FailedPrecondition, status.Code(err))
 	_, err = client.Share(t.Context(), &ptypes.CertificateChain{})
-	require.Equal(t, codes.Unimplemented, status.Code(err))
+	require.Equal(t, codes.FailedPrecondition, status.Code(err))
 }
 
 func TestServer_AcceptsDuplexLinksThatItUnderstands(t *testing.T) {

@@ -23,6 +23,9 @@ type liveSession interface {
 	session.Lifecycle
 }
 
+// errNotParent is why somebody must not be a parent of a stream.
+var errNotParent = errors.New("the caller is neither the one who has opened the stream here, nor above it")
+
 // stream is the part of the node, as a player, in one stream.
 type stream struct {
 	liveSession
@@ -32,6 +35,9 @@ type stream struct {
 	// start closes started, when the first parent has been registered.
 	started chan struct{}
 	start   func()
+
+	// parents are those who may be a parent here. Nil stands for everybody.
+	parents lineage
 
 	// callers counts those who are registered as a parent or are about to be. The
 	// mutex of the streams guards it.
@@ -49,8 +55,8 @@ func (m *Minogrpc) newSession(md metadata.MD, me session.Address, ep *endpoint) 
 	return sess.(liveSession) //nolint:forcetypeassert // session.Lifecycle promises it
 }
 
-func newStream(key streamKey, sess liveSession) *stream {
-	st := &stream{liveSession: sess, key: key, started: make(chan struct{})}
+func newStream(key streamKey, parents lineage, sess liveSession) *stream {
+	st := &stream{liveSession: sess, key: key, parents: parents, started: make(chan struct{})}
 	st.start = sync.OnceFunc(func() { close(st.started) })
 
 	return st
@@ -83,13 +89,18 @@ func newStreams() *streams {
 }
 
 // join announces a caller of a stream and returns the stream, which it makes for
-// the first one. It returns errEnded for a stream that is over. Each join without
-// an error is followed by one leave.
-func (s *streams) join(key streamKey, create func() (*stream, error)) (*stream, error) {
+// the first one. It returns errEnded for a stream that is over, and errNotParent for one
+// in which the caller has no business. Each join without an error is followed by one
+// leave.
+func (s *streams) join(key streamKey, who ancestor, create func() (*stream, error)) (*stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	st := s.open[key]
+
+	if st != nil && !st.parents.has(who) {
+		return nil, errNotParent
+	}
 
 	if st == nil {
 		if s.ended.has(key, time.Now()) {

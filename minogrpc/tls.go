@@ -1,86 +1,96 @@
 package minogrpc
 
 import (
-	"bytes"
-	"cmp"
-	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/minogrpc/certs"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-const (
-	// certLifetime is how long a certificate that a node makes is valid. The node
-	// makes a new one each time it starts.
-	certLifetime = 365 * 24 * time.Hour
+// errNothingPresented is for a server without a certificate.
+var errNothingPresented = errors.New("no certificate was presented")
 
-	// certBackdate is how far the clocks of two nodes may be apart.
-	certBackdate = time.Hour
-)
-
-// ServeTLS tells whether the node presents a certificate.
-func (m *Minogrpc) ServeTLS() bool {
-	return m.cert != nil
-}
-
-// GetCertificateChain returns the chain that the node presents, or nil with
-// [NoTLS].
-func (m *Minogrpc) GetCertificateChain() certs.CertChain {
-	if m.cert == nil {
-		return nil
-	}
-
-	return bytes.Join(m.cert.Certificate, nil)
-}
-
-// GetCertificateStore returns the store that tells the node which certificate to
-// expect at which address. What is put there counts for the next handshake; a
-// connection that exists stays.
-func (m *Minogrpc) GetCertificateStore() certs.Storage {
-	return m.store
-}
-
-// serverCredentials returns what the node proves its identity with.
+// serverCredentials returns what the node proves its identity with. Whatever certificate
+// a client presents is fine as long as it has the key: what the client may do with it is
+// decided at each call, by what the store holds then.
 func (m *Minogrpc) serverCredentials() credentials.TransportCredentials {
 	if m.cert == nil {
 		return insecure.NewCredentials()
 	}
 
-	return containedCredentials{credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{*m.cert},
-		MinVersion:   tls.VersionTLS12,
-	})}
+	return watchedCredentials{
+		TransportCredentials: credentials.NewTLS(&tls.Config{
+			Certificates: []tls.Certificate{*m.cert},
+			MinVersion:   m.minTLS(),
+			ClientAuth:   tls.RequestClientCert,
+			// Our clients do not resume, and with tickets each handshake would make two.
+			SessionTicketsDisabled: true,
+		}),
+		node: m,
+	}
 }
 
-// containedCredentials contain the panics of the key, which may be somebody's own.
-type containedCredentials struct {
+// minTLS returns the oldest version of TLS that the node speaks to others.
+func (m *Minogrpc) minTLS() uint16 {
+	if m.open {
+		return tls.VersionTLS12
+	}
+
+	return tls.VersionTLS13
+}
+
+// watchedCredentials tell of the handshakes that fail, and confine those who are not in
+// the store.
+type watchedCredentials struct {
 	credentials.TransportCredentials
+
+	node *Minogrpc
+}
+
+// proof is what a caller has proved in the handshake.
+type proof struct {
+	credentials.TLSInfo
+
+	// conn is nil where the connection does not come from the listener of the node.
+	conn *accepted
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
-func (c containedCredentials) ServerHandshake(raw net.Conn) (conn net.Conn, info credentials.AuthInfo, err error) {
-	failure := contain.Do(func() { conn, info, err = c.TransportCredentials.ServerHandshake(raw) })
+func (c watchedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		c.node.handshakeFailed(raw.RemoteAddr(), err)
 
-	return conn, info, cmp.Or(failure, err)
+		return nil, nil, err
+	}
+
+	state, ok := info.(credentials.TLSInfo)
+	if !ok {
+		return conn, info, nil
+	}
+
+	p := proof{TLSInfo: state}
+	p.conn, _ = raw.(*accepted)
+
+	if p.conn != nil && c.node.strict() && !c.node.knowsCaller(p) {
+		p.conn.confine(strangerBytes)
+	}
+
+	return conn, p, nil
 }
 
 // Clone implements credentials.TransportCredentials.
-func (c containedCredentials) Clone() credentials.TransportCredentials {
-	return containedCredentials{c.TransportCredentials.Clone()}
+func (c watchedCredentials) Clone() credentials.TransportCredentials {
+	c.TransportCredentials = c.TransportCredentials.Clone()
+
+	return c
 }
 
 // clientCredentials returns what the node at the address must prove its identity
@@ -95,142 +105,54 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 	case mino.ACTgRPC:
 		return insecure.NewCredentials(), nil
 	case mino.ACThttps:
-		return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}), nil
+		return publicCredentials(), nil
 	default:
 	}
 
-	stored := storedCredentials{store: m.store, peer: peer}
-
-	// The next handshake does it again, but there is no use in dialling for nothing.
-	stored.TransportCredentials, err = stored.load()
-
-	return stored, err
-}
-
-// storedCredentials ask the store at each handshake, so that a connection that is
-// kept, and comes up again after a while, believes what is stored by then.
-type storedCredentials struct {
-	credentials.TransportCredentials
-
-	store certs.Storage
-	peer  session.Address
-}
-
-// ClientHandshake implements credentials.TransportCredentials.
-func (c storedCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn,
-) (net.Conn, credentials.AuthInfo, error) {
-	// gRPC shakes hands in a goroutine of its own, where nobody contains the store.
-	creds, err := contain.Call(c.load)
-	if err != nil {
-		return nil, nil, err
-	}
-
-	return creds.ClientHandshake(ctx, authority, raw)
-}
-
-// Clone implements credentials.TransportCredentials.
-func (c storedCredentials) Clone() credentials.TransportCredentials {
-	c.TransportCredentials = c.TransportCredentials.Clone()
-
-	return c
-}
-
-// load returns the credentials that believe what the store holds now.
-func (c storedCredentials) load() (credentials.TransportCredentials, error) {
-	host, err := c.peer.GetHostname()
-	if err != nil {
+	if _, err = m.stored(peer); err != nil {
 		return nil, err
 	}
 
-	roots, err := loadRoots(c.store, c.peer)
-	if err != nil {
-		return nil, err
-	}
-
-	return credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}), nil
+	return m.pinned(peer, func(presented []*x509.Certificate) error {
+		return m.checkServer(peer, presented[0])
+	}), nil
 }
 
-// loadRoots returns the pool of the certificates that are stored for the address
-// and of no others.
-func loadRoots(store certs.Storage, addr mino.Address) (*x509.CertPool, error) {
-	chain, err := store.Load(addr)
-	if err != nil {
-		return nil, fmt.Errorf("load certificate of %v: %w", addr, err)
-	}
-
-	if len(chain) == 0 {
-		return nil, fmt.Errorf("no certificate is known for %v", addr)
-	}
-
-	stored, err := x509.ParseCertificates(chain)
-	if err != nil {
-		return nil, fmt.Errorf("malformed certificate of %v: %w", addr, err)
-	}
-
-	roots := x509.NewCertPool()
-	for _, cert := range stored {
-		roots.AddCert(cert)
-	}
-
-	return roots, nil
+// publicCredentials trust the roots of the system, for what stands in front of a node.
+// Who the client is would not be told to the node behind it.
+func publicCredentials() credentials.TransportCredentials {
+	return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
 }
 
-// makeCertificate returns a certificate for the host, signed by its own key.
-func makeCertificate(c *config, host string) (*tls.Certificate, error) {
-	signer, err := signingKey(c)
-	if err != nil {
-		return nil, err
-	}
+// pinned returns credentials by which the node presents its own certificate, and believes
+// the server at the address if check returns nil for the certificates that it presents.
+// The roots of the system have no say. It is asked at each handshake, so that a connection
+// that is kept, and comes up again after a while, believes what counts by then.
+func (m *Minogrpc) pinned(peer session.Address, check func(presented []*x509.Certificate) error,
+) credentials.TransportCredentials {
+	return credentials.NewTLS(&tls.Config{
+		MinVersion: m.minTLS(),
+		// In place of the verification by roots, which knows neither the key nor the port.
+		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection decides
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) == 0 {
+				return errNothingPresented
+			}
 
-	template := newTemplate(host)
+			// gRPC shakes hands in a goroutine of its own, where nobody contains the store.
+			_, err := contain.Call(func() (struct{}, error) { return struct{}{}, check(state.PeerCertificates) })
+			if err != nil {
+				return fmt.Errorf("failed to verify certificate of %v: %w", peer, err)
+			}
 
-	der, err := x509.CreateCertificate(c.random, template, template, signer.Public(), signer)
-	if err != nil {
-		return nil, fmt.Errorf("make certificate: %w", err)
-	}
+			return nil
+		},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if m.cert == nil {
+				return new(tls.Certificate), nil
+			}
 
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: signer}, nil
-}
-
-// newTemplate returns what the certificate for the host is to say. It leaves out
-// the serial number, so that a random one is taken.
-func newTemplate(host string) *x509.Certificate {
-	now := time.Now()
-
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: host},
-		NotBefore:             now.Add(-certBackdate),
-		NotAfter:              now.Add(certLifetime),
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		BasicConstraintsValid: true,
-	}
-
-	if ip := net.ParseIP(host); ip != nil {
-		template.IPAddresses = []net.IP{ip}
-	} else {
-		template.DNSNames = []string{host}
-	}
-
-	return template
-}
-
-// signingKey returns the key that the options give, or a new one.
-func signingKey(c *config) (crypto.Signer, error) {
-	if c.secret == nil {
-		return ecdsa.GenerateKey(elliptic.P256(), c.random)
-	}
-
-	signer, ok := c.secret.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("a key of type %T cannot sign", c.secret)
-	}
-
-	// The peers would notice otherwise, one after the other.
-	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if ok && c.public != nil && !public.Equal(c.public) {
-		return nil, errors.New("the public key does not belong to the secret key")
-	}
-
-	return signer, nil
+			return m.cert, nil
+		},
+	})
 }

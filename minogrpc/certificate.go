@@ -1,0 +1,215 @@
+package minogrpc
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/certs"
+)
+
+const (
+	// certLifetime is how long a certificate that a node makes is valid, and certRest
+	// how long one that it finds in its store must be valid still to be used again.
+	certLifetime = 365 * 24 * time.Hour
+	certRest     = 30 * 24 * time.Hour
+
+	// certBackdate is how far the clocks of two nodes may be apart.
+	certBackdate = time.Hour
+)
+
+// ServeTLS tells whether the node presents a certificate.
+func (m *Minogrpc) ServeTLS() bool {
+	return m.cert != nil
+}
+
+// GetCertificateChain returns the chain that the node presents, to those who call it
+// and to those whom it calls, or nil with [NoTLS].
+func (m *Minogrpc) GetCertificateChain() certs.CertChain {
+	if m.cert == nil {
+		return nil
+	}
+
+	return bytes.Join(m.cert.Certificate, nil)
+}
+
+// GetCertificateStore returns the store of the nodes that this one believes: each is
+// who has the key of the certificate that is stored for its address. Storing another
+// one, or none, is the operator's decision, and nobody else's: see [Minogrpc.Join]. It
+// counts from the next call of that node on, and for the calls to it from the next
+// connection on.
+func (m *Minogrpc) GetCertificateStore() certs.Storage {
+	return m.store
+}
+
+// setUpCertificate finds or makes the certificate where none is given, and stores it,
+// so that the node believes itself.
+func (m *Minogrpc) setUpCertificate() error {
+	if m.noTLS {
+		return nil
+	}
+
+	if m.me.ConnectionType() == mino.ACTgRPC {
+		return fmt.Errorf("the node serves TLS but advertises %v: see NoTLS", m.me)
+	}
+
+	m.cert = m.given
+
+	if m.cert == nil {
+		var err error
+		if m.cert, err = m.ownCertificate(); err != nil {
+			return err
+		}
+	}
+
+	if signer, ok := m.cert.PrivateKey.(crypto.Signer); ok {
+		own := *m.cert
+		own.PrivateKey = containedKey{signer, signer.Public()}
+		m.cert = &own
+	}
+
+	if err := m.store.Store(m.me, m.GetCertificateChain()); err != nil {
+		return fmt.Errorf("store own certificate: %w", err)
+	}
+
+	return nil
+}
+
+// ownCertificate returns the certificate in the store, if it belongs to the key that the
+// options give and lasts for a while, or a new one.
+func (m *Minogrpc) ownCertificate() (*tls.Certificate, error) {
+	host, err := m.me.GetHostname()
+	if err != nil {
+		return nil, err
+	}
+
+	signer, err := signingKey(&m.config)
+	if err != nil {
+		return nil, err
+	}
+
+	// With a key that is made anew each time there is nothing to be found.
+	if m.secret != nil {
+		kept, err := m.store.Load(m.me)
+		if err != nil {
+			return nil, fmt.Errorf("load own certificate: %w", err)
+		}
+
+		if cert := reusable(kept, signer, host); cert != nil {
+			return cert, nil
+		}
+	}
+
+	return makeCertificate(&m.config, signer, host)
+}
+
+// reusable returns the certificate of the chain, or nil when the node cannot go on with
+// it.
+func reusable(chain certs.CertChain, signer crypto.Signer, host string) *tls.Certificate {
+	list, err := x509.ParseCertificates(chain)
+	if err != nil || len(list) == 0 {
+		return nil
+	}
+
+	public, ok := signer.Public().(interface {
+		Equal(other crypto.PublicKey) bool
+	})
+	if !ok || !public.Equal(list[0].PublicKey) || list[0].VerifyHostname(host) != nil {
+		return nil
+	}
+
+	if now := time.Now(); now.Before(list[0].NotBefore) || now.Add(certRest).After(list[0].NotAfter) {
+		return nil
+	}
+
+	cert := &tls.Certificate{PrivateKey: signer}
+	for _, each := range list {
+		cert.Certificate = append(cert.Certificate, each.Raw)
+	}
+
+	return cert
+}
+
+// makeCertificate returns a certificate for the host, signed by its own key.
+func makeCertificate(c *config, signer crypto.Signer, host string) (*tls.Certificate, error) {
+	template := newTemplate(host)
+
+	der, err := x509.CreateCertificate(c.random, template, template, signer.Public(), signer)
+	if err != nil {
+		return nil, fmt.Errorf("make certificate: %w", err)
+	}
+
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: signer}, nil
+}
+
+// newTemplate returns what the certificate for the host is to say. It leaves out
+// the serial number, so that a random one is taken.
+func newTemplate(host string) *x509.Certificate {
+	now := time.Now()
+
+	template := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: host},
+		NotBefore:             now.Add(-certBackdate),
+		NotAfter:              now.Add(certLifetime),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		BasicConstraintsValid: true,
+	}
+
+	if ip := net.ParseIP(host); ip != nil {
+		template.IPAddresses = []net.IP{ip}
+	} else {
+		template.DNSNames = []string{host}
+	}
+
+	return template
+}
+
+// signingKey returns the key that the options give, or a new one.
+func signingKey(c *config) (crypto.Signer, error) {
+	if c.secret == nil {
+		return ecdsa.GenerateKey(elliptic.P256(), c.random)
+	}
+
+	signer, ok := c.secret.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", c.secret)
+	}
+
+	// The peers would notice otherwise, one after the other.
+	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if ok && c.public != nil && !public.Equal(c.public) {
+		return nil, errors.New("the public key does not belong to the secret key")
+	}
+
+	return signer, nil
+}
+
+// containedKey contains the panics of a key, which may be somebody's own: TLS and gRPC use
+// it in goroutines of theirs.
+type containedKey struct {
+	crypto.Signer
+
+	public crypto.PublicKey
+}
+
+// Public implements crypto.Signer.
+func (k containedKey) Public() crypto.PublicKey {
+	return k.public
+}
+
+// Sign implements crypto.Signer.
+func (k containedKey) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return contain.Call(func() ([]byte, error) { return k.Signer.Sign(random, digest, opts) })
+}

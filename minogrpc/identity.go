@@ -1,0 +1,194 @@
+package minogrpc
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// errUnauthenticated is the answer to a caller who does not say who it is in TLS.
+var errUnauthenticated = status.Error(codes.Unauthenticated, "the caller presents no certificate")
+
+// errOtherKey is for a node whose key is not that of the certificate in the store.
+var errOtherKey = errors.New("another key is stored for the address")
+
+// strict tells whether every caller must prove who it is.
+func (m *Minogrpc) strict() bool {
+	return m.cert != nil && !m.open
+}
+
+// checkCaller returns an error with a status unless the caller is the node at the
+// address, as far as this one asks for a proof.
+func (m *Minogrpc) checkCaller(ctx context.Context, addr session.Address) error {
+	if m.cert == nil {
+		return nil
+	}
+
+	caller := proofOf(ctx)
+	leaf := caller.leaf()
+
+	switch {
+	case leaf == nil && m.open:
+		return nil
+	case leaf == nil:
+		return errUnauthenticated
+	}
+
+	known, err := m.store.Load(addr)
+	if err == nil {
+		err = checkKey(known, leaf)
+	}
+
+	switch {
+	case err == nil:
+		caller.free()
+
+		return nil
+	case m.open && len(known) == 0 && errors.Is(err, errUnknown):
+		return nil
+	default:
+		return status.Errorf(codes.PermissionDenied, "the caller is not %v: %v", addr, err)
+	}
+}
+
+// proofOf returns what the caller has proved in the handshake of its connection.
+func proofOf(ctx context.Context) proof {
+	from, ok := peer.FromContext(ctx)
+	if !ok {
+		return proof{}
+	}
+
+	p, _ := from.AuthInfo.(proof)
+
+	return p
+}
+
+// presentedBy returns the certificate of the caller, who has proved to have its key, or
+// nil.
+func presentedBy(ctx context.Context) *x509.Certificate {
+	return proofOf(ctx).leaf()
+}
+
+// leaf returns the certificate that was presented, or nil.
+func (p proof) leaf() *x509.Certificate {
+	if len(p.State.PeerCertificates) == 0 {
+		return nil
+	}
+
+	return p.State.PeerCertificates[0]
+}
+
+// free lets the caller send as much as others.
+func (p proof) free() {
+	if p.conn != nil {
+		p.conn.free()
+	}
+}
+
+// knowsCaller tells whether the caller is any of the nodes in the store. Which one it is
+// it says with each call.
+func (m *Minogrpc) knowsCaller(p proof) (known bool) {
+	leaf := p.leaf()
+	if leaf == nil {
+		return false
+	}
+
+	// A store that fails costs its owner something, and lets nobody in.
+	_ = m.contain(func() error {
+		known = m.keyring.knows(m.store, leaf)
+
+		return nil
+	})
+
+	return known
+}
+
+// errUnknown is for an address without a certificate in the store.
+var errUnknown = errors.New("no certificate is known")
+
+// stored returns the chain of an address, and an error if there is none that makes sense.
+func (m *Minogrpc) stored(addr session.Address) (certs.CertChain, error) {
+	chain, err := m.store.Load(addr)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate of %v: %w", addr, err)
+	}
+
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("%w for %v", errUnknown, addr)
+	}
+
+	_, err = x509.ParseCertificates(chain)
+	if err != nil {
+		return nil, fmt.Errorf("malformed certificate of %v: %w", addr, err)
+	}
+
+	return chain, nil
+}
+
+// checkServer returns an error unless the certificate that the server at the address
+// presents is that of the node there.
+func (m *Minogrpc) checkServer(addr session.Address, leaf *x509.Certificate) error {
+	chain, err := m.store.Load(addr)
+	if err != nil {
+		return fmt.Errorf("load certificate: %w", err)
+	}
+
+	if err = checkKey(chain, leaf); err != nil {
+		return err
+	}
+
+	return checkHost(addr, leaf)
+}
+
+// checkKey returns an error unless the certificate is valid now, and for the key of the
+// one that the chain begins with. The rest of it may be newer than what is stored.
+func checkKey(stored certs.CertChain, leaf *x509.Certificate) error {
+	if len(stored) == 0 {
+		return errUnknown
+	}
+
+	// The common case costs nothing: it is the same certificate.
+	if !bytes.HasPrefix(stored, leaf.Raw) {
+		same, err := certs.SameKey(stored, leaf.Raw)
+		if err != nil {
+			return err
+		}
+
+		if !same {
+			return errOtherKey
+		}
+	}
+
+	return checkTime(leaf)
+}
+
+// checkTime returns an error unless the certificate is valid now.
+func checkTime(leaf *x509.Certificate) error {
+	switch now := time.Now(); {
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("the certificate is not valid before %v", leaf.NotBefore)
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("the certificate has expired on %v", leaf.NotAfter)
+	default:
+		return nil
+	}
+}
+
+// checkHost returns an error unless the certificate names the host of the address.
+func checkHost(addr session.Address, leaf *x509.Certificate) error {
+	host, err := addr.GetHostname()
+	if err != nil {
+		return err
+	}
+
+	return leaf.VerifyHostname(host)
+}

@@ -1,0 +1,211 @@
+package minogrpc
+
+import (
+	"context"
+	"crypto/subtle"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+)
+
+// joinTimeout is how long a join may take, while the node that is asked tells the others.
+const joinTimeout = 30 * time.Second
+
+var (
+	errNoTLS     = errors.New("the node serves without TLS, and has no certificate")
+	errOwnself   = errors.New("a node cannot join itself")
+	errDigest    = errors.New("the certificate has another digest")
+	errNoDigest  = errors.New("an https address is believed by the roots of the system, and takes no digest")
+	errPlainJoin = errors.New("there are no certificates without TLS")
+)
+
+// Joinable is a node that others can form a network with, as [Minogrpc] is.
+type Joinable interface {
+	mino.Mino
+
+	// ServeTLS tells whether the node presents a certificate. Without one it neither
+	// joins nor lets anybody join.
+	ServeTLS() bool
+
+	// GetCertificateChain returns what the node presents, nil without TLS.
+	GetCertificateChain() certs.CertChain
+
+	// GetCertificateStore returns the store of the nodes that this one believes.
+	GetCertificateStore() certs.Storage
+
+	// GenerateToken returns a token with which a node may join through this one.
+	GenerateToken(expiration time.Duration) string
+
+	// Join makes this node one of those that the node at the address knows.
+	Join(addr *url.URL, token string, certHash []byte) error
+}
+
+// GenerateToken returns a secret with which another node can join the network through
+// this one, once and within that time: see [Minogrpc.Join]. Whoever has it can join under
+// any address that no node has yet. A time of zero or less gives a token that is of no
+// use. See [WithTokens] for tokens that let in several nodes.
+func (m *Minogrpc) GenerateToken(expiration time.Duration) string {
+	return m.tokens.Generate(expiration)
+}
+
+// Join makes the node a member of the network of the node at the address, as which
+// that one has generated the token. certHash is the digest of that node's certificate
+// chain, by which it is recognised; its operator gets it from [certs.Storage] Hash of
+// [Minogrpc.GetCertificateChain], and passes it on with the token on a way that nobody
+// else can write to. A nil digest stands for the certificate that the store holds for the
+// address. For an https address it must be nil, as there the roots of the system decide.
+//
+// All the nodes that the other one knows, and can reach within some seconds, know this
+// one when it returns, and this one knows them. Who is not reached then is tried again
+// for some minutes. A node that has joined may do so again, to learn about the nodes
+// that it has missed: then the token does not matter, and none is used up.
+//
+// It never replaces a certificate in the store by that of another key. If there is one for
+// the address itself, that is an error; if there is one for another node, that one stays
+// as it is, which is logged. It takes up to 30 seconds, and fails when the node is stopped. When it
+// returns an error, the others may have been told all the same.
+func (m *Minogrpc) Join(addr *url.URL, token string, certHash []byte) error {
+	err := m.contain(func() error { return m.join(addr, token, certHash) })
+	if err != nil {
+		return fmt.Errorf("join through %v: %w", addr, err)
+	}
+
+	return nil
+}
+
+func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
+	if m.cert == nil {
+		return errNoTLS
+	}
+
+	if to == nil {
+		return errNoAddress
+	}
+
+	target, err := session.NewAddressFromURL(*to)
+	if err != nil {
+		return err
+	}
+
+	creds, err := m.joinCredentials(target, digest)
+	if err != nil {
+		return err
+	}
+
+	ctx, cancel := context.WithTimeout(m.life.closing, joinTimeout)
+	defer cancel()
+
+	response, err := m.askToJoin(ctx, target, creds, token)
+	if err != nil && m.life.closing.Err() != nil {
+		return errStopped
+	}
+
+	if err != nil {
+		return err
+	}
+
+	m.learnAll(response.GetPeers())
+
+	// What the roots of the system vouch for is not in the store, and need not be.
+	if target.ConnectionType() == mino.ACThttps {
+		return nil
+	}
+
+	_, err = m.stored(target)
+
+	return err
+}
+
+// joinCredentials returns what the node at the address must prove its identity with.
+func (m *Minogrpc) joinCredentials(target session.Address, digest []byte) (credentials.TransportCredentials, error) {
+	switch {
+	case target == m.me:
+		return nil, errOwnself
+	case target.ConnectionType() == mino.ACTgRPC:
+		return nil, errPlainJoin
+	case target.ConnectionType() == mino.ACThttps && len(digest) > 0:
+		return nil, errNoDigest
+	case target.ConnectionType() == mino.ACThttps, len(digest) == 0:
+		return m.clientCredentials(target)
+	default:
+		return m.pinned(target, func(presented []*x509.Certificate) error {
+			return m.checkDigest(target, presented, digest)
+		}), nil
+	}
+}
+
+// checkDigest stores the chain that a server presents if it is the one that the operator
+// has named: then it is the node there, whatever comes of the call.
+func (m *Minogrpc) checkDigest(target session.Address, presented []*x509.Certificate, digest []byte) error {
+	chain := certs.CertChain(slices.Concat(rawOf(presented)...))
+
+	found, err := m.store.Hash(chain)
+	if err != nil {
+		return err
+	}
+
+	if subtle.ConstantTimeCompare(found, digest) != 1 {
+		return fmt.Errorf("%w: %x", errDigest, found)
+	}
+
+	if err = checkTime(presented[0]); err != nil {
+		return err
+	}
+
+	if err = checkHost(target, presented[0]); err != nil {
+		return err
+	}
+
+	_, err = m.learn(target, chain)
+
+	return err
+}
+
+// rawOf returns the certificates as they travel.
+func rawOf(list []*x509.Certificate) [][]byte {
+	raw := make([][]byte, 0, len(list))
+	for _, cert := range list {
+		raw = append(raw, cert.Raw)
+	}
+
+	return raw
+}
+
+// askToJoin calls the node at the address over a connection of its own, as it may not be
+// known yet.
+func (m *Minogrpc) askToJoin(ctx context.Context, target session.Address, creds credentials.TransportCredentials,
+	token string,
+) (*ptypes.JoinResponse, error) {
+	// As in the ConnManager: the dialler resolves the name.
+	conn, err := grpc.NewClient("passthrough:///"+target.GetDialAddress(),
+		append([]grpc.DialOption{grpc.WithTransportCredentials(creds)}, m.dialOptions()...)...)
+	if err != nil {
+		return nil, err
+	}
+
+	defer func() { _ = conn.Close() }() // it is closed by nobody else
+
+	return ptypes.NewOverlayClient(conn).Join(ctx, &ptypes.JoinRequest{Token: token, Chain: m.introduction()})
+}
+
+// introduction returns what other nodes are to know of this one.
+func (m *Minogrpc) introduction() *ptypes.CertificateChain {
+	return &ptypes.CertificateChain{Address: []byte(m.text), Value: m.GetCertificateChain()}
+}
+
+// asCaller returns the metadata by which the node says who it is where the call itself
+// does not.
+func (m *Minogrpc) asCaller(ctx context.Context) context.Context {
+	return metadata.NewOutgoingContext(ctx, metadata.Pairs(gatewayKey, m.text))
+}

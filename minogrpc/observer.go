@@ -1,0 +1,109 @@
+package minogrpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/minogrpc/session/mino"
+	"github.com/rs/zerolog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// Observer is told what a node does beside its streams, which have an observer of their
+// own; see [WithSessionOptions]. Every field may be nil. The functions are called from
+// several goroutines at once, on the way of the calls: they must be quick. A panic in one
+// of them is contained and logged.
+type Observer struct {
+	// Refused is called for each call and connection of others that is refused, before it
+	// has an effect: somebody is not who he says he is or may not do what he asks for,
+	// something is malformed, or a limit is passed. A hostile peer decides how often.
+	Refused func(Refusal)
+
+	// Learned is called when the certificate of another node has been added to the store
+	// or renewed there by Join or Share. It may be called from within [Minogrpc.Join].
+	Learned func(addr mino.Address)
+}
+
+// Refusal is a call or a connection that has been refused.
+type Refusal struct {
+	// Peer is the other end of the connection.
+	Peer net.Addr
+
+	// Method is the full name of the gRPC method, such as /ptypes.Overlay/Forward. It is
+	// empty for a connection that is refused before anything is called.
+	Method string
+
+	// Err is why, with the gRPC status that the caller gets.
+	Err error
+}
+
+// refusals are the statuses by which the node itself refuses a call, and how much each
+// matters: the last ones happen among honest nodes, too, when one is late. What the
+// handlers of the application return has the status Unknown.
+var refusals = map[codes.Code]zerolog.Level{
+	codes.Unauthenticated:    zerolog.WarnLevel,
+	codes.PermissionDenied:   zerolog.WarnLevel,
+	codes.AlreadyExists:      zerolog.WarnLevel,
+	codes.ResourceExhausted:  zerolog.WarnLevel,
+	codes.InvalidArgument:    zerolog.WarnLevel,
+	codes.NotFound:           zerolog.DebugLevel,
+	codes.FailedPrecondition: zerolog.DebugLevel,
+}
+
+// observeCall tells about a call if it was refused.
+func (m *Minogrpc) observeCall(ctx context.Context, method string, err error) {
+	if _, refused := refusals[status.Code(err)]; !refused {
+		return
+	}
+
+	r := Refusal{Method: method, Err: err}
+	if from, ok := peer.FromContext(ctx); ok {
+		r.Peer = from.Addr
+	}
+
+	m.refused(r)
+}
+
+// handshakeFailed counts a connection that has not come so far as to call. One that is
+// closed before a byte has come is nobody's attempt, and those that are cut off when the
+// node stops have not failed.
+func (m *Minogrpc) handshakeFailed(from net.Addr, err error) {
+	if errors.Is(err, io.EOF) || m.life.closing.Err() != nil {
+		return
+	}
+
+	m.rates.handshakeFailed(hostOf(from))
+	m.refused(Refusal{Peer: from, Err: status.Error(codes.Unauthenticated, err.Error())})
+}
+
+// refused tells the observer and the log, the log not as often as somebody likes.
+func (m *Minogrpc) refused(r Refusal) {
+	m.refusalLog.Do(func() {
+		m.logger.WithLevel(refusals[status.Code(r.Err)]).Err(r.Err).Stringer("peer", r.Peer).Str("method", r.Method).Msg("refused")
+	})
+
+	if m.observer.Refused != nil {
+		_ = m.contain(func() error {
+			m.observer.Refused(r)
+
+			return nil
+		})
+	}
+}
+
+// learned tells the observer and the log about another node.
+func (m *Minogrpc) learned(addr mino.Address) {
+	m.logger.Info().Stringer("node", addr).Msg("certificate learned")
+
+	if m.observer.Learned != nil {
+		_ = m.contain(func() error {
+			m.observer.Learned(addr)
+
+			return nil
+		})
+	}
+}

@@ -1,0 +1,166 @@
+package minogrpc
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/ptypes"
+)
+
+var (
+	errTooManyPeers = errors.New("no room for the certificate of another node")
+	errBadChain     = errors.New("malformed certificate chain")
+)
+
+// peers guards what the network adds to the store: nobody may get between the look at
+// what is stored for an address and the decision that it may be replaced.
+type peers struct {
+	mu sync.Mutex
+	// known is how many addresses the store had when they were counted, and what was
+	// added since.
+	known int
+}
+
+// learn adds a chain that comes from the network to the store, unless another key is
+// stored for the address. It tells whether that has changed anything.
+func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed bool, err error) {
+	leaf, err := checkChain(addr, chain)
+	if err != nil {
+		return false, err
+	}
+
+	if changed, err = m.replace(addr, chain, leaf); changed {
+		m.learned(addr)
+	}
+
+	return changed, err
+}
+
+func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x509.Certificate) (bool, error) {
+	m.peers.mu.Lock()
+	defer m.peers.mu.Unlock()
+
+	stored, err := m.store.Load(addr)
+
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("load certificate of %v: %w", addr, err)
+	case bytes.Equal(stored, chain):
+		return false, nil
+	case len(stored) == 0:
+		err = m.makeRoomLocked()
+	default:
+		var newer bool
+		if newer, err = renews(stored, chain, leaf); !newer && err == nil {
+			return false, nil
+		}
+	}
+
+	if err != nil {
+		return false, fmt.Errorf("certificate of %v: %w", addr, err)
+	}
+
+	if err = m.store.Store(addr, chain); err != nil {
+		return false, fmt.Errorf("store certificate of %v: %w", addr, err)
+	}
+
+	m.peers.known++
+
+	return true, nil
+}
+
+// renews tells whether a chain is to take the place of another one of the same key. Who
+// repeats an old one does not take the new one away.
+func renews(stored, chain certs.CertChain, leaf *x509.Certificate) (bool, error) {
+	same, err := certs.SameKey(stored, chain)
+	if err != nil {
+		return false, err
+	}
+
+	if !same {
+		return false, errOtherKey
+	}
+
+	list, err := x509.ParseCertificates(stored)
+	if err != nil {
+		return false, err
+	}
+
+	return leaf.NotAfter.After(list[0].NotAfter), nil
+}
+
+// makeRoomLocked returns an error when the store holds as many addresses as it may. What
+// the operator adds and deletes is counted when it looks full.
+func (m *Minogrpc) makeRoomLocked() error {
+	if m.peers.known < m.maxPeers {
+		return nil
+	}
+
+	m.peers.known = 0
+
+	err := m.store.Range(func(mino.Address, certs.CertChain) bool {
+		m.peers.known++
+
+		return true
+	})
+
+	if m.peers.known >= m.maxPeers {
+		return errors.Join(errTooManyPeers, err)
+	}
+
+	return nil
+}
+
+// checkChain returns the certificate of the node in a chain that may be stored for it.
+func checkChain(addr session.Address, chain certs.CertChain) (*x509.Certificate, error) {
+	if len(chain) == 0 || len(chain) > maxChain {
+		return nil, fmt.Errorf("%w for %v: %d bytes, of 1 to %d", errBadChain, addr, len(chain), maxChain)
+	}
+
+	list, err := x509.ParseCertificates(chain)
+	if err != nil {
+		return nil, fmt.Errorf("%w for %v: %w", errBadChain, addr, err)
+	}
+
+	return list[0], nil
+}
+
+// learnAll adds what another node knows. What cannot be added is left out.
+func (m *Minogrpc) learnAll(chains []*ptypes.CertificateChain) {
+	for _, chain := range chains {
+		addr, err := readAddress("of a peer", string(chain.GetAddress()))
+		if err == nil {
+			_, err = m.learn(addr, chain.GetValue())
+		}
+
+		if err != nil {
+			m.logger.Warn().Err(err).Msg("certificate of a peer not learned")
+		}
+	}
+}
+
+// chains returns all that the store holds, as it travels. What it cannot read is left
+// out.
+func (m *Minogrpc) chains() []*ptypes.CertificateChain {
+	var all []*ptypes.CertificateChain
+
+	err := m.store.Range(func(addr mino.Address, chain certs.CertChain) bool {
+		peer, err := follower(addr)
+		if err == nil {
+			all = append(all, &ptypes.CertificateChain{Address: []byte(textOf(peer)), Value: chain})
+		}
+
+		return true
+	})
+	if err != nil {
+		m.logger.Warn().Err(err).Msg("the store cannot read all of the certificates")
+	}
+
+	return all
+}

@@ -1,0 +1,320 @@
+package minogrpc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/ptypes"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// shareTimeout is how long one node may take to hear of a newcomer, and sharePeriod
+	// how long the newcomer waits until all have been asked.
+	shareTimeout = 5 * time.Second
+	sharePeriod  = 10 * time.Second
+
+	// maxShares is how many nodes are told at once.
+	maxShares = 64
+
+	// Who cannot be reached is told later: after a pause that doubles, some times.
+	firstPause = time.Second
+	maxPauses  = 10
+)
+
+// Join lets a node into the network that presents a token, and the certificate whose key
+// it has proved to have. A node that is known already needs no token.
+func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptypes.JoinResponse, error) {
+	if err := o.refuseWhenStopped(); err != nil {
+		return nil, err
+	}
+
+	addr, chain, err := o.readIntroduction(ctx, request.GetChain())
+	if err != nil {
+		return nil, err
+	}
+
+	if err = o.checkOwner(ctx, chain); err != nil {
+		return nil, err
+	}
+
+	if !o.isMember(ctx, addr) {
+		err = o.checkToken(ctx, request.GetToken())
+	}
+
+	if err != nil {
+		return nil, err
+	}
+
+	changed, err := o.learn(addr, chain)
+	if err != nil {
+		return nil, statusOfLearning(err)
+	}
+
+	if changed {
+		o.share(ctx, addr, request.GetChain())
+	}
+
+	return &ptypes.JoinResponse{Peers: o.chains()}, nil
+}
+
+// Share adds a node that another one has let in.
+func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*ptypes.CertificateAck, error) {
+	if err := o.refuseWhenStopped(); err != nil {
+		return nil, err
+	}
+
+	if err := o.checkMember(ctx); err != nil {
+		return nil, err
+	}
+
+	addr, value, err := o.readIntroduction(ctx, chain)
+	if err != nil {
+		return nil, err
+	}
+
+	_, err = o.learn(addr, value)
+
+	return &ptypes.CertificateAck{}, statusOfLearning(err)
+}
+
+// isMember tells whether the caller has proved to be the node at the address, and is in
+// the store.
+func (m *Minogrpc) isMember(ctx context.Context, addr session.Address) bool {
+	leaf := presentedBy(ctx)
+	if leaf == nil {
+		return false
+	}
+
+	known, err := m.store.Load(addr)
+
+	return err == nil && checkKey(known, leaf) == nil
+}
+
+// checkMember returns an error with a status unless the caller may speak about others.
+func (m *Minogrpc) checkMember(ctx context.Context) error {
+	switch {
+	case m.cert == nil:
+		return status.Error(codes.FailedPrecondition, errNoTLS.Error())
+	case presentedBy(ctx) != nil:
+	case m.open:
+		return nil
+	default:
+		return errUnauthenticated
+	}
+
+	md, _ := metadata.FromIncomingContext(ctx)
+
+	gateway, err := readGateway(md)
+	if err != nil {
+		return err
+	}
+
+	return m.checkCaller(ctx, gateway)
+}
+
+// readIntroduction reads what a caller says about another node, or itself. The errors
+// have a status.
+func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.CertificateChain,
+) (session.Address, certs.CertChain, error) {
+	if m.cert == nil {
+		return session.Address{}, nil, status.Error(codes.FailedPrecondition, errNoTLS.Error())
+	}
+
+	if err := m.rates.mayIntroduce(remoteHost(ctx)); err != nil {
+		return session.Address{}, nil, err
+	}
+
+	addr, err := readAddress("of the chain", string(chain.GetAddress()))
+	if err != nil {
+		return session.Address{}, nil, err
+	}
+
+	if addr.ConnectionType() == mino.ACTgRPC {
+		return session.Address{}, nil, status.Errorf(codes.InvalidArgument, "%v has no certificate", addr)
+	}
+
+	_, err = checkChain(addr, chain.GetValue())
+
+	return addr, chain.GetValue(), statusOfLearning(err)
+}
+
+// checkOwner returns an error with a status unless the caller has the key of the chain.
+func (m *Minogrpc) checkOwner(ctx context.Context, chain certs.CertChain) error {
+	leaf := presentedBy(ctx)
+
+	switch {
+	case leaf == nil && m.open:
+		return nil
+	case leaf == nil:
+		return errUnauthenticated
+	}
+
+	if err := checkKey(chain, leaf); err != nil {
+		return status.Error(codes.PermissionDenied, "the caller presents another certificate than that of the chain")
+	}
+
+	return nil
+}
+
+// checkToken returns an error with a status for a token that lets nobody in.
+func (m *Minogrpc) checkToken(ctx context.Context, token string) error {
+	host := remoteHost(ctx)
+
+	if err := m.rates.mayTryToken(host); err != nil {
+		return err
+	}
+
+	if m.tokens.Verify(token) {
+		return nil
+	}
+
+	m.rates.tokenWrong(host)
+
+	return status.Error(codes.PermissionDenied, "the token is unknown, used up or has expired")
+}
+
+// statusOfLearning returns the error with the status of why a chain was not learned.
+func statusOfLearning(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errOtherKey):
+		return status.Error(codes.AlreadyExists, err.Error())
+	case errors.Is(err, errTooManyPeers):
+		return status.Error(codes.ResourceExhausted, err.Error())
+	case errors.Is(err, errBadChain):
+		return status.Error(codes.InvalidArgument, err.Error())
+	default:
+		return status.Error(codes.Internal, err.Error())
+	}
+}
+
+// share tells the other nodes about a newcomer. When it returns, all that are in the
+// store then have been asked once, or the time is over. A task tries those again that
+// could not be reached.
+func (m *Minogrpc) share(ctx context.Context, newcomer session.Address, chain *ptypes.CertificateChain) {
+	ctx, cancel := context.WithTimeout(ctx, sharePeriod)
+	defer cancel()
+
+	told := map[session.Address]bool{m.me: true, newcomer: true}
+
+	var missed []session.Address
+
+	// Two nodes that are let in by two others at the same time would miss each other, if
+	// the store were not looked at again after the others have been told.
+	for ctx.Err() == nil {
+		var next []session.Address
+
+		for _, addr := range m.members() {
+			if !told[addr] {
+				told[addr] = true
+
+				next = append(next, addr)
+			}
+		}
+
+		if len(next) == 0 {
+			break
+		}
+
+		missed = append(missed, m.tell(ctx, next, chain)...)
+	}
+
+	if len(missed) > 0 {
+		m.tasks.start(func() { m.tellLater(missed, chain) })
+	}
+}
+
+// members returns the nodes in the store.
+func (m *Minogrpc) members() []session.Address {
+	var addrs []session.Address
+
+	err := m.store.Range(func(addr mino.Address, _ certs.CertChain) bool {
+		if peer, err := follower(addr); err == nil {
+			addrs = append(addrs, peer)
+		}
+
+		return true
+	})
+	if err != nil {
+		m.logger.Warn().Err(err).Msg("the store cannot read all of the certificates")
+	}
+
+	return addrs
+}
+
+// tellLater tells those who could not be reached.
+func (m *Minogrpc) tellLater(missed []session.Address, chain *ptypes.CertificateChain) {
+	for pause := firstPause; pause < firstPause<<maxPauses && len(missed) > 0; pause *= 2 {
+		select {
+		case <-time.After(pause):
+			missed = m.tell(m.life.closing, missed, chain)
+		case <-m.life.closing.Done():
+			return
+		}
+	}
+
+	for _, addr := range missed {
+		m.logger.Warn().Stringer("node", addr).Bytes("newcomer", chain.GetAddress()).
+			Msg("a node could not be told about a newcomer")
+	}
+}
+
+// tell shares a chain with the nodes, and returns those that could not be reached.
+func (m *Minogrpc) tell(ctx context.Context, nodes []session.Address, chain *ptypes.CertificateChain,
+) (missed []session.Address) {
+	var group errgroup.Group
+
+	group.SetLimit(maxShares)
+
+	failed := make([]bool, len(nodes))
+
+	for i, addr := range nodes {
+		group.Go(func() error {
+			err := m.contain(func() error { return m.tellOne(ctx, addr, chain) })
+			if err != nil {
+				m.logger.Debug().Err(err).Stringer("node", addr).Msg("newcomer not shared")
+			}
+
+			// Who has understood, and does not want to know, is not asked again.
+			failed[i] = err != nil && status.Code(err) != codes.AlreadyExists
+
+			return nil
+		})
+	}
+
+	_ = group.Wait() // the errors are in failed
+
+	for i, addr := range nodes {
+		if failed[i] {
+			missed = append(missed, addr)
+		}
+	}
+
+	return missed
+}
+
+// tellOne shares a chain with one node.
+func (m *Minogrpc) tellOne(ctx context.Context, addr session.Address, chain *ptypes.CertificateChain) error {
+	conn, err := m.conns.Acquire(addr)
+	if err != nil {
+		return err
+	}
+
+	defer m.conns.Release(addr)
+
+	ctx, cancel := context.WithTimeout(m.asCaller(ctx), shareTimeout)
+	defer cancel()
+
+	_, err = ptypes.NewOverlayClient(conn).Share(ctx, chain)
+
+	return err
+}
