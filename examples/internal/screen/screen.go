@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 )
 
 // barWidth is the number of characters in a bar. With the figures beside it, the line
@@ -15,14 +16,18 @@ import (
 const barWidth = 24
 
 // Screen prints. It remembers the errors of the writes, so that only the end of the
-// program has to look. It must not be used from several goroutines at once.
+// program has to look. It may be used from several goroutines at once.
 type Screen struct {
 	out io.Writer
+
+	// terminal tells that a line can be drawn over.
+	terminal bool
+
+	mu  sync.Mutex
 	err error
 
-	// terminal tells that a line can be drawn over, and drawn that there is one which
-	// has no end yet.
-	terminal, drawn bool
+	// drawn tells that there is a bar which has no end of the line yet.
+	drawn bool
 }
 
 // New returns a screen that prints to out.
@@ -40,12 +45,15 @@ func New(out io.Writer) *Screen {
 
 // Printf prints, below the progress that has been shown.
 func (s *Screen) Printf(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
 	if s.drawn {
 		format = "\n" + format
 	}
 
 	s.drawn = false
-	s.write(fmt.Sprintf(format, args...))
+	s.writeLocked(format, args...)
 }
 
 // Progress shows that so many of all replies have come. A terminal has one bar that
@@ -60,16 +68,22 @@ func (s *Screen) Progress(done, all int, total, last string) {
 	full := barWidth * done / all
 	bar := strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
 
-	s.write(fmt.Sprintf("\r\x1b[K  %s %2d of %d replies, %s", bar, done, all, total))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
 	s.drawn = true
+	s.writeLocked("\r\x1b[K  %s %2d of %d replies, %s", bar, done, all, total)
 }
 
 // Err returns the errors of the writes.
 func (s *Screen) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
 	return s.err
 }
 
-func (s *Screen) write(text string) {
-	_, err := io.WriteString(s.out, text)
+func (s *Screen) writeLocked(format string, args ...any) {
+	_, err := fmt.Fprintf(s.out, format, args...)
 	s.err = errors.Join(s.err, err)
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+var (
+	errNoData    = errors.New("-data is missing: the folder of the node")
+	errArguments = errors.New("too many arguments, see -h")
+	errNoDigest  = errors.New("-join needs the -digest that the other node prints")
+)
+
+// nodeFlags are what a node is told.
+type nodeFlags struct {
+	data   string
+	listen string
+
+	join   string
+	token  string
+	digest string
+
+	uses    int
+	expires time.Duration
+}
+
+// parseNode returns what runs a node. The error has been printed.
+func parseNode(args []string, stdout, stderr io.Writer) (func(context.Context) error, error) {
+	var f nodeFlags
+
+	flags := newFlags("node", stderr, &f.data)
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:0", "the `address` of the node; with port 0 it is a free one, "+
+		"and that one again the next time")
+	flags.StringVar(&f.join, "join", "", "the `address` of a node whose network is joined")
+	flags.StringVar(&f.token, "token", "", "the `token` of that node")
+	flags.StringVar(&f.digest, "digest", "", "the digest of the certificate of that node, in `hex`")
+	flags.IntVar(&f.uses, "uses", 64, "how many nodes may join with the token that is printed")
+	flags.DurationVar(&f.expires, "expires", time.Hour, "how `long` they may do so")
+
+	var opts nodeOptions
+
+	err := parse(flags, args, 0, func() (err error) {
+		opts, err = f.options()
+
+		return err
+	})
+
+	return func(ctx context.Context) error { return runNode(ctx, stdout, stderr, opts) }, err
+}
+
+// options returns what the flags say.
+func (f nodeFlags) options() (opts nodeOptions, err error) {
+	opts = nodeOptions{data: f.data, token: f.token, uses: f.uses, expires: f.expires}
+
+	opts.listen, err = netip.ParseAddrPort(f.listen)
+	if err != nil {
+		return opts, fmt.Errorf("-listen: %w", err)
+	}
+
+	// The address is the one under which the others call.
+	if opts.listen.Addr().IsUnspecified() {
+		return opts, fmt.Errorf("-listen: nobody can call %v: give an address of this machine", opts.listen.Addr())
+	}
+
+	if f.join == "" {
+		return opts, nil
+	}
+
+	opts.join, err = url.Parse(f.join)
+	if err != nil {
+		return opts, fmt.Errorf("-join: %w", err)
+	}
+
+	opts.digest, err = hex.DecodeString(f.digest)
+	if err != nil {
+		return opts, fmt.Errorf("-digest: %w", err)
+	}
+
+	if len(opts.digest) == 0 {
+		return opts, errNoDigest
+	}
+
+	return opts, nil
+}
+
+// parseCount returns what has a node count. The error has been printed.
+func parseCount(args []string, stdout, stderr io.Writer) (func(context.Context) error, error) {
+	var opts countOptions
+
+	flags := newFlags("node count", stderr, &opts.data)
+	flags.DurationVar(&opts.timeout, "timeout", time.Minute, "how `long` it may take")
+
+	err := parse(flags, args, 1, func() error { return nil })
+
+	opts.dir = flags.Arg(0)
+	if opts.dir == "" {
+		opts.dir = "."
+	}
+
+	return func(ctx context.Context) error { return count(ctx, stdout, opts) }, err
+}
+
+// newFlags returns the flags that there are with every command.
+func newFlags(name string, stderr io.Writer, data *string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(data, "data", "", "the `folder` of the node: its key, its address, the certificates that it knows")
+
+	return flags
+}
+
+// parse reads the flags and up to so many arguments, checks them, and prints what is
+// wrong.
+func parse(flags *flag.FlagSet, args []string, most int, check func() error) error {
+	err := flags.Parse(args)
+	if err != nil {
+		return err // it has been printed
+	}
+
+	switch {
+	case flags.NArg() > most:
+		err = errArguments
+	case flags.Lookup("data").Value.String() == "":
+		err = errNoData
+	default:
+		err = check()
+	}
+
+	if err != nil {
+		_, _ = fmt.Fprintf(flags.Output(), "%s: %v\n", flags.Name(), err)
+	}
+
+	return err
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/examples/internal/screen"
+	"github.com/minogrpc/session/examples/internal/words"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/minogrpc/tokens"
+	"github.com/minogrpc/session/router/tree"
+	"github.com/rs/zerolog"
+)
+
+// nodeOptions are what a node is told.
+type nodeOptions struct {
+	data   string
+	listen netip.AddrPort
+
+	// join is the node through which this one joins, nil if it does not; token and
+	// digest belong to it.
+	join   *url.URL
+	token  string
+	digest []byte
+
+	// uses and expires bound the token for others.
+	uses    int
+	expires time.Duration
+}
+
+// node is one node, and what can be done with it.
+type node struct {
+	*minogrpc.Minogrpc
+
+	screen *screen.Screen
+	data   folder
+	rpc    mino.RPC
+}
+
+// runNode starts the node of the folder and runs it until the context is done.
+func runNode(ctx context.Context, stdout, stderr io.Writer, opts nodeOptions) (err error) {
+	data := folder(opts.data)
+
+	err = data.create()
+	if err != nil {
+		return err
+	}
+
+	// It comes first: whoever holds the socket has the folder.
+	control, err := listenIn(data)
+	if err != nil {
+		return err
+	}
+
+	defer func() { _ = control.Close() }() // it is closed already, if the node has run
+
+	n := &node{screen: screen.New(stdout), data: data}
+
+	err = n.start(opts, stderr)
+	if err != nil {
+		return err
+	}
+
+	defer func() { err = errors.Join(err, n.GracefulStop(), n.screen.Err()) }()
+
+	// Also a join that waits ends then.
+	stop := context.AfterFunc(ctx, func() {
+		n.screen.Printf("Stopping.\n")
+
+		_ = n.GracefulStop() // it is waited for below
+	})
+	defer stop()
+
+	return n.run(ctx, opts, control)
+}
+
+// start starts the node, under its own address and with its own key.
+func (n *node) start(opts nodeOptions, stderr io.Writer) error {
+	key, err := n.data.key()
+	if err != nil {
+		return err
+	}
+
+	listen, err := n.data.address(opts.listen)
+	if err != nil {
+		return err
+	}
+
+	factory := minogrpc.NewAddressFactory()
+
+	store, err := certs.NewDiskStore(n.data.certificates(), factory)
+	if err != nil {
+		return err
+	}
+
+	n.Minogrpc, err = minogrpc.NewMinogrpc(
+		minogrpc.ParseAddress(listen.Addr().String(), listen.Port()),
+		nil,
+		tree.NewRouter(factory),
+		minogrpc.WithStorage(store),
+		minogrpc.WithCertificateKey(key, nil),
+		minogrpc.WithTokens(tokens.NewInMemoryHolder(tokens.WithUses(opts.uses))),
+		minogrpc.WithLogger(newLogger(stderr)),
+		minogrpc.WithObserver(minogrpc.Observer{Learned: n.learned}),
+	)
+	if err != nil {
+		return fmt.Errorf("start the node: %w", err)
+	}
+
+	err = n.register()
+	if err != nil {
+		return errors.Join(err, n.Stop())
+	}
+
+	return nil
+}
+
+// newLogger returns the logger of a node, which says what has been refused, and why.
+func newLogger(stderr io.Writer) zerolog.Logger {
+	console := zerolog.ConsoleWriter{Out: zerolog.SyncWriter(stderr), NoColor: true, TimeFormat: time.TimeOnly}
+
+	return zerolog.New(console).Level(zerolog.WarnLevel).With().Timestamp().Logger()
+}
+
+// register makes the node a player of the count, and its address one that stays.
+func (n *node) register() error {
+	worker, err := words.NewWorker(n.GetAddress(), words.Count)
+	if err != nil {
+		return err
+	}
+
+	n.rpc, err = n.CreateRPC("words", worker, words.Messages{})
+	if err != nil {
+		return fmt.Errorf("create the procedure: %w", err)
+	}
+
+	me, err := urlOf(n.GetAddress())
+	if err != nil {
+		return err
+	}
+
+	return n.data.keepAddress(me.Host)
+}
+
+// run joins, or asks the others what has been missed, and counts for whoever asks over
+// the control socket.
+func (n *node) run(ctx context.Context, opts nodeOptions, control *control) error {
+	if opts.join != nil {
+		err := n.Join(opts.join, opts.token, opts.digest)
+		if err != nil {
+			return err
+		}
+	}
+
+	err := n.introduce(opts)
+	if err != nil {
+		return err
+	}
+
+	var tasks sync.WaitGroup
+
+	if opts.join == nil {
+		tasks.Go(func() { n.catchUp(ctx) })
+	}
+
+	tasks.Go(func() { control.serve(ctx, n) })
+	tasks.Wait()
+
+	return nil
+}
+
+// known returns the nodes that this one knows, itself first and the others in the order
+// of their addresses. Those whose certificate is damaged are left out, and the error says
+// which.
+func (n *node) known() ([]mino.Address, error) {
+	me := n.GetAddress()
+	addrs := []mino.Address{me}
+
+	err := n.GetCertificateStore().Range(func(addr mino.Address, _ certs.CertChain) bool {
+		if !addr.Equal(me) {
+			addrs = append(addrs, session.FollowerOf(addr))
+		}
+
+		return true
+	})
+
+	slices.SortFunc(addrs[1:], func(a, b mino.Address) int { return cmp.Compare(a.String(), b.String()) })
+
+	return addrs, err
+}
