@@ -21,11 +21,38 @@
 //     by the TCP of the others: see [WithLiveness].
 //   - The context of [mino.RPC] Stream ends the stream. What is on its way is given
 //     up to a second, then everything of it is gone.
+//   - With TLS, which is the default, nobody is believed who does not prove who it is.
+//     Both ends of a connection show that they have the key of the certificate that the
+//     other one has in its store for their address; the gateway of a stream and the sender
+//     of a call are that address, or the call is refused. In a stream a node takes for
+//     a parent only the one who opened it there, and those whom this one has named as
+//     its ancestors, and packets from nobody but neighbours.
+//   - The certificate of a node is replaced by that of another key only by who runs the
+//     node that stores it.
 //
-// Without [NoTLS] a node presents a certificate, and a client believes the node at
-// an address only if it presents what the client's certificate store holds for it:
-// see the certs package. The clients do not prove who they are: who can reach a
-// node can talk to it.
+// SECURITY.md says what is not promised: a member of the network is trusted with what
+// passes through it. With [NoTLS] and [AllowUnauthenticatedPeers] who can reach a node can
+// talk to it, in any name.
+//
+// # Joining
+//
+// A node trusts those whose certificates its store holds, see the certs package. It begins
+// with its own. The others come in by [Minogrpc.Join], with a token of a node that lets
+// them in, and the digest by which they recognise that one. What its operator passes on:
+//
+//	token := alice.GenerateToken(time.Hour)
+//	digest, err := alice.GetCertificateStore().Hash(alice.GetCertificateChain())
+//
+// And what the one who joins does with it:
+//
+//	store, err := certs.NewDiskStore(folder, minogrpc.NewAddressFactory())
+//	bob, err := minogrpc.NewMinogrpc(listen, nil, router,
+//		minogrpc.WithStorage(store), minogrpc.WithCertificateKey(key, nil))
+//	err = bob.Join(aliceURL, token, digest)
+//
+// From then on the two, and all that alice knows, know each other. The key and the store
+// make bob the same node after a restart. It may then join again without a token, to learn
+// what it has missed.
 //
 // # Limits
 //
@@ -33,15 +60,25 @@
 // InvalidArgument; both cost nobody but the one who sent it. Where the sender can
 // know it, nothing is sent at all.
 //
-//	message, of a stream or a call      64 MiB   WithMaxMessageSize
-//	metadata of a call                  16 MiB   WithMaxMetadata
-//	players of a stream                100,000   WithMaxPlayers
-//	streams of a peer                    1,000   WithStreamLimits
-//	streams of a host                   10,000   WithStreamLimits
-//	connections of a host               10,000   WithStreamLimits
-//	set-ups of a host at once            1,000   WithPendingLimit
-//	memory of the sessions of a node     1 GiB   WithMemory
-//	id of a stream                   256 bytes
+//	message, of a stream or a call           64 MiB   WithMaxMessageSize
+//	metadata of a call                       16 MiB   WithMaxMetadata
+//	players of a stream                     100,000   WithMaxPlayers
+//	streams of a peer                         1,000   WithStreamLimits
+//	streams of a host                        10,000   WithStreamLimits
+//	connections of a host                    10,000   WithStreamLimits
+//	set-ups of a host at once                 1,000   WithPendingLimit
+//	failed handshakes of a host        100 a minute   WithHandshakeLimit
+//	wrong tokens of a host              10 a minute   WithTokenLimit
+//	wrong tokens of all hosts        1,000 a minute   WithTokenLimit
+//	introductions by a host          1,000 a minute   WithIntroductionLimit
+//	certificates that others add            100,000   WithMaxPeers
+//	memory of the sessions of a node          1 GiB   WithMemory
+//	certificate chain                        64 KiB
+//	id of a stream                        256 bytes
+//	bytes of a stranger's connection        256 KiB
+//
+// A host is an IPv4 address, or an IPv6 network of 64 bits, and a stranger somebody who is
+// not in the store.
 //
 // A connection may take 10 seconds for its handshakes, and is closed when nobody has
 // called over it for 5 minutes. It serves 4,096 calls beside its streams at once. The
