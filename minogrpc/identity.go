@@ -115,23 +115,24 @@ func (m *Minogrpc) knowsCaller(p proof) (known bool) {
 // errUnknown is for an address without a certificate in the store.
 var errUnknown = errors.New("no certificate is known")
 
-// stored returns the chain of an address, and an error if there is none that makes sense.
-func (m *Minogrpc) stored(addr session.Address) (certs.CertChain, error) {
+// checkStored returns an error unless the store has a chain for the address that makes
+// sense.
+func (m *Minogrpc) checkStored(addr session.Address) error {
 	chain, err := m.store.Load(addr)
 	if err != nil {
-		return nil, fmt.Errorf("load certificate of %v: %w", addr, err)
+		return fmt.Errorf("load certificate of %v: %w", addr, err)
 	}
 
 	if len(chain) == 0 {
-		return nil, fmt.Errorf("%w for %v", errUnknown, addr)
+		return fmt.Errorf("%w for %v", errUnknown, addr)
 	}
 
 	_, err = x509.ParseCertificates(chain)
 	if err != nil {
-		return nil, fmt.Errorf("malformed certificate of %v: %w", addr, err)
+		return fmt.Errorf("malformed certificate of %v: %w", addr, err)
 	}
 
-	return chain, nil
+	return nil
 }
 
 // checkServer returns an error unless the certificate that the server at the address

@@ -122,9 +122,7 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 		return nil
 	}
 
-	_, err = m.stored(target)
-
-	return err
+	return m.checkStored(target)
 }
 
 // joinCredentials returns what the node at the address must prove its identity with.

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"net/url"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -243,23 +243,22 @@ func TestJoin_CertificateSurvivesWithItsKeyAndStore(t *testing.T) {
 
 // Two nodes that join through two others at the same moment know each other.
 func TestJoin_AtTheSameTimeEverybodyLearnsOfEverybody(t *testing.T) {
-	a, b := start(t), start(t)
-	join(t, a, b)
+	nodes := []*minogrpc.Minogrpc{start(t), start(t), start(t), start(t), start(t), start(t)}
+	join(t, nodes[0], nodes[1])
 
-	nodes := []*minogrpc.Minogrpc{start(t), start(t), start(t), start(t)}
+	var group errgroup.Group
 
-	var wg sync.WaitGroup
-	for i, node := range nodes {
-		through := []*minogrpc.Minogrpc{a, b}[i%2]
+	for i, node := range nodes[2:] {
+		through := nodes[i%2]
+		to, token, digest := urlOf(t, through), through.GenerateToken(time.Minute), digestOf(t, through)
 
-		wg.Go(func() { join(t, through, node) })
+		group.Go(func() error { return node.Join(to, token, digest) })
 	}
 
-	wg.Wait()
+	require.NoError(t, group.Wait())
 
-	all := append(nodes, a, b)
-	for _, node := range all {
-		for _, other := range all {
+	for _, node := range nodes {
+		for _, other := range nodes {
 			chain, err := node.GetCertificateStore().Load(other.GetAddress())
 			require.NoError(t, err)
 			require.Equal(t, other.GetCertificateChain(), chain)
@@ -341,8 +340,9 @@ func TestJoin_FailsWhenTheNodeIsStopped(t *testing.T) {
 		network.Freeze("a:1", "b:1")
 
 		failed := make(chan error, 1)
+		to, digest := urlOf(t, a), digestOf(t, a)
 
-		go func() { failed <- b.Join(urlOf(t, a), "token", digestOf(t, a)) }()
+		go func() { failed <- b.Join(to, "token", digest) }()
 
 		synctest.Wait()
 		require.NoError(t, b.Stop())

@@ -83,7 +83,8 @@ func (m *Minogrpc) handshakeFailed(from net.Addr, err error) {
 // refused tells the observer and the log, the log not as often as somebody likes.
 func (m *Minogrpc) refused(r Refusal) {
 	m.refusalLog.Do(func() {
-		m.logger.WithLevel(refusals[status.Code(r.Err)]).Err(r.Err).Stringer("peer", r.Peer).Str("method", r.Method).Msg("refused")
+		level := refusals[status.Code(r.Err)]
+		m.logger.WithLevel(level).Err(r.Err).Stringer("peer", r.Peer).Str("method", r.Method).Msg("refused")
 	})
 
 	if m.observer.Refused != nil {

@@ -2,6 +2,7 @@ package minogrpc
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x5
 	case bytes.Equal(stored, chain):
 		return false, nil
 	case len(stored) == 0:
-		err = m.makeRoomLocked()
+		err = cmp.Or(m.checkTwin(addr, chain), m.makeRoomLocked())
 	default:
 		var newer bool
 		if newer, err = renews(stored, chain, leaf); !newer && err == nil {
@@ -73,6 +74,28 @@ func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x5
 	m.peers.known++
 
 	return true, nil
+}
+
+// checkTwin returns an error when another key is stored for the same host and port with
+// the other kind of TLS. Protocols compare the addresses that Recv returns without the
+// kind: what comes from the one would pass for a message of the other.
+func (m *Minogrpc) checkTwin(addr session.Address, chain certs.CertChain) error {
+	scheme := "https://"
+	if addr.ConnectionType() == mino.ACThttps {
+		scheme = "grpcs://"
+	}
+
+	stored, err := m.store.Load(session.NewAddress(scheme + addr.GetDialAddress()))
+	if err != nil || len(stored) == 0 {
+		return err
+	}
+
+	same, err := certs.SameKey(stored, chain)
+	if err == nil && !same {
+		err = errOtherKey
+	}
+
+	return err
 }
 
 // renews tells whether a chain is to take the place of another one of the same key. Who

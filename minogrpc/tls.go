@@ -109,7 +109,7 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 	default:
 	}
 
-	if _, err = m.stored(peer); err != nil {
+	if err = m.checkStored(peer); err != nil {
 		return nil, err
 	}
 

@@ -1,0 +1,96 @@
+package minogrpc_test
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+)
+
+// Promise S3: a stranger with a certificate of its own making cannot fill the memory with
+// calls that are refused only when all of them has come.
+func TestConfined_StrangerSendsNoLargeMessage(t *testing.T) {
+	told := make(chan minogrpc.Refusal, 100)
+	node := start(t, minogrpc.WithObserver(minogrpc.Observer{Refused: func(r minogrpc.Refusal) { told <- r }}))
+
+	conn, err := grpc.NewClient(urlOf(t, node).Host,
+		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+			InsecureSkipVerify: true, //nolint:gosec // the test knows whom it calls
+			Certificates:       []tls.Certificate{strangerCertificate(t)},
+		})))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+
+	client := ptypes.NewOverlayClient(conn)
+
+	_, err = client.Call(t.Context(), &ptypes.Message{From: []byte("FB127.0.0.1:1"), Payload: make([]byte, 1000)})
+	require.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
+	require.Equal(t, "/ptypes.Overlay/Call", (<-told).Method)
+
+	_, err = client.Call(t.Context(), &ptypes.Message{From: []byte("FB127.0.0.1:1"), Payload: make([]byte, 1<<20)})
+	require.Equal(t, codes.Unavailable, status.Code(err), "%v", err)
+
+	refusal := <-told
+	require.Empty(t, refusal.Method)
+	require.ErrorContains(t, refusal.Err, "a stranger has sent too much")
+}
+
+// A node that is known may begin with the largest message, also when it has a newer
+// certificate than is stored, or was a stranger a moment ago.
+func TestConfined_MemberMaySendWhatItLikes(t *testing.T) {
+	node, peer := start(t), start(t)
+	rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
+	mino.MustCreateRPC(peer, rpcName, echo, texts{})
+
+	// Its first call is refused, and its connection is one of a stranger.
+	require.NoError(t, node.GetCertificateStore().Store(peer.GetAddress(), peer.GetCertificateChain()))
+	responses, err := rpc.Call(t.Context(), text("hello"), playersOf(peer))
+	require.NoError(t, err)
+	_, err = (<-responses).GetMessageOrError()
+	require.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
+
+	join(t, peer, node)
+	requireCall(t, rpc, peer)
+
+	large := text(strings.Repeat("x", 8<<20))
+	responses, err = rpc.Call(t.Context(), large, playersOf(peer))
+	require.NoError(t, err)
+	answer, err := (<-responses).GetMessageOrError()
+	require.NoError(t, err)
+	require.Equal(t, large, answer)
+
+	other := start(t)
+	join(t, peer, other)
+	rpc = mino.MustCreateRPC(other, rpcName, echo, texts{})
+	responses, err = rpc.Call(t.Context(), large, playersOf(peer))
+	require.NoError(t, err)
+	answer, err = (<-responses).GetMessageOrError()
+	require.NoError(t, err)
+	require.Equal(t, large, answer)
+}
+
+// strangerCertificate returns a certificate that nobody has stored.
+func strangerCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+
+	public, secret, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+
+	template := &x509.Certificate{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, secret)
+	require.NoError(t, err)
+
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: secret}
+}
