@@ -63,8 +63,8 @@ func impatientNode(opts ...minogrpc.Option) (*minogrpc.Minogrpc, error) {
 
 // identity is a node as another process is told of it, in one line of JSON.
 type identity struct {
-	Address []byte
-	Chain   certs.CertChain
+	Address []byte          `json:"address"`
+	Chain   certs.CertChain `json:"chain"`
 }
 
 // runChild runs a node, which knows the nodes that the standard input begins with. It
