@@ -9,72 +9,31 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // control is the Unix socket over which a node is asked to count, by whoever may enter its
-// folder. A client sends one order, and gets the events of the count until it closes the
-// connection, which ends it, or there is a last event. All are JSON, one a line.
+// folder. A client sends an [order], and gets an [event] after the other until there is a
+// last one. If it closes the connection before, the count ends.
 type control struct {
 	net.Listener
 }
 
-// order is what a client wants.
-type order struct {
-	// Count is the folder whose words are counted, as an absolute path.
-	Count string
-}
-
-// event is what a client is told. One of the fields is set.
-type event struct {
-	Asking   *asking  `json:",omitempty"`
-	Counted  *counted `json:",omitempty"`
-	Outcomes []row    `json:",omitempty"`
-
-	// Sum is that of all the words, and Error why there is none. Either is the last.
-	Sum   *int   `json:",omitempty"`
-	Error string `json:",omitempty"`
-}
-
-// asking: so many nodes are asked about so many files.
-type asking struct {
-	Nodes, Files int
-}
-
-// counted: a node has replied, the last of Done out of All. Sum is that of the words in
-// the replies until now.
-type counted struct {
-	Node           string
-	Files, Words   int
-	Done, All, Sum int
-}
-
-// row is the outcome of the request to one node.
-type row struct {
-	Node    string
-	Outcome string
-
-	// Files and Words are what the node has counted.
-	Files int `json:",omitempty"`
-	Words int `json:",omitempty"`
-
-	// Hop is who gave up and Cause why, if the node was not reached.
-	Hop   string `json:",omitempty"`
-	Cause string `json:",omitempty"`
-}
-
 // listenIn opens the socket of a folder. It is an error if a node runs there.
-func listenIn(data folder) (*control, error) {
+func listenIn(ctx context.Context, data folder) (*control, error) {
 	path := data.socket()
 
-	conn, err := net.Dial("unix", path)
-	if err == nil {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+
+	switch {
+	case err == nil:
 		return nil, errors.Join(fmt.Errorf("a node runs in %s already", data), conn.Close())
+	case errors.Is(err, syscall.ECONNREFUSED):
+		// What is left of a process that was killed would be in the way.
+		_ = os.Remove(path)
 	}
 
-	// What is left of a process that was killed would be in the way.
-	_ = os.Remove(path)
-
-	listener, err := net.Listen("unix", path)
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("open the control socket: %w", err)
 	}
@@ -114,18 +73,23 @@ func serveClient(ctx context.Context, n *node, conn net.Conn) {
 	var reader sync.WaitGroup
 	defer reader.Wait()
 
-	// A client that is gone, or does not read, holds up nothing.
+	// A client that is silent, or does not read, holds up nobody's end.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	defer func() { _ = conn.Close() }()
 
-	var o order
+	tell := func(e event) {
+		err := json.NewEncoder(conn).Encode(e)
+		if err != nil {
+			cancel() // nobody listens any more
+		}
+	}
 
-	out := json.NewEncoder(conn)
+	var o order
 
 	err := json.NewDecoder(conn).Decode(&o)
 	if err != nil {
-		_ = out.Encode(event{Error: fmt.Sprintf("read the order: %v", err)})
+		tell(event{Error: fmt.Sprintf("read the order: %v", err)})
 
 		return
 	}
@@ -133,8 +97,8 @@ func serveClient(ctx context.Context, n *node, conn net.Conn) {
 	reader.Go(func() {
 		defer cancel()
 
-		_, _ = io.Copy(io.Discard, conn)
+		_, _ = io.Copy(io.Discard, conn) // it ends with the connection
 	})
 
-	_ = out.Encode(n.count(ctx, o.Count, out)) // who does not hear it is gone
+	tell(n.count(ctx, o.Count, tell))
 }

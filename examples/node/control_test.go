@@ -4,31 +4,33 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
 	"testing"
 
 	"github.com/minogrpc/session/examples/internal/screen"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 func TestListenIn_OneNodeInAFolder(t *testing.T) {
 	f := folder(t.TempDir())
 
-	first, err := listenIn(f)
+	first, err := listenIn(t.Context(), f)
 	require.NoError(t, err)
 
 	info, err := os.Stat(f.socket())
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
-	_, err = listenIn(f)
+	_, err = listenIn(t.Context(), f)
 	require.ErrorContains(t, err, "a node runs in "+string(f))
 
 	require.NoError(t, first.Close())
 
-	again, err := listenIn(f)
+	again, err := listenIn(t.Context(), f)
 	require.NoError(t, err)
 	require.NoError(t, again.Close())
 }
@@ -37,13 +39,13 @@ func TestListenIn_OneNodeInAFolder(t *testing.T) {
 func TestListenIn_TakesOverFromTheDead(t *testing.T) {
 	f := folder(t.TempDir())
 
-	dead, err := listenIn(f)
+	dead, err := listenIn(t.Context(), f)
 	require.NoError(t, err)
 	dead.Listener.(*net.UnixListener).SetUnlinkOnClose(false)
 	require.NoError(t, dead.Close())
 	require.FileExists(t, f.socket())
 
-	next, err := listenIn(f)
+	next, err := listenIn(t.Context(), f)
 	require.NoError(t, err)
 	require.NoError(t, next.Close())
 }
@@ -53,7 +55,7 @@ func TestServe_EndsWithTheContext(t *testing.T) {
 	f := folder(t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 
-	c, err := listenIn(f)
+	c, err := listenIn(t.Context(), f)
 	require.NoError(t, err)
 
 	over := make(chan struct{})
@@ -64,10 +66,10 @@ func TestServe_EndsWithTheContext(t *testing.T) {
 		c.serve(ctx, nil)
 	}()
 
-	silent, err := net.Dial("unix", f.socket())
+	silent, err := new(net.Dialer).DialContext(t.Context(), "unix", f.socket())
 	require.NoError(t, err)
 
-	loud, err := net.Dial("unix", f.socket())
+	loud, err := new(net.Dialer).DialContext(t.Context(), "unix", f.socket())
 	require.NoError(t, err)
 
 	_, err = loud.Write([]byte("count!\n"))
@@ -96,13 +98,13 @@ func plays(t *testing.T, events ...event) (string, error) {
 	go func() {
 		var o order
 
-		_ = json.NewDecoder(node).Decode(&o)
+		err := json.NewDecoder(node).Decode(&o)
 
 		for _, e := range events {
-			_ = json.NewEncoder(node).Encode(e)
+			err = errors.Join(err, json.NewEncoder(node).Encode(e))
 		}
 
-		_ = node.Close()
+		assert.NoError(t, errors.Join(err, node.Close()))
 	}()
 
 	var out bytes.Buffer

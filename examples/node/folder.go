@@ -47,7 +47,7 @@ func (f folder) create() error {
 func (f folder) key() (*ecdsa.PrivateKey, error) {
 	path := filepath.Join(string(f), "key.pem")
 
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(filepath.Clean(path))
 
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -1,18 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/examples/internal/words"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/certs"
 )
 
 // job is a count for one client. It implements words.Watcher.
 type job struct {
-	out *json.Encoder
+	tell func(event)
 
 	// players are those of the current request, and replies what has come from them.
 	players []mino.Address
@@ -20,9 +23,9 @@ type job struct {
 }
 
 // count has the nodes that this one knows count the words of a folder, and returns the
-// last event. Those before go to out.
-func (n *node) count(ctx context.Context, dir string, out *json.Encoder) event {
-	sum, err := n.orchestrate(ctx, dir, &job{out: out})
+// last event. Those before it are told.
+func (n *node) count(ctx context.Context, dir string, tell func(event)) event {
+	sum, err := n.orchestrate(ctx, dir, &job{tell: tell})
 	if err != nil {
 		return event{Error: err.Error()}
 	}
@@ -52,6 +55,26 @@ func (n *node) orchestrate(ctx context.Context, dir string, watcher words.Watche
 	o := words.Orchestrator{Dir: dir, Files: files, Out: out, In: in, Watcher: watcher}
 
 	return o.Count(ctx, players)
+}
+
+// known returns the nodes that this one knows, itself first and the others in the order
+// of their addresses. Those whose certificate is damaged are left out, and the error says
+// which.
+func (n *node) known() ([]mino.Address, error) {
+	me := n.GetAddress()
+	addrs := []mino.Address{me}
+
+	err := n.GetCertificateStore().Range(func(addr mino.Address, _ certs.CertChain) bool {
+		if !addr.Equal(me) {
+			addrs = append(addrs, session.FollowerOf(addr))
+		}
+
+		return true
+	})
+
+	slices.SortFunc(addrs[1:], func(a, b mino.Address) int { return cmp.Compare(a.String(), b.String()) })
+
+	return addrs, err
 }
 
 // Asking implements words.Watcher.
@@ -88,9 +111,4 @@ func (j *job) Outcomes(lost words.Lost) {
 	}
 
 	j.tell(event{Outcomes: rows})
-}
-
-// tell sends an event. A client that is gone ends the job.
-func (j *job) tell(e event) {
-	_ = j.out.Encode(e)
 }

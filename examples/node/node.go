@@ -1,18 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/examples/internal/screen"
 	"github.com/minogrpc/session/examples/internal/words"
 	"github.com/minogrpc/session/mino"
@@ -58,7 +55,7 @@ func runNode(ctx context.Context, stdout, stderr io.Writer, opts nodeOptions) (e
 	}
 
 	// It comes first: whoever holds the socket has the folder.
-	control, err := listenIn(data)
+	control, err := listenIn(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -178,24 +175,4 @@ func (n *node) run(ctx context.Context, opts nodeOptions, control *control) erro
 	tasks.Wait()
 
 	return nil
-}
-
-// known returns the nodes that this one knows, itself first and the others in the order
-// of their addresses. Those whose certificate is damaged are left out, and the error says
-// which.
-func (n *node) known() ([]mino.Address, error) {
-	me := n.GetAddress()
-	addrs := []mino.Address{me}
-
-	err := n.GetCertificateStore().Range(func(addr mino.Address, _ certs.CertChain) bool {
-		if !addr.Equal(me) {
-			addrs = append(addrs, session.FollowerOf(addr))
-		}
-
-		return true
-	})
-
-	slices.SortFunc(addrs[1:], func(a, b mino.Address) int { return cmp.Compare(a.String(), b.String()) })
-
-	return addrs, err
 }

@@ -158,7 +158,8 @@ func (p *process) counts(dir string) string {
 
 // outcomes returns those in the first table of what is printed, by address.
 func outcomes(printed string) map[string]string {
-	table, _, _ := strings.Cut(printed[strings.Index(printed, " NODE"):], "\n\n")
+	_, tables, _ := strings.Cut(printed, " NODE")
+	table, _, _ := strings.Cut(tables, "\n\n")
 	found := make(map[string]string)
 
 	for _, row := range regexp.MustCompile(`(?m)^ {2}[✗ ] (grpcs://\S+) {2,}(\w.*)$`).FindAllStringSubmatch(table, -1) {
@@ -237,8 +238,44 @@ func TestNode_LearnsWhomItHasMissed(t *testing.T) {
 	second = starts(t, second.data)
 	second.await(`(None of the other nodes answers)`)
 
-	first = starts(t, first.data)
+	starts(t, first.data)
 	require.Equal(t, third.address, second.await(`Knows (\S+) now`))
+}
+
+// A file that is damaged costs the node that it is about, and no other.
+func TestNode_LeavesOutWhomItCannotRead(t *testing.T) {
+	first := starts(t, t.TempDir())
+	second, third := joins(t, first), joins(t, first)
+	first.await("Knows (" + regexp.QuoteMeta(third.address) + ") now")
+	first.signal(syscall.SIGTERM)
+
+	_, port, _ := strings.Cut(second.address, "grpcs://127.0.0.1:")
+	files, err := filepath.Glob(filepath.Join(folder(first.data).certificates(), "*"+port+"*"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	require.NoError(t, os.WriteFile(files[0], []byte("nonsense"), 0o600))
+
+	first = starts(t, first.data)
+	first.await(`(Left out): certificate of ` + regexp.QuoteMeta(second.address))
+	require.Equal(t, map[string]string{first.address: "delivered 20 400", third.address: "delivered 20 420"},
+		outcomes(first.counts(text(t))))
+}
+
+// Who does not want to wait for a node that hangs has not lost it.
+func TestNode_CountThatIsGivenUpHarmsNobody(t *testing.T) {
+	dir := text(t)
+	first := starts(t, t.TempDir())
+	second := joins(t, first)
+
+	require.NoError(t, second.cmd.Process.Signal(syscall.SIGSTOP))
+
+	code, _, stderr := runs(t.Context(), "count", "-data", first.data, "-timeout", "300ms", dir)
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, stderr, "more than 300ms")
+
+	require.NoError(t, second.cmd.Process.Signal(syscall.SIGCONT))
+	require.NotContains(t, first.counts(dir), "unreachable")
+	require.Zero(t, first.signal(syscall.SIGTERM).ExitCode())
 }
 
 func TestNode_StrangersAreRefused(t *testing.T) {

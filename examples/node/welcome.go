@@ -9,6 +9,9 @@ import (
 	"github.com/minogrpc/session/mino"
 )
 
+// program is how this one is run.
+const program = "go run ./examples/node"
+
 // Who comes back while everybody is away asks again, after a pause that doubles.
 const (
 	firstPause = time.Second
@@ -35,9 +38,9 @@ func (n *node) introduce(opts nodeOptions) error {
 	n.screen.Printf("Nodes    %d known, with this one\n\n", len(known))
 
 	// The folder is a new one for each node that is started with the line.
-	n.screen.Printf("Join with\n  go run ./examples/node -listen %v -data \"$(mktemp -d)\" -join %v -token %s -digest %x\n",
-		netip.AddrPortFrom(opts.listen.Addr(), 0), n.GetAddress(), token, digest)
-	n.screen.Printf("Count with\n  go run ./examples/node count -data %s\n\n", n.data)
+	n.screen.Printf("Join with\n  %s -listen %v -data \"$(mktemp -d)\" -join %v -token %s -digest %x\n",
+		program, netip.AddrPortFrom(opts.listen.Addr(), 0), n.GetAddress(), token, digest)
+	n.screen.Printf("Count with\n  %s count -data %s\n\n", program, n.data)
 
 	return nil
 }

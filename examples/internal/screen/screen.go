@@ -53,7 +53,7 @@ func (s *Screen) Printf(format string, args ...any) {
 	}
 
 	s.drawn = false
-	s.writeLocked(format, args...)
+	s.writeLocked(fmt.Sprintf(format, args...))
 }
 
 // Progress shows that so many of all replies have come. A terminal has one bar that
@@ -72,7 +72,7 @@ func (s *Screen) Progress(done, all int, total, last string) {
 	defer s.mu.Unlock()
 
 	s.drawn = true
-	s.writeLocked("\r\x1b[K  %s %2d of %d replies, %s", bar, done, all, total)
+	s.writeLocked(fmt.Sprintf("\r\x1b[K  %s %2d of %d replies, %s", bar, done, all, total))
 }
 
 // Err returns the errors of the writes.
@@ -83,7 +83,7 @@ func (s *Screen) Err() error {
 	return s.err
 }
 
-func (s *Screen) writeLocked(format string, args ...any) {
-	_, err := fmt.Fprintf(s.out, format, args...)
+func (s *Screen) writeLocked(text string) {
+	_, err := io.WriteString(s.out, text)
 	s.err = errors.Join(s.err, err)
 }
