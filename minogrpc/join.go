@@ -89,6 +89,10 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 		return errNoTLS
 	}
 
+	if m.life.closing.Err() != nil {
+		return errStopped
+	}
+
 	if to == nil {
 		return errNoAddress
 	}

@@ -5,69 +5,132 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"sync"
+	"time"
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
 )
 
+// A keyring reads the whole store when it sees a key that it does not know. It does so
+// once in a second at most, and for no more than a fiftieth of the time: a stranger with
+// a new key for each connection must not keep the node busy with it.
+const (
+	keyringAge   = time.Second
+	keyringShare = 50
+)
+
 // keyring tells whether a key belongs to any node in the store, before its owner has said
-// who it is. It asks the store each time, which others may change, and remembers what the
-// certificates there say, so that each is parsed once.
+// who it is. It may be behind the store, in which others write, for a moment. That decides
+// only how much the owner may send before its first call.
 type keyring struct {
 	mu sync.Mutex
-	// keys is replaced as a whole: who looks at it needs no lock for that.
-	keys map[mino.Address]storedKey
+	// sums are the keys of all the certificates, and chains what they were read from, so
+	// that each is parsed once.
+	sums   map[keySum]struct{}
+	chains map[mino.Address]readChain
+	// next is when the store may be read again.
+	next time.Time
 }
 
-// storedKey is what a chain of the store says.
-type storedKey struct {
+// keySum stands for the key of a certificate.
+type keySum [sha256.Size]byte
+
+// readChain is a chain of the store that has been parsed.
+type readChain struct {
 	chain certs.CertChain
-	sum   [sha256.Size]byte
+	sum   keySum
 }
 
 // knows tells whether the key of the certificate is in the store.
 func (k *keyring) knows(store certs.Storage, leaf *x509.Certificate) bool {
-	wanted, found := keySum(leaf), false
+	sum := sumOf(leaf)
 
-	before := k.swap(nil)
-	keys := make(map[mino.Address]storedKey, len(before))
-
-	// What cannot be read is nobody's key, and the rest comes all the same.
-	_ = store.Range(func(addr mino.Address, chain certs.CertChain) bool {
-		kept, ok := before[addr]
-		if !ok || !bytes.Equal(kept.chain, chain) {
-			kept = storedKey{chain: chain}
-
-			if list, err := x509.ParseCertificates(chain); err == nil && len(list) > 0 {
-				kept.sum = keySum(list[0])
-			}
-		}
-
-		keys[addr] = kept
-		found = found || kept.sum == wanted
-
+	if k.has(sum) {
 		return true
-	})
+	}
 
-	k.swap(keys)
+	before, ok := k.begin()
+	if ok {
+		k.finish(read(store, before))
+	}
+
+	return ok && k.has(sum)
+}
+
+func (k *keyring) has(sum keySum) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+
+	_, found := k.sums[sum]
 
 	return found
 }
 
-// swap returns the keys as they were, and keeps new ones if there are any.
-func (k *keyring) swap(keys map[mino.Address]storedKey) map[mino.Address]storedKey {
+// add notes a key that has been stored just now.
+func (k *keyring) add(leaf *x509.Certificate) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 
-	before := k.keys
-	if keys != nil {
-		k.keys = keys
+	if k.sums == nil {
+		k.sums = make(map[keySum]struct{})
 	}
 
-	return before
+	k.sums[sumOf(leaf)] = struct{}{}
 }
 
-// keySum stands for the key of a certificate.
-func keySum(cert *x509.Certificate) [sha256.Size]byte {
+// begin tells whether the store may be read, and returns what was read before, which
+// does not change. Nobody else begins until that is finished.
+func (k *keyring) begin() (map[mino.Address]readChain, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+
+	now := time.Now()
+	if now.Before(k.next) {
+		return nil, false
+	}
+
+	k.next = now.Add(keyringAge)
+
+	return k.chains, true
+}
+
+// finish takes over what has been read since the start.
+func (k *keyring) finish(chains map[mino.Address]readChain, started time.Time) {
+	sums := make(map[keySum]struct{}, len(chains))
+	for _, chain := range chains {
+		sums[chain.sum] = struct{}{}
+	}
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+
+	k.sums, k.chains = sums, chains
+	k.next = started.Add(max(keyringAge, keyringShare*time.Since(started)))
+}
+
+// read returns what is in the store. What it cannot read is nobody's key.
+func read(store certs.Storage, before map[mino.Address]readChain) (map[mino.Address]readChain, time.Time) {
+	started := time.Now()
+	chains := make(map[mino.Address]readChain, len(before))
+
+	_ = store.Range(func(addr mino.Address, chain certs.CertChain) bool {
+		known, ok := before[addr]
+		if !ok || !bytes.Equal(known.chain, chain) {
+			known = readChain{chain: chain}
+
+			if list, err := x509.ParseCertificates(chain); err == nil && len(list) > 0 {
+				known.sum = sumOf(list[0])
+			}
+		}
+
+		chains[addr] = known
+
+		return true
+	})
+
+	return chains, started
+}
+
+func sumOf(cert *x509.Certificate) keySum {
 	return sha256.Sum256(cert.RawSubjectPublicKeyInfo)
 }

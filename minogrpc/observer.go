@@ -37,7 +37,7 @@ type Refusal struct {
 	// empty for a connection that is refused before anything is called.
 	Method string
 
-	// Err is why, with the gRPC status that the caller gets.
+	// Err is why. It has a gRPC status, which is what the caller of a method gets.
 	Err error
 }
 

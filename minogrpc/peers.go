@@ -37,6 +37,7 @@ func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed b
 	}
 
 	if changed, err = m.replace(addr, chain, leaf); changed {
+		m.keyring.add(leaf)
 		m.learned(addr)
 	}
 

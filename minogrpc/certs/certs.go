@@ -1,9 +1,10 @@
 // Package certs keeps the certificates of the nodes of an overlay, by address.
 //
-// A node presents a certificate that nobody has to have signed. The others know
-// it because they hold it in their [Storage]: what is stored for an address is
-// what a client trusts when it dials that address, and nothing else is. Whoever
-// can write to the storage of a node decides who that node believes.
+// A node presents a certificate that nobody has to have signed, to those that it calls
+// and to those that call it. The others know it because they hold it in their
+// [Storage]: the node at an address is who has the key of the certificate that is stored
+// for it, and nobody else is. Whoever can write to the storage of a node decides whom
+// that node believes.
 //
 // An [InMemoryStore] forgets everything with the process, a [DiskStore] nothing.
 // The storages of this package may be used from several goroutines at once.

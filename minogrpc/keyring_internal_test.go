@@ -1,0 +1,71 @@
+package minogrpc
+
+import (
+	"crypto/x509"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/stretchr/testify/require"
+)
+
+// countedStore counts how often all of it is read.
+type countedStore struct {
+	certs.Storage
+
+	reads int
+}
+
+func (s *countedStore) Range(fn func(mino.Address, certs.CertChain) bool) error {
+	s.reads++
+
+	return s.Storage.Range(fn)
+}
+
+// newLeaf returns a certificate with a key of its own.
+func newLeaf(t *testing.T) *x509.Certificate {
+	t.Helper()
+
+	c := newConfig(nil)
+	signer, err := signingKey(&c)
+	require.NoError(t, err)
+	cert, err := makeCertificate(&c, signer, "host")
+	require.NoError(t, err)
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	require.NoError(t, err)
+
+	return leaf
+}
+
+// Promise S3: strangers cannot make a node read its store again and again.
+func TestKeyring_ReadsTheStoreOnceInASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ring keyring
+
+		store := &countedStore{Storage: certs.NewInMemoryStore()}
+		known, stranger := newLeaf(t), newLeaf(t)
+		require.NoError(t, store.Store(session.NewAddress("a:1"), known.Raw))
+
+		for range 100 {
+			require.True(t, ring.knows(store, known))
+			require.False(t, ring.knows(store, stranger))
+		}
+
+		require.Equal(t, 1, store.reads)
+
+		// Who is stored meanwhile is known a second later, or at once if the node has
+		// stored it itself.
+		require.NoError(t, store.Store(session.NewAddress("b:1"), stranger.Raw))
+		time.Sleep(keyringAge)
+		require.True(t, ring.knows(store, stranger))
+		require.Equal(t, 2, store.reads)
+
+		newcomer := newLeaf(t)
+		ring.add(newcomer)
+		require.True(t, ring.knows(store, newcomer))
+		require.Equal(t, 2, store.reads)
+	})
+}
