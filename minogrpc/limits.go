@@ -74,10 +74,6 @@ const (
 	// maxChain is the size of a certificate chain that comes from the network, in
 	// bytes. Those of nodes take less than one.
 	maxChain = 64 << 10
-
-	// strangerBytes is what somebody unknown may send over a connection, TLS and the
-	// frames included: enough to join, several times.
-	strangerBytes = 4 * maxChain
 )
 
 // limits are what the options bound.

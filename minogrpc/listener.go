@@ -5,11 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // acceptTimeout is how long a client may take for the handshakes of a new
@@ -132,64 +128,4 @@ func (l *listener) settled(c *accepted) {
 	defer l.mu.Unlock()
 
 	delete(l.fresh, c)
-}
-
-// accepted is a connection that somebody else has opened.
-type accepted struct {
-	net.Conn
-
-	listener *listener
-	visit    *visit
-
-	// confined is true for the connection of somebody who may not bring more than
-	// what is left, in bytes.
-	confined atomic.Bool
-	left     atomic.Int64
-}
-
-// confine bounds what the peer may send from now on, in bytes; past it the connection
-// fails. gRPC reads the request of a call to its end before anybody can ask who the
-// caller is, so that a stranger could fill the memory with requests that are refused
-// in the end.
-func (c *accepted) confine(bytes int64) {
-	c.left.Store(bytes)
-	c.confined.Store(true)
-}
-
-// free is the end of confine.
-func (c *accepted) free() {
-	c.confined.Store(false)
-}
-
-// Read implements net.Conn.
-func (c *accepted) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-
-	if c.confined.Load() && c.left.Add(-int64(n)) < 0 {
-		err = status.Error(codes.ResourceExhausted, "a stranger has sent too much")
-		c.listener.refuse(c, err)
-
-		return 0, err
-	}
-
-	return n, err
-}
-
-// SetDeadline implements net.Conn. The server sets a deadline for the handshake,
-// and takes it off after it: nothing else tells when that is.
-func (c *accepted) SetDeadline(t time.Time) error {
-	if t.IsZero() {
-		c.listener.settled(c)
-		c.visit.release(setUps)
-	}
-
-	return c.Conn.SetDeadline(t)
-}
-
-// Close implements net.Conn.
-func (c *accepted) Close() error {
-	c.listener.settled(c)
-	c.visit.end()
-
-	return c.Conn.Close()
 }

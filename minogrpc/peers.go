@@ -59,7 +59,10 @@ func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x5
 		err = cmp.Or(m.checkTwin(addr, chain), m.makeRoomLocked())
 	default:
 		var newer bool
-		if newer, err = renews(stored, chain, leaf); !newer && err == nil {
+
+		// What the node says of itself nobody else knows better.
+		newer, err = renews(stored, chain, leaf)
+		if err == nil && (!newer || addr == m.me) {
 			return false, nil
 		}
 	}
@@ -100,7 +103,9 @@ func (m *Minogrpc) checkTwin(addr session.Address, chain certs.CertChain) error 
 }
 
 // renews tells whether a chain is to take the place of another one of the same key. Who
-// repeats an old one does not take the new one away.
+// repeats an old one does not take the new one away. A certificate that its own key has
+// not signed is anybody's, as the key in it is public: then the old one stays, by which the
+// node is known as well.
 func renews(stored, chain certs.CertChain, leaf *x509.Certificate) (bool, error) {
 	same, err := certs.SameKey(stored, chain)
 	if err != nil {
@@ -116,7 +121,9 @@ func renews(stored, chain certs.CertChain, leaf *x509.Certificate) (bool, error)
 		return false, err
 	}
 
-	return leaf.NotAfter.After(list[0].NotAfter), nil
+	signed := leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil
+
+	return signed && leaf.NotAfter.After(list[0].NotAfter), nil
 }
 
 // makeRoomLocked returns an error when the store holds as many addresses as it may. What
@@ -143,6 +150,10 @@ func (m *Minogrpc) makeRoomLocked() error {
 
 // checkChain returns the certificate of the node in a chain that may be stored for it.
 func checkChain(addr session.Address, chain certs.CertChain) (*x509.Certificate, error) {
+	if addr.ConnectionType() == mino.ACTgRPC {
+		return nil, fmt.Errorf("%w: %v has no certificate", errBadChain, addr)
+	}
+
 	if len(chain) == 0 || len(chain) > maxChain {
 		return nil, fmt.Errorf("%w for %v: %d bytes, of 1 to %d", errBadChain, addr, len(chain), maxChain)
 	}

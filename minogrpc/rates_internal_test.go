@@ -323,17 +323,32 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 
 		require.NoError(t, exchange(1_000))
 
-		server.confine(10)
+		require.NoError(t, server.confine())
+		require.NoError(t, server.spend(strangerBytes-10))
 		require.NoError(t, exchange(10))
 		require.Equal(t, codes.ResourceExhausted, status.Code(exchange(1)))
 		require.Equal(t, codes.ResourceExhausted, status.Code(<-refused))
 
 		server.free()
 		require.NoError(t, exchange(1_000))
+		require.NoError(t, server.spend(strangerBytes))
 		require.Empty(t, refused)
 
+		require.NoError(t, server.confine())
+
+		for range strangerCalls {
+			require.NoError(t, server.spend(0))
+		}
+
+		require.Equal(t, codes.ResourceExhausted, status.Code(server.spend(0)))
+
+		// Nobody stays a stranger for ever.
+		time.Sleep(strangerPeriod)
+		synctest.Wait()
+		_, err = client.Write([]byte{1})
+		require.Error(t, err)
+
 		require.NoError(t, client.Close())
-		require.NoError(t, server.Close())
 		require.NoError(t, l.Close())
 	})
 }

@@ -137,10 +137,6 @@ func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.Certifica
 		return session.Address{}, nil, err
 	}
 
-	if addr.ConnectionType() == mino.ACTgRPC {
-		return session.Address{}, nil, status.Errorf(codes.InvalidArgument, "%v has no certificate", addr)
-	}
-
 	_, err = checkChain(addr, chain.GetValue())
 
 	return addr, chain.GetValue(), statusOfLearning(err)

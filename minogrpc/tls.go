@@ -79,8 +79,14 @@ func (c watchedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	p := proof{TLSInfo: state}
 	p.conn, _ = raw.(*accepted)
 
-	if p.conn != nil && c.node.strict() && !c.node.knowsCaller(p) {
-		p.conn.confine(strangerBytes)
+	if p.conn == nil || !c.node.strict() || c.node.knowsCaller(p) {
+		return conn, p, nil
+	}
+
+	if err = p.conn.confine(); err != nil {
+		c.node.refused(Refusal{Peer: raw.RemoteAddr(), Err: err})
+
+		return nil, nil, err
 	}
 
 	return conn, p, nil

@@ -20,6 +20,7 @@ const (
 	setUps      kind = "pending set-ups"
 	openStreams kind = "streams"
 	storedBytes kind = "bytes of metadata"
+	strangers   kind = "connections of unknown nodes"
 )
 
 // claim is what somebody has a share of. Without a gateway it is that of the host.
