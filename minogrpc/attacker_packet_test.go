@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
@@ -40,5 +41,35 @@ func TestAttack_PlayerSpeaksForNobodyElse(t *testing.T) {
 		require.Empty(t, ack.GetErrors())
 		synctest.Wait()
 		require.Equal(t, []text{"a lie"}, s.answers[traitorNode])
+	})
+}
+
+// Promise S2: a parent, who may hand down the packets of anybody above, does not speak for
+// the child itself nor for the players below it.
+func TestAttack_ParentSpeaksForNobodyBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSiege(t, nil)
+		mino.MustCreateRPC(s.nodes["a"], "other", echo, texts{})
+
+		md := header("apiuri", "other", "gateway", textAt(mallory),
+			"handshake", `{"Height":1,"Addresses":["`+encode(textAt("b"))+`"]}`)
+		client := s.client(t, "a", s.certs[mallory])
+		requireOpen(t, openStream(t, client, md))
+
+		forward := func(source string) error {
+			_, err := client.Forward(metadata.NewOutgoingContext(t.Context(), md), packetOf(source, textAt("a")))
+
+			return err
+		}
+
+		for _, source := range []string{textAt("a"), textAt("b")} {
+			err := forward(source)
+			require.Equal(t, codes.PermissionDenied, status.Code(err), "%q: %v", source, err)
+			s.requireTold(t, "a", ptypes.Overlay_Forward_FullMethodName, codes.PermissionDenied)
+			s.requireStranger(t, "a")
+		}
+
+		require.NoError(t, forward(textAt("c")))
+		s.requireUndisturbed(t)
 	})
 }

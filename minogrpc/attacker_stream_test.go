@@ -2,6 +2,7 @@ package minogrpc_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,25 +52,29 @@ func TestAttack_KnownNodeIsNoneOfTheStream(t *testing.T) {
 	})
 }
 
-// withEpoch gives the offer of a link the epoch that the metadata name, if any.
+// withEpoch gives the offer of a link the epoch that the metadata name, if any, and the
+// number of what has been received.
 func withEpoch(md metadata.MD) metadata.MD {
 	epoch := md.Get("epoch")
 	if len(epoch) == 0 {
 		return md
 	}
 
+	received := append(md.Get("received"), "0")[0]
+
 	md.Delete("epoch")
+	md.Delete("received")
 
-	for i, offer := range md.Get(session.LinkKey) {
-		if strings.Contains(offer, ";epoch=1;") {
-			md[session.LinkKey][i] = strings.Replace(offer, ";epoch=1;", ";epoch="+epoch[0]+";", 1)
-
-			return md
+	// Without duplex links there is none that could be gone on with.
+	offer := offerOf(1) + ";"
+	for _, made := range md.Get(session.LinkKey) {
+		if strings.HasPrefix(made, "duplex") {
+			offer = made
 		}
 	}
 
-	// Without duplex links there is none that could be gone on with.
-	md.Append(session.LinkKey, strings.Replace(offerOf(2), "epoch=2", "epoch="+epoch[0], 1))
+	md.Set(session.LinkKey, strings.NewReplacer("epoch=1;", "epoch="+epoch[0]+";",
+		"received=0;", "received="+received+";").Replace(offer))
 
 	return md
 }
@@ -103,8 +108,6 @@ func TestAttack_PlayerHasNoOtherPart(t *testing.T) {
 		{orchestrator, rootNode, asParent, codes.PermissionDenied},
 		{orchestrator, leafNode, asParent, codes.PermissionDenied},
 		{orchestrator, leafNode, asOrchestrator, codes.PermissionDenied},
-		// This one may adopt the victim, but its link is that of another.
-		{rootNode, leafNode, resuming, codes.FailedPrecondition},
 	}
 
 	synctest.Test(t, func(t *testing.T) {
@@ -131,6 +134,24 @@ func TestAttack_PlayerHasNoOtherPart(t *testing.T) {
 				s.requireTold(t, victim, attackForward.method, codes.PermissionDenied)
 				s.requireStranger(t, victim)
 			}
+		}
+
+		s.requireUndisturbed(t)
+	})
+}
+
+// Promise S2: an ancestor may adopt a player, and yet not go on with the link of the
+// parent that it has now, however well it guesses what has come over that.
+func TestAttack_LinkIsThatOfItsParent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSiege(t, nil)
+		client := s.client(t, leafNode, s.certs[rootNode])
+
+		for received := range 20 {
+			md := s.metadataOf(leafNode, "epoch", "2", "received", strconv.Itoa(received), "gateway", textAt(rootNode))
+			err := attackStream.call(t.Context(), client, withEpoch(md))
+			require.Equal(t, codes.FailedPrecondition, status.Code(err), "%v", err)
+			s.requireTold(t, leafNode, attackStream.method, codes.FailedPrecondition)
 		}
 
 		s.requireUndisturbed(t)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/minogrpc/session/ptypes"
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,8 @@ type attack struct {
 var (
 	attackStream = attack{ptypes.Overlay_Stream_FullMethodName,
 		func(ctx context.Context, client ptypes.OverlayClient, md metadata.MD) error {
-			ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, md))
+			// Who is let in must not wait for ever.
+			ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(ctx, md), time.Minute)
 			defer cancel()
 
 			stream, err := client.Stream(ctx)
@@ -34,6 +36,8 @@ var (
 				return err
 			}
 
+			// That would be the end of the parent's part.
+			_ = stream.CloseSend()
 			_, err = stream.Recv()
 
 			return err
@@ -134,4 +138,32 @@ func TestAttack_NobodyPassesForAnother(t *testing.T) {
 
 		s.requireUndisturbed(t)
 	})
+}
+
+// Promise S2: that somebody was known once, or will be, counts for nothing, not even on a
+// connection that exists: nodes are forgotten by their operator, and certificates expire.
+func TestAttack_ProofOfThePastCountsForNothing(t *testing.T) {
+	for name, end := range map[string]func(s *siege){
+		"forgotten": func(s *siege) {
+			_ = s.nodes[rootNode].GetCertificateStore().Delete(addressAt(mallory))
+		},
+		"expired": func(*siege) { time.Sleep(2 * lifetime) }, // Virtual time.
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSiege(t, nil)
+				client := s.client(t, rootNode, s.certs[mallory])
+				md := s.metadataOf(rootNode, "gateway", textAt(mallory))
+				require.NoError(t, attackCall.call(t.Context(), client, md))
+
+				end(s)
+
+				for _, a := range []attack{attackCall, attackStream, attackForward, attackShare} {
+					err := a.call(t.Context(), client, md)
+					require.Equal(t, codes.PermissionDenied, status.Code(err), "%s: %v", a.method, err)
+					s.requireTold(t, rootNode, a.method, codes.PermissionDenied)
+				}
+			})
+		})
+	}
 }

@@ -233,6 +233,9 @@ func nameOf(addr mino.Address) string {
 	return name
 }
 
+// lifetime is how long the certificates of a siege are valid.
+const lifetime = time.Hour
+
 // newCertificate returns a certificate for a host, with a new key that it is signed by.
 func newCertificate(t *testing.T, host string) *tls.Certificate {
 	t.Helper()
@@ -242,7 +245,7 @@ func newCertificate(t *testing.T, host string) *tls.Certificate {
 
 	template := &x509.Certificate{
 		NotBefore: time.Now(),
-		NotAfter:  time.Now().Add(24 * time.Hour),
+		NotAfter:  time.Now().Add(lifetime),
 		DNSNames:  []string{host},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
