@@ -62,6 +62,7 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 // it. The budget is that of the first packet.
 func (s *session) openLocked(via *parent, gw mino.Address, key string, budget time.Duration) *link.Link {
 	handshake, err := contain.Call(func() (router.Handshake, error) { return via.table.PrepareHandshakeFor(gw), nil })
+	passedOver := s.passedOverLocked(via, key, gw)
 
 	cfg := s.linkConfig(gw, key)
 	cfg.Setup = min(cfg.Setup, max(budget/setupShare, minSetup))
@@ -72,7 +73,7 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 			return link.Connection{}, fmt.Errorf("failed to prepare the handshake: %w", err)
 		}
 
-		conn, err := s.dial(ctx, gw, handshake)
+		conn, err := s.dial(ctx, gw, handshake, passedOver)
 		if err != nil && patient && errors.Is(context.Cause(ctx), link.ErrSetup) {
 			// The connection may only look alive. A fresh one may work.
 			s.evict(gw)
@@ -82,15 +83,16 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 	})
 
 	s.children[key] = l
-	s.noteChildLocked(via, key)
+	s.noteChildLocked(via, key, gw)
 	s.alive++
 
 	return l
 }
 
 // dial opens the stream to a child and waits for its header.
-func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Handshake) (link.Connection, error) {
-	stream, calls, err := s.streamMetadata(handshake)
+func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Handshake, passedOver []string,
+) (link.Connection, error) {
+	stream, calls, err := s.streamMetadata(handshake, passedOver)
 	if err != nil {
 		return link.Connection{}, err
 	}
@@ -163,8 +165,10 @@ func (s *session) evict(gw mino.Address) {
 	}
 }
 
-// streamMetadata returns what goes with the stream to a child, and with the calls.
-func (s *session) streamMetadata(handshake router.Handshake) (stream, calls metadata.MD, err error) {
+// streamMetadata returns what goes with the stream to a child, in whose case others were
+// passed over, and with the calls.
+func (s *session) streamMetadata(handshake router.Handshake, passedOver []string,
+) (stream, calls metadata.MD, err error) {
 	if handshake == nil {
 		return nil, nil, errors.New("the routing table made no handshake")
 	}
@@ -191,6 +195,7 @@ func (s *session) streamMetadata(handshake router.Handshake) (stream, calls meta
 
 	stream.Set(HandshakeKey, string(data))
 	stream.Set(LinkKey, LinkGoodbye)
+	stream.Append(AncestorKey, passedOver...)
 
 	size := headers.Size(stream)
 	if size > s.maxMetadata {

@@ -24,7 +24,8 @@ const LinkKey = "session-link"
 // AncestorKey is the metadata key by which an overlay may tell a child who is above its
 // parent: the text of an address, as often as there are. It belongs to the metadata of
 // NewSession. A session passes it on with the streams to its children, and not with calls,
-// and does not read it.
+// and does not read it. With [WithNeighborsOnly] it adds the children that it could not
+// reach when it opens a stream to a player behind them.
 const AncestorKey = "session-ancestor"
 
 // LinkGoodbye is the value of [LinkKey] with which a parent promises a child to close

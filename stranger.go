@@ -17,8 +17,9 @@ const maxFormer = 16
 // have sent may still be under way when they are lost or replaced. Nothing is kept here
 // without [WithNeighborsOnly].
 type acquaintances struct {
-	// children are the address texts of those that the session has ever opened a link to.
-	children map[string]struct{}
+	// children are those that the session has ever opened a link to, by the text of the
+	// address.
+	children map[string]mino.Address
 
 	// former are registrations that are over, the oldest first.
 	former []registration
@@ -34,7 +35,7 @@ type registration struct {
 }
 
 // noteChildLocked remembers that a link to a child has been opened by a table.
-func (s *session) noteChildLocked(via *parent, key string) {
+func (s *session) noteChildLocked(via *parent, key string, child mino.Address) {
 	if !s.neighborsOnly {
 		return
 	}
@@ -42,10 +43,36 @@ func (s *session) noteChildLocked(via *parent, key string) {
 	via.led = true
 
 	if s.known.children == nil {
-		s.known.children = make(map[string]struct{})
+		s.known.children = make(map[string]mino.Address)
 	}
 
-	s.known.children[key] = struct{}{}
+	s.known.children[key] = child
+}
+
+// passedOverLocked returns the texts of the children in whose place this node opens a
+// stream to one that was behind them. They may only be out of reach from here: when this
+// node is lost in its turn, the others go by them again, and the player must know them for
+// its ancestors. Only a table that is a [router.Sources] can tell.
+func (s *session) passedOverLocked(via *parent, key string, child mino.Address) []string {
+	sources, ok := via.table.(router.Sources)
+	if !ok {
+		return nil
+	}
+
+	var texts []string
+
+	for text, other := range s.known.children {
+		if text == key {
+			continue
+		}
+
+		behind, err := contain.Call(func() (bool, error) { return sources.MayCome(child, other), nil })
+		if err == nil && behind {
+			texts = append(texts, text)
+		}
+	}
+
+	return texts
 }
 
 // noteFormerLocked remembers a parent whose registration is over. Of several ones of the

@@ -1,7 +1,9 @@
 package minogrpc_test
 
 import (
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -191,6 +193,38 @@ func TestAttack_NobodySharesForAnother(t *testing.T) {
 
 		err = share(nil, textAt(mallory), "FBanother:1", chainOf(another))
 		s.requireNotLet(t, ptypes.Overlay_Share_FullMethodName, codes.Unauthenticated, err)
+
+		require.Equal(t, before, s.believed(t))
+		s.requireUndisturbed(t)
+	})
+}
+
+// Promise S2: who shares the public key of another node in a certificate of his own making
+// changes nothing, neither at the others nor at that node.
+func TestAttack_ForgedRenewalChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSiege(t, nil)
+		before := s.believed(t)
+
+		for _, name := range []string{orchestrator, rootNode, innerNode} {
+			victim, err := x509.ParseCertificate(s.certs[name].Certificate[0])
+			require.NoError(t, err)
+
+			template := *victim
+			template.NotAfter = victim.NotAfter.AddDate(100, 0, 0)
+
+			issuer, err := x509.ParseCertificate(s.certs[mallory].Certificate[0])
+			require.NoError(t, err)
+
+			forged, err := x509.CreateCertificate(rand.Reader, &template, issuer, victim.PublicKey,
+				s.certs[mallory].PrivateKey)
+			require.NoError(t, err)
+
+			ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs("gateway", textAt(mallory)))
+			_, err = s.client(t, rootNode, s.certs[mallory]).Share(ctx,
+				&ptypes.CertificateChain{Address: []byte(textAt(name)), Value: forged})
+			require.NoError(t, err)
+		}
 
 		require.Equal(t, before, s.believed(t))
 		s.requireUndisturbed(t)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -25,17 +26,9 @@ func TestConfined_StrangerSendsNoLargeMessage(t *testing.T) {
 	told := make(chan minogrpc.Refusal, 100)
 	node := start(t, minogrpc.WithObserver(minogrpc.Observer{Refused: func(r minogrpc.Refusal) { told <- r }}))
 
-	conn, err := grpc.NewClient(urlOf(t, node).Host,
-		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
-			InsecureSkipVerify: true, //nolint:gosec // the test knows whom it calls
-			Certificates:       []tls.Certificate{strangerCertificate(t)},
-		})))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	client := strangerTo(t, node)
 
-	client := ptypes.NewOverlayClient(conn)
-
-	_, err = client.Call(t.Context(), &ptypes.Message{From: []byte("FB127.0.0.1:1"), Payload: make([]byte, 1000)})
+	_, err := client.Call(t.Context(), &ptypes.Message{From: []byte("FB127.0.0.1:1"), Payload: make([]byte, 1000)})
 	require.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
 	require.Equal(t, "/ptypes.Overlay/Call", (<-told).Method)
 
@@ -45,6 +38,63 @@ func TestConfined_StrangerSendsNoLargeMessage(t *testing.T) {
 	refusal := <-told
 	require.Empty(t, refusal.Method)
 	require.ErrorContains(t, refusal.Err, "a stranger has sent too much")
+}
+
+// Promise S3: nor can it have calls wait for their requests by the thousand.
+func TestConfined_StrangerMakesFewCalls(t *testing.T) {
+	node := start(t)
+	client := strangerTo(t, node)
+	ended := 0
+
+	for range 100 {
+		stream, err := client.Stream(t.Context())
+		require.NoError(t, err)
+
+		_, err = stream.Recv()
+		require.Error(t, err)
+
+		if status.Code(err) == codes.ResourceExhausted {
+			require.ErrorContains(t, err, "a stranger has sent too much")
+
+			ended++
+		}
+	}
+
+	require.Equal(t, 84, ended)
+}
+
+// Promise S3: a header counts by what it is in memory, whatever it is on the wire.
+func TestConfined_StrangerSendsFewHeaders(t *testing.T) {
+	node := start(t)
+	client := strangerTo(t, node)
+
+	md := metadata.Pairs("x", strings.Repeat("x", 60<<10))
+	call := func() codes.Code {
+		_, err := client.Call(metadata.NewOutgoingContext(t.Context(), md), &ptypes.Message{From: []byte("FBa:1")})
+
+		return status.Code(err)
+	}
+
+	// Each counts twice, on the wire and as it is. There it may be larger by far, as the
+	// wire has an index for what has been sent before.
+	require.Equal(t, codes.PermissionDenied, call())
+	require.Equal(t, codes.PermissionDenied, call())
+	require.NotEqual(t, codes.PermissionDenied, call())
+}
+
+// Promise S2: those who do not believe a node, and try again and again, keep nobody at the
+// same host from it.
+func TestConfined_WhoDoesNotBelieveTheNodeHarmsNobody(t *testing.T) {
+	node := start(t, minogrpc.WithHandshakeLimit(3))
+
+	for range 10 {
+		conn, err := (&tls.Dialer{}).DialContext(t.Context(), "tcp", urlOf(t, node).Host)
+		require.ErrorContains(t, err, "certificate")
+		require.Nil(t, conn)
+	}
+
+	rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
+	requireCall(t, rpc, node)
 }
 
 // A node that is known may begin with the largest message, also when it has a newer
@@ -79,6 +129,21 @@ func TestConfined_MemberMaySendWhatItLikes(t *testing.T) {
 	answer, err = (<-responses).GetMessageOrError()
 	require.NoError(t, err)
 	require.Equal(t, large, answer)
+}
+
+// strangerTo returns a client of the node that nobody knows.
+func strangerTo(t *testing.T, node *minogrpc.Minogrpc) ptypes.OverlayClient {
+	t.Helper()
+
+	conn, err := grpc.NewClient(urlOf(t, node).Host,
+		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+			InsecureSkipVerify: true,
+			Certificates:       []tls.Certificate{strangerCertificate(t)},
+		})))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+
+	return ptypes.NewOverlayClient(conn)
 }
 
 // strangerCertificate returns a certificate that nobody has stored.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"net/url"
 	"testing"
 	"testing/synctest"
@@ -347,5 +348,64 @@ func TestJoin_FailsWhenTheNodeIsStopped(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, b.Stop())
 		require.ErrorContains(t, <-failed, "the node has been stopped")
+	})
+}
+
+// Promise S2: a node without TLS has no certificate that anybody could tell of. By one for
+// its plain address, which Recv takes for the same, a member could pass for a secure node.
+func TestJoin_LearnsNoCertificateForAPlainAddress(t *testing.T) {
+	a, member, node := start(t), start(t), start(t)
+	join(t, a, member, node)
+
+	plain := session.NewAddress("grpc://" + urlOf(t, a).Host)
+	require.NoError(t, member.GetCertificateStore().Store(plain, member.GetCertificateChain()))
+	require.NoError(t, node.Join(urlOf(t, member), "", nil))
+	requireKnows(t, node, a, member)
+}
+
+// Promise S3: what is told of nodes is the certificate by which they are known, and not
+// all that they present.
+func TestJoin_LearnsTheCertificateOfTheNodeAlone(t *testing.T) {
+	made := start(t)
+
+	_, secret, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+
+	leaf := leafOf(t, start(t, minogrpc.WithCertificateKey(secret, nil)))
+	cert := &tls.Certificate{Certificate: [][]byte{leaf.Raw, made.GetCertificateChain()}, PrivateKey: secret}
+
+	a, b, long := start(t), start(t), start(t, minogrpc.WithCert(cert))
+	join(t, a, b, long)
+	join(t, long, start(t))
+
+	for _, node := range []*minogrpc.Minogrpc{a, b} {
+		chain, err := node.GetCertificateStore().Load(long.GetAddress())
+		require.NoError(t, err)
+		require.EqualValues(t, leaf.Raw, chain)
+	}
+}
+
+// A node that stops does not wait for those that it was telling of a newcomer.
+func TestJoin_DoesNotHoldUpTheEndOfANode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := sessiontest.NewNetwork()
+		t.Cleanup(network.Close)
+
+		a, b := startIn(t, network, "grpcs://a:1"), startIn(t, network, "grpcs://b:1")
+		c := startIn(t, network, "grpcs://c:1")
+		join(t, a, b)
+		network.Freeze("a:1", "b:1")
+
+		done := make(chan error, 1)
+		to, token, digest := urlOf(t, a), a.GenerateToken(time.Minute), digestOf(t, a)
+
+		go func() { done <- c.Join(to, token, digest) }()
+
+		time.Sleep(time.Second)
+
+		before := time.Now()
+		require.NoError(t, a.Stop())
+		require.Less(t, time.Since(before), time.Second)
+		<-done
 	})
 }

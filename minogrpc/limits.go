@@ -74,6 +74,9 @@ const (
 	// maxChain is the size of a certificate chain that comes from the network, in
 	// bytes. Those of nodes take less than one.
 	maxChain = 64 << 10
+
+	// maxLeaf is the size of the certificate of the node in it, in bytes.
+	maxLeaf = 8 << 10
 )
 
 // limits are what the options bound.

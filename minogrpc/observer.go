@@ -76,7 +76,13 @@ func (m *Minogrpc) handshakeFailed(from net.Addr, err error) {
 		return
 	}
 
-	m.rates.handshakeFailed(hostOf(from))
+	// Who does not believe this node, as it has the certificate of another key, means no
+	// harm, tries again and again, and may live at the same host as others.
+	failure, ok := errors.AsType[*net.OpError](err)
+	if !ok || failure.Op != "remote error" {
+		m.rates.handshakeFailed(hostOf(from))
+	}
+
 	m.refused(Refusal{Peer: from, Err: status.Error(codes.Unauthenticated, err.Error())})
 }
 

@@ -12,7 +12,11 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/protobuf/proto"
 )
+
+// chainOverhead is what protobuf puts in front of each chain of an answer, at most.
+const chainOverhead = 8
 
 var (
 	errTooManyPeers = errors.New("no room for the certificate of another node")
@@ -35,6 +39,10 @@ func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed b
 	if err != nil {
 		return false, err
 	}
+
+	// By the rest of the chain nobody is known, and all of it would go into each answer
+	// to a join.
+	chain = leaf.Raw
 
 	if changed, err = m.replace(addr, chain, leaf); changed {
 		m.keyring.add(leaf)
@@ -163,6 +171,10 @@ func checkChain(addr session.Address, chain certs.CertChain) (*x509.Certificate,
 		return nil, fmt.Errorf("%w for %v: %w", errBadChain, addr, err)
 	}
 
+	if len(list[0].Raw) > maxLeaf {
+		return nil, fmt.Errorf("%w for %v: the certificate of the node takes more than %d bytes", errBadChain, addr, maxLeaf)
+	}
+
 	return list[0], nil
 }
 
@@ -180,21 +192,29 @@ func (m *Minogrpc) learnAll(chains []*ptypes.CertificateChain) {
 	}
 }
 
-// chains returns all that the store holds, as it travels. What it cannot read is left
-// out.
+// chains returns what the store holds, as it travels: as much of it as fits into an
+// answer. What it cannot read is left out.
 func (m *Minogrpc) chains() []*ptypes.CertificateChain {
 	var all []*ptypes.CertificateChain
 
+	room := m.maxFrame()
 	err := m.store.Range(func(addr mino.Address, chain certs.CertChain) bool {
 		peer, err := follower(addr)
-		if err == nil {
-			all = append(all, &ptypes.CertificateChain{Address: []byte(textOf(peer)), Value: chain})
+		if err != nil {
+			return true
 		}
 
-		return true
+		next := &ptypes.CertificateChain{Address: []byte(textOf(peer)), Value: chain}
+
+		room -= proto.Size(next) + chainOverhead
+		if room >= 0 {
+			all = append(all, next)
+		}
+
+		return room >= 0
 	})
-	if err != nil {
-		m.logger.Warn().Err(err).Msg("the store cannot read all of the certificates")
+	if err != nil || room < 0 {
+		m.logger.Warn().Err(err).Int("told", len(all)).Msg("not all the certificates can be told")
 	}
 
 	return all

@@ -3,6 +3,7 @@ package minogrpc
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/minogrpc/session"
@@ -21,8 +22,14 @@ const (
 	shareTimeout = 5 * time.Second
 	sharePeriod  = 10 * time.Second
 
-	// maxShares is how many nodes are told at once.
-	maxShares = 64
+	// maxShares is how many nodes are told at once: so many that those who do not answer
+	// keep nobody waiting, unless there are a thousand of them.
+	maxShares = 512
+
+	// Who does not know this node is told again after a short pause, which doubles up to
+	// the long one, while the newcomer waits.
+	shortPause = 25 * time.Millisecond
+	longPause  = 100 * time.Millisecond
 
 	// Who cannot be reached is told later: after a pause that doubles, some times.
 	firstPause = time.Second
@@ -194,38 +201,62 @@ func statusOfLearning(err error) error {
 }
 
 // share tells the other nodes about a newcomer. When it returns, all that are in the
-// store then have been asked once, or the time is over. A task tries those again that
-// could not be reached.
+// store then have been asked, or the time is over. A task tries those again that could not
+// be reached.
 func (m *Minogrpc) share(ctx context.Context, newcomer session.Address, chain *ptypes.CertificateChain) {
 	ctx, cancel := context.WithTimeout(ctx, sharePeriod)
 	defer cancel()
 
+	stop := context.AfterFunc(m.life.closing, cancel)
+	defer stop()
+
 	told := map[session.Address]bool{m.me: true, newcomer: true}
 
-	var missed []session.Address
+	var missed, refused []session.Address
 
 	// Two nodes that are let in by two others at the same time would miss each other, if
-	// the store were not looked at again after the others have been told.
-	for ctx.Err() == nil {
-		var next []session.Address
-
-		for _, addr := range m.members() {
-			if !told[addr] {
-				told[addr] = true
-
-				next = append(next, addr)
-			}
-		}
-
+	// the store were not looked at again after the others have been told. And who is being
+	// let in does not know this node for a moment.
+	for pause := shortPause; ctx.Err() == nil; pause *= 2 {
+		next := append(m.untold(told), refused...)
 		if len(next) == 0 {
 			break
 		}
 
-		missed = append(missed, m.tell(ctx, next, chain)...)
+		var more []session.Address
+
+		more, refused = m.tell(ctx, next, chain)
+		missed = append(missed, more...)
+
+		if len(refused) > 0 && (pause > longPause || !sleep(ctx, pause)) {
+			break
+		}
 	}
 
+	missed = append(missed, refused...)
 	if len(missed) > 0 {
 		m.tasks.start(func() { m.tellLater(missed, chain) })
+	}
+}
+
+// untold returns the nodes in the store that are not among those who have been told, and
+// adds them there.
+func (m *Minogrpc) untold(told map[session.Address]bool) []session.Address {
+	next := slices.DeleteFunc(m.members(), func(addr session.Address) bool { return told[addr] })
+	for _, addr := range next {
+		told[addr] = true
+	}
+
+	return next
+}
+
+// sleep waits, and returns false when the context is done before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -250,12 +281,12 @@ func (m *Minogrpc) members() []session.Address {
 // tellLater tells those who could not be reached.
 func (m *Minogrpc) tellLater(missed []session.Address, chain *ptypes.CertificateChain) {
 	for pause := firstPause; pause < firstPause<<maxPauses && len(missed) > 0; pause *= 2 {
-		select {
-		case <-time.After(pause):
-			missed = m.tell(m.life.closing, missed, chain)
-		case <-m.life.closing.Done():
+		if !sleep(m.life.closing, pause) {
 			return
 		}
+
+		unreached, refused := m.tell(m.life.closing, missed, chain)
+		missed = append(unreached, refused...)
 	}
 
 	for _, addr := range missed {
@@ -264,14 +295,15 @@ func (m *Minogrpc) tellLater(missed []session.Address, chain *ptypes.Certificate
 	}
 }
 
-// tell shares a chain with the nodes, and returns those that could not be reached.
+// tell shares a chain with the nodes, and returns those that could not be reached, and
+// those that do not know this node, or not yet.
 func (m *Minogrpc) tell(ctx context.Context, nodes []session.Address, chain *ptypes.CertificateChain,
-) (missed []session.Address) {
+) (missed, refused []session.Address) {
 	var group errgroup.Group
 
 	group.SetLimit(maxShares)
 
-	failed := make([]bool, len(nodes))
+	answers := make([]codes.Code, len(nodes))
 
 	for i, addr := range nodes {
 		group.Go(func() error {
@@ -280,22 +312,26 @@ func (m *Minogrpc) tell(ctx context.Context, nodes []session.Address, chain *pty
 				m.logger.Debug().Err(err).Stringer("node", addr).Msg("newcomer not shared")
 			}
 
-			// Who has understood, and does not want to know, is not asked again.
-			failed[i] = err != nil && status.Code(err) != codes.AlreadyExists
+			answers[i] = status.Code(err)
 
 			return nil
 		})
 	}
 
-	_ = group.Wait() // the errors are in failed
+	_ = group.Wait() // the errors are in answers
 
 	for i, addr := range nodes {
-		if failed[i] {
+		switch answers[i] {
+		case codes.OK, codes.AlreadyExists:
+			// Who has understood, and does not want to know, is not asked again.
+		case codes.PermissionDenied:
+			refused = append(refused, addr)
+		default:
 			missed = append(missed, addr)
 		}
 	}
 
-	return missed
+	return missed, refused
 }
 
 // tellOne shares a chain with one node.
