@@ -151,7 +151,6 @@ func TestChild_ErrorAboutAPacketLosesNobody(t *testing.T) {
 		codes.ResourceExhausted: session.ReasonOverflow,
 		codes.DeadlineExceeded:  session.ReasonTimeout,
 		codes.InvalidArgument:   session.ReasonRejected,
-		codes.PermissionDenied:  session.ReasonRejected,
 	} {
 		t.Run(code.String(), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

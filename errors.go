@@ -25,6 +25,10 @@ var ErrMemory = memory.ErrExhausted
 // that it names. See [WithNeighborsOnly].
 var ErrStranger = errors.New("stranger")
 
+// ErrSource is what such an error wraps, too, when it is about the packet alone: its source
+// cannot be where it has come from. The neighbour may only have passed it on.
+var ErrSource = fmt.Errorf("%w: impossible source", ErrStranger)
+
 // Reason says why a destination was not reached.
 type Reason int
 

@@ -57,9 +57,10 @@ type Session interface {
 	// Ack for each that was not reached.
 	//
 	// It returns an error that wraps [ErrClosed] when the session is closing: the answer
-	// is Unavailable then, and the neighbour looks for another way. Any other is about
-	// the packet, which cannot be decoded or has come before there is a parent, and the
-	// answer must be InvalidArgument, or PermissionDenied where it wraps [ErrStranger]: for
+	// is Unavailable then, and the neighbour looks for another way. So it does where the
+	// error wraps [ErrStranger] and not [ErrSource], and the answer is PermissionDenied.
+	// Any other is about the packet, which cannot be decoded, has come before there is a
+	// parent or names an impossible source, and the answer must be InvalidArgument: for
 	// most other codes, as for the Unknown of a plain error, the neighbour takes this node
 	// for lost.
 	RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error)

@@ -134,7 +134,7 @@ func (s *session) screenLocked(in arrival, packet router.Packet) (err error) {
 		return nil
 	}
 
-	return fmt.Errorf("%w: a packet of %s cannot come from %s", ErrStranger, sourceName(source), nameOf(in.addr))
+	return fmt.Errorf("%w: a packet of %s cannot come from %s", ErrSource, sourceName(source), nameOf(in.addr))
 }
 
 // comesDownLocked tells whether a packet may come from the neighbour as a parent, by the

@@ -13,7 +13,7 @@ import (
 const (
 	// strangerBytes is what it may send, in bytes, TLS and the frames included, and what
 	// its headers may take.
-	strangerBytes = 4 * maxChain
+	strangerBytes = 16 * maxChain
 
 	// strangerCalls is how many calls it may make.
 	strangerCalls = 16

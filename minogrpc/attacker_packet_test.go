@@ -29,8 +29,8 @@ func TestAttack_PlayerSpeaksForNobodyElse(t *testing.T) {
 			textAt(orchestrator), "OBorchestrator:1",
 		} {
 			_, err := client.Forward(ctx, packetOf(source, players...))
-			require.Equal(t, codes.PermissionDenied, status.Code(err), "%q: %v", source, err)
-			s.requireTold(t, rootNode, ptypes.Overlay_Forward_FullMethodName, codes.PermissionDenied)
+			require.Equal(t, codes.InvalidArgument, status.Code(err), "%q: %v", source, err)
+			s.requireTold(t, rootNode, ptypes.Overlay_Forward_FullMethodName, codes.InvalidArgument)
 			s.requireStranger(t, rootNode)
 		}
 
@@ -64,8 +64,8 @@ func TestAttack_ParentSpeaksForNobodyBelow(t *testing.T) {
 
 		for _, source := range []string{textAt("a"), textAt("b")} {
 			err := forward(source)
-			require.Equal(t, codes.PermissionDenied, status.Code(err), "%q: %v", source, err)
-			s.requireTold(t, "a", ptypes.Overlay_Forward_FullMethodName, codes.PermissionDenied)
+			require.Equal(t, codes.InvalidArgument, status.Code(err), "%q: %v", source, err)
+			s.requireTold(t, "a", ptypes.Overlay_Forward_FullMethodName, codes.InvalidArgument)
 			s.requireStranger(t, "a")
 		}
 

@@ -103,7 +103,7 @@ func (m *Minogrpc) ownCertificate() (*tls.Certificate, error) {
 	if m.secret != nil {
 		kept, err := m.store.Load(m.me)
 		if err != nil {
-			return nil, fmt.Errorf("load own certificate: %w", err)
+			m.logger.Warn().Err(err).Msg("own certificate cannot be read, and is made anew")
 		}
 
 		if cert := reusable(kept, signer, host); cert != nil {

@@ -150,10 +150,17 @@ func strangerTo(t *testing.T, node *minogrpc.Minogrpc) ptypes.OverlayClient {
 func strangerCertificate(t *testing.T) tls.Certificate {
 	t.Helper()
 
+	return selfSigned(t, "stranger", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+}
+
+// selfSigned returns a certificate for a host with a key of its own.
+func selfSigned(t *testing.T, host string, from, until time.Time) tls.Certificate {
+	t.Helper()
+
 	public, secret, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 
-	template := &x509.Certificate{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{DNSNames: []string{host}, NotBefore: from, NotAfter: until}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, secret)
 	require.NoError(t, err)
 

@@ -73,7 +73,7 @@
 //	introductions by a host          1,000 a minute   WithIntroductionLimit
 //	certificates that others add            100,000   WithMaxPeers
 //	memory of the sessions of a node          1 GiB   WithMemory
-//	certificate chain                        64 KiB
+//	certificate chain                        16 KiB
 //	id of a stream                        256 bytes
 //	bytes of a stranger's connection        256 KiB
 //

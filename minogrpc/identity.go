@@ -34,7 +34,7 @@ func (m *Minogrpc) checkCaller(ctx context.Context, addr session.Address) error 
 	}
 
 	caller := proofOf(ctx)
-	leaf := caller.leaf()
+	leaf := caller.leaf
 
 	switch {
 	case leaf == nil && m.open:
@@ -75,16 +75,7 @@ func proofOf(ctx context.Context) proof {
 // presentedBy returns the certificate of the caller, who has proved to have its key, or
 // nil.
 func presentedBy(ctx context.Context) *x509.Certificate {
-	return proofOf(ctx).leaf()
-}
-
-// leaf returns the certificate that was presented, or nil.
-func (p proof) leaf() *x509.Certificate {
-	if len(p.State.PeerCertificates) == 0 {
-		return nil
-	}
-
-	return p.State.PeerCertificates[0]
+	return proofOf(ctx).leaf
 }
 
 // free lets the caller send as much as others.
@@ -94,10 +85,9 @@ func (p proof) free() {
 	}
 }
 
-// knowsCaller tells whether the caller is any of the nodes in the store. Which one it is
-// it says with each call.
-func (m *Minogrpc) knowsCaller(p proof) (known bool) {
-	leaf := p.leaf()
+// knowsCaller tells whether the key of the certificate is that of any of the nodes in the
+// store. Which one it is the caller says with each call.
+func (m *Minogrpc) knowsCaller(leaf *x509.Certificate) (known bool) {
 	if leaf == nil {
 		return false
 	}

@@ -119,7 +119,9 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 		return err
 	}
 
-	m.learnAll(response.GetPeers())
+	if err = m.learnAll(ctx, response.GetPeers()); err != nil {
+		return err
+	}
 
 	// What the roots of the system vouch for is not in the store, and need not be.
 	if target.ConnectionType() == mino.ACThttps {

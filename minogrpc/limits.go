@@ -54,8 +54,8 @@ const (
 	// minute, by Join or by Share. A member shares each node that joins at it.
 	DefaultIntroductionLimit = 1_000
 
-	// DefaultMaxPeers is the number of certificates that others may add to the store,
-	// by Join or by Share.
+	// DefaultMaxPeers is the number of certificates in the store up to which others may
+	// add to it, by Join or by Share.
 	DefaultMaxPeers = 100_000
 )
 
@@ -72,8 +72,8 @@ const (
 	maxCallsPerConn = 4096
 
 	// maxChain is the size of a certificate chain that comes from the network, in
-	// bytes. Those of nodes take less than one.
-	maxChain = 64 << 10
+	// bytes. Those that nodes make take less than one.
+	maxChain = 16 << 10
 
 	// maxLeaf is the size of the certificate of the node in it, in bytes.
 	maxLeaf = 8 << 10
@@ -190,9 +190,10 @@ func WithIntroductionLimit(perMinute int) Option {
 	return optionFunc(func(c *config) { c.introductions = positive(perMinute, c.introductions) })
 }
 
-// WithMaxPeers bounds the certificates that others may add to the store, by Join or
-// by Share. The default is [DefaultMaxPeers]. It must be positive; anything else is
-// ignored. What an operator stores does not ask for room.
+// WithMaxPeers sets how many certificates there may be in the store, that of the node
+// included, for others to add one, by Join or by Share. The default is [DefaultMaxPeers].
+// It must be positive; anything else is ignored. What an operator stores does not ask for
+// room, and takes some.
 func WithMaxPeers(n int) Option {
 	return optionFunc(func(c *config) { c.maxPeers = positive(n, c.maxPeers) })
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc/codes"
@@ -86,19 +87,22 @@ func (m *Minogrpc) handshakeFailed(from net.Addr, err error) {
 	m.refused(Refusal{Peer: from, Err: status.Error(codes.Unauthenticated, err.Error())})
 }
 
-// refused tells the observer and the log, the log not as often as somebody likes.
+// refused tells the observer and the log, the log not as often as somebody likes. It runs
+// in goroutines of gRPC, too, where nobody contains what either does.
 func (m *Minogrpc) refused(r Refusal) {
-	m.refusalLog.Do(func() {
+	var logged bool
+
+	m.refusalLog.Do(func() { logged = true })
+
+	if logged {
 		level := refusals[status.Code(r.Err)]
-		m.logger.WithLevel(level).Err(r.Err).Stringer("peer", r.Peer).Str("method", r.Method).Msg("refused")
-	})
+		_ = contain.Do(func() {
+			m.logger.WithLevel(level).Err(r.Err).Stringer("peer", r.Peer).Str("method", r.Method).Msg("refused")
+		})
+	}
 
 	if m.observer.Refused != nil {
-		_ = m.contain(func() error {
-			m.observer.Refused(r)
-
-			return nil
-		})
+		m.observe(func() { m.observer.Refused(r) })
 	}
 }
 
@@ -107,10 +111,18 @@ func (m *Minogrpc) learned(addr mino.Address) {
 	m.logger.Info().Stringer("node", addr).Msg("certificate learned")
 
 	if m.observer.Learned != nil {
+		m.observe(func() { m.observer.Learned(addr) })
+	}
+}
+
+// observe calls a function of the observer. To contain a panic is to log it, which may
+// panic in its turn.
+func (m *Minogrpc) observe(call func()) {
+	_ = contain.Do(func() {
 		_ = m.contain(func() error {
-			m.observer.Learned(addr)
+			call()
 
 			return nil
 		})
-	}
+	})
 }

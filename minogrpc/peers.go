@@ -2,7 +2,7 @@ package minogrpc
 
 import (
 	"bytes"
-	"cmp"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -27,9 +27,8 @@ var (
 // what is stored for an address and the decision that it may be replaced.
 type peers struct {
 	mu sync.Mutex
-	// known is how many addresses the store had when they were counted, and what was
-	// added since.
-	known int
+	// room is for how many more addresses there is room, as far as that has been counted.
+	room int
 }
 
 // learn adds a chain that comes from the network to the store, unless another key is
@@ -64,7 +63,9 @@ func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x5
 	case bytes.Equal(stored, chain):
 		return false, nil
 	case len(stored) == 0:
-		err = cmp.Or(m.checkTwin(addr, chain), m.makeRoomLocked())
+		if err = m.checkTwin(addr, chain); err == nil {
+			err = m.makeRoomLocked()
+		}
 	default:
 		var newer bool
 
@@ -82,8 +83,6 @@ func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x5
 	if err = m.store.Store(addr, chain); err != nil {
 		return false, fmt.Errorf("store certificate of %v: %w", addr, err)
 	}
-
-	m.peers.known++
 
 	return true, nil
 }
@@ -134,24 +133,25 @@ func renews(stored, chain certs.CertChain, leaf *x509.Certificate) (bool, error)
 	return signed && leaf.NotAfter.After(list[0].NotAfter), nil
 }
 
-// makeRoomLocked returns an error when the store holds as many addresses as it may. What
-// the operator adds and deletes is counted when it looks full.
+// makeRoomLocked takes room for one more address, and returns an error when there is none.
+// What the operator adds and deletes is counted when it looks full.
 func (m *Minogrpc) makeRoomLocked() error {
-	if m.peers.known < m.maxPeers {
-		return nil
+	var err error
+
+	if m.peers.room <= 0 {
+		m.peers.room = m.maxPeers
+		err = m.store.Range(func(mino.Address, certs.CertChain) bool {
+			m.peers.room--
+
+			return true
+		})
 	}
 
-	m.peers.known = 0
-
-	err := m.store.Range(func(mino.Address, certs.CertChain) bool {
-		m.peers.known++
-
-		return true
-	})
-
-	if m.peers.known >= m.maxPeers {
+	if m.peers.room <= 0 {
 		return errors.Join(errTooManyPeers, err)
 	}
+
+	m.peers.room--
 
 	return nil
 }
@@ -178,9 +178,14 @@ func checkChain(addr session.Address, chain certs.CertChain) (*x509.Certificate,
 	return list[0], nil
 }
 
-// learnAll adds what another node knows. What cannot be added is left out.
-func (m *Minogrpc) learnAll(chains []*ptypes.CertificateChain) {
-	for _, chain := range chains {
+// learnAll adds what another node knows, in the time that there is. What cannot be added is
+// left out.
+func (m *Minogrpc) learnAll(ctx context.Context, chains []*ptypes.CertificateChain) error {
+	for i, chain := range chains {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%d of %d certificates have not been learned: %w", len(chains)-i, len(chains), ctx.Err())
+		}
+
 		addr, err := readAddress("of a peer", string(chain.GetAddress()))
 		if err == nil {
 			_, err = m.learn(addr, chain.GetValue())
@@ -190,6 +195,8 @@ func (m *Minogrpc) learnAll(chains []*ptypes.CertificateChain) {
 			m.logger.Warn().Err(err).Msg("certificate of a peer not learned")
 		}
 	}
+
+	return nil
 }
 
 // chains returns what the store holds, as it travels: as much of it as fits into an

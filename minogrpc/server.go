@@ -177,7 +177,8 @@ func (o *overlay) Forward(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, e
 	ack, err := st.RecvPacket(in.gateway, p)
 
 	switch {
-	case errors.Is(err, session.ErrStranger):
+	case errors.Is(err, session.ErrStranger) && !errors.Is(err, session.ErrSource):
+		// The caller looks for another way. A lie that it may only pass on costs the packet.
 		return nil, status.Error(codes.PermissionDenied, err.Error())
 	case errors.Is(err, session.ErrClosed):
 		return nil, status.Error(codes.Unavailable, err.Error())

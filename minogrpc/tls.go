@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 )
 
 // errNothingPresented is for a server without a certificate.
@@ -56,10 +59,17 @@ type watchedCredentials struct {
 
 // proof is what a caller has proved in the handshake.
 type proof struct {
-	credentials.TLSInfo
+	credentials.CommonAuthInfo
 
+	// leaf is the certificate whose key the caller has, or nil.
+	leaf *x509.Certificate
 	// conn is nil where the connection does not come from the listener of the node.
 	conn *accepted
+}
+
+// AuthType implements credentials.AuthInfo.
+func (proof) AuthType() string {
+	return "tls"
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
@@ -71,25 +81,38 @@ func (c watchedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 		return nil, nil, err
 	}
 
-	state, ok := info.(credentials.TLSInfo)
-	if !ok {
-		return conn, info, nil
-	}
-
-	p := proof{TLSInfo: state}
-	p.conn, _ = raw.(*accepted)
-
-	if p.conn == nil || !c.node.strict() || c.node.knowsCaller(p) {
-		return conn, p, nil
-	}
-
-	if err = p.conn.confine(); err != nil {
+	caller, err := c.identify(raw, info)
+	if err != nil {
 		c.node.refused(Refusal{Peer: raw.RemoteAddr(), Err: err})
 
 		return nil, nil, err
 	}
 
-	return conn, p, nil
+	return conn, caller, nil
+}
+
+// identify returns what the caller has proved, and confines it if it is a stranger. The
+// error has a status.
+func (c watchedCredentials) identify(raw net.Conn, info credentials.AuthInfo) (proof, error) {
+	var caller proof
+
+	state, _ := info.(credentials.TLSInfo)
+	caller.CommonAuthInfo = state.CommonAuthInfo
+	caller.conn, _ = raw.(*accepted)
+
+	if presented := state.State.PeerCertificates; len(presented) > 0 {
+		caller.leaf = presented[0]
+
+		if size := len(slices.Concat(rawOf(presented)...)); size > maxChain {
+			return proof{}, status.Errorf(codes.ResourceExhausted, "certificates of %d bytes are more than %d", size, maxChain)
+		}
+	}
+
+	if caller.conn == nil || !c.node.strict() || c.node.knowsCaller(caller.leaf) {
+		return caller, nil
+	}
+
+	return caller, caller.conn.confine()
 }
 
 // Clone implements credentials.TransportCredentials.

@@ -200,7 +200,7 @@ func IsLoss(err error) bool {
 	}
 
 	switch status.Code(err) {
-	case codes.ResourceExhausted, codes.DeadlineExceeded, codes.InvalidArgument, codes.PermissionDenied:
+	case codes.ResourceExhausted, codes.DeadlineExceeded, codes.InvalidArgument:
 		return false
 	default:
 		return true
