@@ -194,18 +194,25 @@ func (n *tinyOverlay) open(id string, offer metadata.MD, players []session.Addre
 	}
 
 	stream, err := ptypes.NewOverlayClient(conn).Stream(ctx)
-	if err == nil {
-		var header metadata.MD
-		if header, err = stream.Header(); header != nil {
-			return session.OpenStream{Stream: stream, Header: header, Release: release}, nil
-		}
+	if err != nil {
+		release()
 
-		_, err = stream.Recv()
+		return session.OpenStream{}, err
 	}
 
-	release()
+	// A stream that is refused may have no header and no error: Recv has the status.
+	header, err := stream.Header()
+	if header == nil {
+		if err == nil {
+			_, err = stream.Recv()
+		}
 
-	return session.OpenStream{}, err
+		release()
+
+		return session.OpenStream{}, err
+	}
+
+	return session.OpenStream{Stream: stream, Header: header, Release: release}, nil
 }
 
 func tinyText(addr session.Address) string {
@@ -229,7 +236,7 @@ func Example_overlay() {
 		fmt.Println(failure)
 	}
 
-	var from []string
+	from := make([]string, 0, len(players))
 
 	for range players {
 		addr, msg, err := sess.Recv(context.Background())

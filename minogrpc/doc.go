@@ -75,7 +75,7 @@
 //	memory of the sessions of a node          1 GiB   WithMemory
 //	certificate chain                        16 KiB
 //	id of a stream                        256 bytes
-//	bytes of a stranger's connection        256 KiB
+//	a stranger's connection                 256 KiB
 //
 // A host is an IPv4 address, or an IPv6 network of 64 bits, and a stranger somebody who is
 // not in the store.

@@ -172,7 +172,7 @@ func checkChain(addr session.Address, chain certs.CertChain) (*x509.Certificate,
 	}
 
 	if len(list[0].Raw) > maxLeaf {
-		return nil, fmt.Errorf("%w for %v: the certificate of the node takes more than %d bytes", errBadChain, addr, maxLeaf)
+		return nil, fmt.Errorf("%w for %v: the first certificate has more than %d bytes", errBadChain, addr, maxLeaf)
 	}
 
 	return list[0], nil

@@ -1,0 +1,177 @@
+package minogrpc
+
+import (
+	"context"
+	"errors"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// Join lets a node into the network that presents a token, and the certificate whose key
+// it has proved to have. A node that is known already needs no token.
+func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptypes.JoinResponse, error) {
+	if err := o.refuseWhenStopped(); err != nil {
+		return nil, err
+	}
+
+	addr, chain, err := o.readIntroduction(ctx, request.GetChain())
+	if err != nil {
+		return nil, err
+	}
+
+	if err = o.checkOwner(ctx, chain); err != nil {
+		return nil, err
+	}
+
+	if !o.isMember(ctx, addr) {
+		err = o.checkToken(ctx, request.GetToken())
+	}
+
+	if err != nil {
+		return nil, err
+	}
+
+	changed, err := o.learn(addr, chain)
+	if err != nil {
+		return nil, statusOfLearning(err)
+	}
+
+	if changed {
+		o.share(ctx, addr, request.GetChain())
+	}
+
+	return &ptypes.JoinResponse{Peers: o.chains()}, nil
+}
+
+// Share adds a node that another one has let in.
+func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*ptypes.CertificateAck, error) {
+	if err := o.refuseWhenStopped(); err != nil {
+		return nil, err
+	}
+
+	if err := o.checkMember(ctx); err != nil {
+		return nil, err
+	}
+
+	addr, value, err := o.readIntroduction(ctx, chain)
+	if err != nil {
+		return nil, err
+	}
+
+	_, err = o.learn(addr, value)
+
+	return &ptypes.CertificateAck{}, statusOfLearning(err)
+}
+
+// isMember tells whether the caller has proved to be the node at the address, and is in
+// the store.
+func (m *Minogrpc) isMember(ctx context.Context, addr session.Address) bool {
+	leaf := presentedBy(ctx)
+	if leaf == nil {
+		return false
+	}
+
+	known, err := m.store.Load(addr)
+
+	return err == nil && checkKey(known, leaf) == nil
+}
+
+// checkMember returns an error with a status unless the caller may speak about others.
+func (m *Minogrpc) checkMember(ctx context.Context) error {
+	switch {
+	case m.cert == nil:
+		return status.Error(codes.FailedPrecondition, errNoTLS.Error())
+	case presentedBy(ctx) != nil:
+	case m.open:
+		return nil
+	default:
+		return errUnauthenticated
+	}
+
+	md, _ := metadata.FromIncomingContext(ctx)
+
+	gateway, err := readGateway(md)
+	if err != nil {
+		return err
+	}
+
+	return m.checkCaller(ctx, gateway)
+}
+
+// readIntroduction reads what a caller says about another node, or itself. The errors
+// have a status.
+func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.CertificateChain,
+) (session.Address, certs.CertChain, error) {
+	if m.cert == nil {
+		return session.Address{}, nil, status.Error(codes.FailedPrecondition, errNoTLS.Error())
+	}
+
+	if err := m.rates.mayIntroduce(remoteHost(ctx)); err != nil {
+		return session.Address{}, nil, err
+	}
+
+	addr, err := readAddress("of the chain", string(chain.GetAddress()))
+	if err != nil {
+		return session.Address{}, nil, err
+	}
+
+	_, err = checkChain(addr, chain.GetValue())
+
+	return addr, chain.GetValue(), statusOfLearning(err)
+}
+
+// checkOwner returns an error with a status unless the caller has the key of the chain.
+func (m *Minogrpc) checkOwner(ctx context.Context, chain certs.CertChain) error {
+	leaf := presentedBy(ctx)
+
+	switch {
+	case leaf == nil && m.open:
+		return nil
+	case leaf == nil:
+		return errUnauthenticated
+	}
+
+	if err := checkKey(chain, leaf); err != nil {
+		return status.Error(codes.PermissionDenied, "the caller presents another certificate than that of the chain")
+	}
+
+	return nil
+}
+
+// checkToken returns an error with a status for a token that lets nobody in.
+func (m *Minogrpc) checkToken(ctx context.Context, token string) error {
+	host := remoteHost(ctx)
+
+	if err := m.rates.mayTryToken(host); err != nil {
+		return err
+	}
+
+	if m.tokens.Verify(token) {
+		return nil
+	}
+
+	m.rates.tokenWrong(host)
+
+	return status.Error(codes.PermissionDenied, "the token is unknown, used up or has expired")
+}
+
+// statusOfLearning returns the error with the status of why a chain was not learned.
+func statusOfLearning(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errOtherKey):
+		return status.Error(codes.AlreadyExists, err.Error())
+	case errors.Is(err, errTooManyPeers):
+		return status.Error(codes.ResourceExhausted, err.Error())
+	case errors.Is(err, errBadChain):
+		return status.Error(codes.InvalidArgument, err.Error())
+	default:
+		return status.Error(codes.Internal, err.Error())
+	}
+}
