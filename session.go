@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/minogrpc/session/internal/dedupe"
 	"github.com/minogrpc/session/internal/link"
@@ -110,6 +111,9 @@ type session struct {
 	connMgr ConnectionManager
 	origin  [16]byte
 	queue   *NonBlockingQueue
+
+	// warned is set when a packet has been refused for where it comes from.
+	warned atomic.Bool
 	// done is closed when the session is closed and alive is zero.
 	done chan struct{}
 

@@ -194,7 +194,14 @@ func (s *session) refused(from mino.Address, err error) {
 		return
 	}
 
-	s.logger.Warn().Err(err).Msg("packet refused")
+	// The first one says that something is wrong. How many more there are is up to somebody
+	// who may mean harm.
+	event := s.logger.Debug()
+	if !s.warned.Swap(true) {
+		event = s.logger.Warn()
+	}
+
+	event.Err(err).Msg("packet refused")
 
 	if s.observer.PacketRefused != nil {
 		s.observe(func() { s.observer.PacketRefused(from, err) })

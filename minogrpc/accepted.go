@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/minogrpc/certs"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -39,6 +41,15 @@ type accepted struct {
 	calls    atomic.Int64
 	// end is what ends the connection while that is so.
 	end atomic.Pointer[time.Timer]
+
+	// proved is what the peer has shown to be by its key the last time.
+	proved atomic.Pointer[proved]
+}
+
+// proved is an address with the chain in the store by which it was believed.
+type proved struct {
+	addr  session.Address
+	chain certs.CertChain
 }
 
 // confine bounds what the peer may do from now on. gRPC takes in the headers and the

@@ -45,13 +45,11 @@ func (m *Minogrpc) checkCaller(ctx context.Context, addr session.Address) error 
 
 	known, err := m.store.Load(addr)
 	if err == nil {
-		err = checkKey(known, leaf)
+		err = caller.check(addr, known)
 	}
 
 	switch {
 	case err == nil:
-		caller.free()
-
 		return nil
 	case m.open && len(known) == 0 && errors.Is(err, errUnknown):
 		return nil
@@ -78,11 +76,25 @@ func presentedBy(ctx context.Context) *x509.Certificate {
 	return proofOf(ctx).leaf
 }
 
-// free lets the caller send as much as others.
-func (p proof) free() {
-	if p.conn != nil {
-		p.conn.free()
+// check is checkKey for the certificate of the caller, who is nobody to be confined then.
+// One that was renewed is compared once with what is stored, and not with each call.
+func (p proof) check(addr session.Address, known certs.CertChain) error {
+	if p.conn == nil {
+		return checkKey(known, p.leaf)
 	}
+
+	last := p.conn.proved.Load()
+	if last != nil && last.addr == addr && bytes.Equal(last.chain, known) {
+		return checkTime(p.leaf)
+	}
+
+	err := checkKey(known, p.leaf)
+	if err == nil {
+		p.conn.free()
+		p.conn.proved.Store(&proved{addr: addr, chain: known})
+	}
+
+	return err
 }
 
 // knowsCaller tells whether the key of the certificate is that of any of the nodes in the

@@ -181,6 +181,8 @@ func checkChain(addr session.Address, chain certs.CertChain) (*x509.Certificate,
 // learnAll adds what another node knows, in the time that there is. What cannot be added is
 // left out.
 func (m *Minogrpc) learnAll(ctx context.Context, chains []*ptypes.CertificateChain) error {
+	var failed int
+
 	for i, chain := range chains {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%d of %d certificates have not been learned: %w", len(chains)-i, len(chains), ctx.Err())
@@ -192,8 +194,15 @@ func (m *Minogrpc) learnAll(ctx context.Context, chains []*ptypes.CertificateCha
 		}
 
 		if err != nil {
-			m.logger.Warn().Err(err).Msg("certificate of a peer not learned")
+			failed++
+
+			m.logger.Debug().Err(err).Msg("certificate of a peer not learned")
 		}
+	}
+
+	// One line for all, as another node decides how many there are.
+	if failed > 0 {
+		m.logger.Warn().Int("certificates", failed).Msg("not all the certificates of a join could be learned")
 	}
 
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +96,8 @@ func TestServer_StreamChecksTheMetadata(t *testing.T) {
 	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS())
 	client := dial(t, nodes[0])
 
+	ancestors := slices.Repeat([]string{session.AncestorKey, "FAh:1"}, 65)
+
 	cases := map[string]struct {
 		md     metadata.MD
 		code   codes.Code
@@ -110,6 +113,8 @@ func TestServer_StreamChecksTheMetadata(t *testing.T) {
 		"short gateway":   {header("gateway", "F"), codes.InvalidArgument, "gateway"},
 		"odd gateway":     {header("gateway", "FZ127.0.0.1:1"), codes.InvalidArgument, "no way to connect"},
 		"odd player":      {header("addr", "FA127.0.0.1:2", "addr", "FA"), codes.InvalidArgument, "addr"},
+		"many ancestors":  {header(ancestors...), codes.InvalidArgument, "more than 64 ancestors"},
+		"odd ancestor":    {header("session-ancestor", "F"), codes.InvalidArgument, "session-ancestor"},
 		"odd handshake":   {header("handshake", "null"), codes.InvalidArgument, "handshake"},
 		"unknown gateway": {header("gateway", "FBh:1", "handshake", leaf), codes.FailedPrecondition, "no way back"},
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/minogrpc/session"
-	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -169,7 +168,7 @@ func (m *Minogrpc) pinned(peer session.Address, check func(presented []*x509.Cer
 			}
 
 			// gRPC shakes hands in a goroutine of its own, where nobody contains the store.
-			_, err := contain.Call(func() (struct{}, error) { return struct{}{}, check(state.PeerCertificates) })
+			err := m.contain(func() error { return check(state.PeerCertificates) })
 			if err != nil {
 				return fmt.Errorf("failed to verify certificate of %v: %w", peer, err)
 			}
