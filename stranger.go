@@ -8,6 +8,7 @@ import (
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
+	"github.com/rs/zerolog"
 )
 
 // maxFormer bounds the registrations that are over and still count.
@@ -196,12 +197,12 @@ func (s *session) refused(from mino.Address, err error) {
 
 	// The first one says that something is wrong. How many more there are is up to somebody
 	// who may mean harm.
-	event := s.logger.Debug()
+	level := zerolog.DebugLevel
 	if !s.warned.Swap(true) {
-		event = s.logger.Warn()
+		level = zerolog.WarnLevel
 	}
 
-	event.Err(err).Msg("packet refused")
+	s.logger.WithLevel(level).Err(err).Msg("packet refused")
 
 	if s.observer.PacketRefused != nil {
 		s.observe(func() { s.observer.PacketRefused(from, err) })
