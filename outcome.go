@@ -120,6 +120,31 @@ func (s *session) settle(set *pending.Set, key string, err *DeliveryError) {
 	}
 }
 
+// doubt implements pending.Waiter for another copy of a message, of which a copy may have
+// arrived already. Nobody can say then that it has been refused: that is a timeout, with
+// the refusal as its cause. It passes the outcomes on to where those of the first copy
+// would have gone.
+type doubt struct {
+	set  *pending.Set
+	keys []string
+}
+
+// Settled implements pending.Waiter.
+func (d doubt) Settled(i, _ int, err error) {
+	failure, ok := errors.AsType[*DeliveryError](err)
+	if ok && failure.Reason.isRefusal() {
+		// Each destination has an error of its own, which nobody else has seen.
+		failure.Reason = ReasonTimeout
+	}
+
+	d.set.Settle(d.keys[i], err)
+}
+
+// isRefusal tells whether the reason says that the message was not delivered.
+func (r Reason) isRefusal() bool {
+	return r == ReasonNoRoute || r == ReasonOverflow || r == ReasonRejected
+}
+
 // settleParcel tells the same failure for all the destinations of a parcel.
 func (s *session) settleParcel(p *link.Parcel, err *DeliveryError) {
 	var after aftermath

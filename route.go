@@ -9,6 +9,7 @@ import (
 
 	"github.com/minogrpc/session/internal/dedupe"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
@@ -32,6 +33,9 @@ var (
 // dispatchLocked takes what is for this node out of a packet that is new here, and
 // routes the rest.
 func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *aftermath) {
+	// All those without a text count as one source.
+	h.Source, _ = keyOf(packet.GetSource())
+
 	mine := packet.Slice(s.me)
 	if mine != nil {
 		s.deliverLocked(h, mine, after)
@@ -53,17 +57,14 @@ func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *aft
 func (s *session) deliverLocked(h link.Header, mine router.Packet, after *aftermath) {
 	var err *DeliveryError
 
-	// All those without a text count as one source.
-	source, _ := keyOf(mine.GetSource())
-
-	switch verdict := s.seen.Check(source, h.Origin, h.Sequence); {
+	switch verdict := s.seen.Check(h.Source, h.Origin, h.Sequence); {
 	case verdict == dedupe.Seen:
 	case verdict == dedupe.Stale:
 		err = s.failure(ReasonTimeout, errStale)
 	case verdict == dedupe.Late && !h.Unordered:
 		err = s.failure(ReasonTimeout, errLate)
 	default:
-		err = s.pushLocked(h, source, mine, after)
+		err = s.pushLocked(h, mine, after)
 	}
 
 	// A router may take more for this node than its very address.
@@ -79,7 +80,7 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, after *afterm
 	}
 }
 
-func (s *session) pushLocked(h link.Header, source string, mine router.Packet, after *aftermath) *DeliveryError {
+func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath) *DeliveryError {
 	if s.deaf {
 		return s.failure(ReasonClosed, errCanceled)
 	}
@@ -93,7 +94,7 @@ func (s *session) pushLocked(h link.Header, source string, mine router.Packet, a
 		return s.failure(ReasonOverflow, err)
 	}
 
-	s.seen.Mark(source, h.Origin, h.Sequence)
+	s.seen.Mark(h.Source, h.Origin, h.Sequence)
 
 	if s.observer.PacketDelivered != nil || s.observer.QueueDepth != nil {
 		after.delivered = append(after.delivered, infoOf(mine))
@@ -273,7 +274,8 @@ func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused boo
 	}
 }
 
-// againLocked routes one parcel again.
+// againLocked routes one parcel again. If the neighbour may have passed it on, this is
+// another copy, and what becomes of it is not all that there is to know.
 func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, after *aftermath) {
 	h.Lost = cause
 	h.Attempts++
@@ -284,8 +286,31 @@ func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, after 
 	case h.Attempts > maxAttempts:
 		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, errAttempts))
 	default:
-		s.step(h.Pending, p.Keys, p.Dests, after, func() { s.routeLocked(h, p.Packet, after) })
+		if h.MayHaveArrived() {
+			h.Pending = pending.New(p.Keys, doubt{set: h.Pending, keys: p.Keys})
+		}
+
+		s.step(h.Pending, p.Keys, p.Dests, after, func() {
+			packet := s.remainderLocked(h, p)
+			if packet == nil {
+				after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonRejected, errNoPacket))
+			} else {
+				s.routeLocked(h, packet, after)
+			}
+		})
 	}
+}
+
+// remainderLocked returns the packet of a parcel for the destinations that are left. What
+// was refused must not come a second time: there may be room for it then, and its sender
+// has been told. Who has been given the packet may still read it, so that it stays.
+func (s *session) remainderLocked(h link.Header, p *link.Parcel) router.Packet {
+	via := s.tableForLocked(h)
+	if via == nil || len(p.Packet.GetDestination()) == len(p.Dests) {
+		return p.Packet
+	}
+
+	return via.table.Make(p.Packet.GetSource(), p.Dests, p.Packet.GetMessage())
 }
 
 // voidFailure returns the outcome of a destination without a route. If a neighbour

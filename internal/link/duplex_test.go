@@ -35,6 +35,22 @@ func TestDuplex_FlowKeepsTheOrderOfSmallAndLarge(t *testing.T) {
 	})
 }
 
+// Promise S2: who has learned the origin of another sender cannot hold up what that sends
+// with a large message of its own.
+func TestDuplex_LargeMessageWithTheOriginOfAnotherLetsItPass(t *testing.T) {
+	inPair(t, func(t *testing.T, p *pair) {
+		p.wire().near.out.freeze()
+
+		p.dialler.sendAs(t, "liar", "o", "x", 100*maxFrame)
+		synctest.Wait()
+		p.dialler.sendAs(t, "liar", "o", "x", 1)
+		p.dialler.sendAs(t, "victim", "o", "x", 1)
+		p.wire().near.out.thaw()
+		synctest.Wait()
+		require.Equal(t, []uint64{3, 1, 2}, p.callee.sequences())
+	})
+}
+
 // Promise M2: what is small passes by the large message of another sender, and does
 // not wait for more than the frames that have left.
 func TestDuplex_LargeMessageLetsOthersPass(t *testing.T) {

@@ -221,6 +221,10 @@ func (d *duplex) answersLocked(frame *ptypes.Packet) []answered {
 
 		if last {
 			l.removeLocked(p)
+		} else {
+			// In the same step as it is looked up: whoever drains the link must leave out
+			// what the owner is about to be told.
+			p.note(r)
 		}
 
 		answers = append(answers, answered{parcel: p, receipt: r})

@@ -251,8 +251,9 @@ func (l *Link) Add(p *Parcel) error {
 	return nil
 }
 
-// Drain takes the parcels that are in the outbox, in the order they were added.
-// What is under way for them is ignored from now on.
+// Drain takes the parcels that are in the outbox, in the order they were added, without
+// the destinations about which the neighbour has said something. What is under way for
+// them is ignored from now on.
 func (l *Link) Drain() []*Parcel {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,7 +2,7 @@ package link
 
 // order holds the parcels of a duplex link that have not been written yet, in two
 // lanes. What fits into a frame with others passes by a large message that leaves in
-// chunks, unless it is for one of the same destinations and of the same origin: the
+// chunks, unless it is for one of the same destinations and of the same sender: the
 // messages of one sender to one receiver keep their order. It belongs to the lock
 // of its link.
 //
@@ -13,10 +13,17 @@ type order struct {
 	limit int
 
 	small, large fifo[*Parcel]
-	// behind counts the parcels in the large lane by their origin and destination,
-	// and the one that is leaving in chunks with them.
-	behind  map[string]int
+	// behind counts the parcels in the large lane by their flow, and the one that is
+	// leaving in chunks with them.
+	behind  map[flow]int
 	leaving *Parcel
+}
+
+// flow names the messages of one sender to one receiver. The origin alone would do if it
+// were a secret of the sender: but who passes a message on learns it, and a large message
+// of its own must hold up nobody else's.
+type flow struct {
+	source, origin, dest string
 }
 
 // push appends a parcel to the lane that it belongs to.
@@ -28,12 +35,12 @@ func (o *order) push(p *Parcel) {
 	}
 
 	if o.behind == nil {
-		o.behind = make(map[string]int)
+		o.behind = make(map[flow]int)
 	}
 
 	o.large.push(p)
 	for _, key := range p.Keys {
-		o.behind[flow(p, key)]++
+		o.behind[flowOf(p, key)]++
 	}
 }
 
@@ -44,7 +51,7 @@ func (o *order) follows(p *Parcel) bool {
 	}
 
 	for _, key := range p.Keys {
-		if o.behind[flow(p, key)] > 0 {
+		if o.behind[flowOf(p, key)] > 0 {
 			return true
 		}
 	}
@@ -55,7 +62,7 @@ func (o *order) follows(p *Parcel) bool {
 // unfollow notes that a parcel of the large lane has been written, or given up.
 func (o *order) unfollow(p *Parcel) {
 	for _, key := range p.Keys {
-		f := flow(p, key)
+		f := flowOf(p, key)
 
 		o.behind[f]--
 		if o.behind[f] == 0 {
@@ -64,9 +71,8 @@ func (o *order) unfollow(p *Parcel) {
 	}
 }
 
-// flow names the messages of one sender to one receiver.
-func flow(p *Parcel, key string) string {
-	return string(p.Origin) + key
+func flowOf(p *Parcel, dest string) flow {
+	return flow{p.Source, string(p.Origin), dest}
 }
 
 // len returns the number of parcels that wait.

@@ -285,9 +285,16 @@ func (b *outbox) discount(key string, size int) {
 	}
 }
 
-// drain empties the outbox and returns the parcels in the order they came.
+// drain empties the outbox and returns what is left of the parcels in the order they came.
 func (b *outbox) drain() []*Parcel {
-	parcels := b.inOrder(func(*Parcel) bool { return true })
+	var parcels []*Parcel
+
+	for _, p := range b.inOrder(func(*Parcel) bool { return true }) {
+		rest := p.rest()
+		if rest != nil {
+			parcels = append(parcels, rest)
+		}
+	}
 
 	b.held, b.usage, b.lanes, b.ready = nil, nil, nil, nil
 	b.due = time.Time{}

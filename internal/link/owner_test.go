@@ -132,7 +132,7 @@ func (e *end) misdelivered(other *end) (all []string) {
 	for _, a := range other.arrived {
 		count[a.GetSequence()]++
 
-		flow := string(a.GetOrigin()) + string(a.GetHeader())
+		flow := e.added[a.GetSequence()-1].Source + string(a.GetOrigin()) + string(a.GetHeader())
 		if last[flow] > a.GetSequence() {
 			wrongf("parcel %d of %s has arrived after %d", a.GetSequence(), flow, last[flow])
 		}

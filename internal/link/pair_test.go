@@ -235,18 +235,27 @@ func (e *end) resume(w *wire, epoch, received uint64) (theirs uint64, resumed bo
 
 // send adds a message of that size from one sender to one receiver.
 func (e *end) send(t require.TestingT, origin, key string, size int) *link.Parcel {
-	p, err := e.offer(origin, key, size, deadline)
+	return e.sendAs(t, "", origin, key, size)
+}
+
+// sendAs is send for a source, which need not be the one that the origin belongs to.
+func (e *end) sendAs(t require.TestingT, source, origin, key string, size int) *link.Parcel {
+	p, err := e.offerAs(source, origin, key, size, deadline)
 	require.NoError(t, err)
 
 	return p
 }
 
 func (e *end) offer(origin, key string, size int, wait time.Duration) (*link.Parcel, error) {
+	return e.offerAs("", origin, key, size, wait)
+}
+
+func (e *end) offerAs(source, origin, key string, size int, wait time.Duration) (*link.Parcel, error) {
 	e.mu.Lock()
 
 	p := &link.Parcel{
 		Header: link.Header{
-			Origin: []byte(origin), Sequence: uint64(len(e.added) + 1), Deadline: time.Now().Add(wait),
+			Source: source, Origin: []byte(origin), Sequence: uint64(len(e.added) + 1), Deadline: time.Now().Add(wait),
 		},
 		Packet: message{data: make([]byte, size)},
 		Keys:   []string{key},

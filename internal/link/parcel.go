@@ -24,7 +24,9 @@ type Header struct {
 	// Down is set for a packet that came from a parent, which may only go down.
 	Down bool
 
-	// Origin and Sequence are the identity of the packet.
+	// Source is the address text of the sender, and Origin and Sequence are the
+	// identity of the packet among what that sends.
+	Source   string
 	Origin   []byte
 	Sequence uint64
 
@@ -59,6 +61,12 @@ func (h Header) FailedAt(key string) bool {
 	return slices.Contains(h.Failed, key)
 }
 
+// MayHaveArrived tells whether a copy of the packet has been handed to a neighbour, this
+// one or one before. Where that is lost, nobody knows what has become of the copy.
+func (h Header) MayHaveArrived() bool {
+	return h.shared
+}
+
 // Parcel is the part of a packet that goes to one neighbour. It is made for one
 // link and never moves to another.
 type Parcel struct {
@@ -67,7 +75,8 @@ type Parcel struct {
 	// Packet is changed only by a split, as long as nobody else has it.
 	Packet router.Packet
 
-	// Dests are the destinations of the packet, and Keys their address texts.
+	// Dests are the destinations of the packet, and Keys their address texts. Once the
+	// parcel has been drained they are those that are left, and the packet may have more.
 	Dests []mino.Address
 	Keys  []string
 
@@ -87,6 +96,9 @@ type Parcel struct {
 	key [1]string
 	// index finds the place of a key, once it is asked for.
 	index map[string]int
+	// told has the places in Keys of the destinations about which the neighbour has said
+	// something, once it has about any while others are open.
+	told []bool
 }
 
 // NewParcel returns a parcel whose Keys are to be filled in.
@@ -115,6 +127,50 @@ func (p *Parcel) Index(key string) (int, bool) {
 	i, known := p.index[key]
 
 	return i, known
+}
+
+// note remembers which destinations a receipt is about that is not the last.
+func (p *Parcel) note(r *ptypes.Receipt) {
+	if p.told == nil {
+		p.told = make([]bool, len(p.Keys))
+	}
+
+	for _, i := range r.GetReached() {
+		if int(i) < len(p.told) {
+			p.told[i] = true
+		}
+	}
+
+	for _, f := range r.GetFailures() {
+		i, known := p.Index(string(f.GetDestination()))
+		if known {
+			p.told[i] = true
+		}
+	}
+}
+
+// rest returns the parcel without the destinations about which the neighbour has said
+// something, or nil when there is no other. What it has said may still be read by those
+// who tell the owner, so that a parcel does not change.
+func (p *Parcel) rest() *Parcel {
+	if p.told == nil {
+		return p
+	}
+
+	rest := &Parcel{Header: p.Header, Packet: p.Packet, Sent: p.Sent}
+
+	for i, told := range p.told {
+		if !told {
+			rest.Dests = append(rest.Dests, p.Dests[i])
+			rest.Keys = append(rest.Keys, p.Keys[i])
+		}
+	}
+
+	if len(rest.Keys) == 0 {
+		return nil
+	}
+
+	return rest
 }
 
 // measure returns the bytes that the parcel counts for.
