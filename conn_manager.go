@@ -8,6 +8,7 @@ import (
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 )
 
@@ -110,10 +111,12 @@ func (m *ConnManager) Acquire(addr mino.Address) (grpc.ClientConnInterface, erro
 		return nil, err
 	}
 
-	d, first, err := m.join(target.key)
+	d, first, stale, err := m.join(target.key)
 	if err != nil {
 		return nil, err
 	}
+
+	closeConn(stale)
 
 	if first {
 		conn, err := contain.Call(func() (*grpc.ClientConn, error) { return m.connect(target) })
@@ -153,16 +156,22 @@ func (m *ConnManager) Close() error {
 }
 
 // join counts a reference and returns the dial to wait for. The first to join must
-// dial and settle.
-func (m *ConnManager) join(key Address) (d *dial, first bool, err error) {
+// dial and settle. A connection that nobody uses and that has failed is stale: who comes
+// next does not wait until it would try again.
+func (m *ConnManager) join(key Address) (d *dial, first bool, stale *grpc.ClientConn, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
 	if m.closed {
-		return nil, false, fmt.Errorf("connection manager: %w", ErrClosed)
+		return nil, false, nil, fmt.Errorf("connection manager: %w", ErrClosed)
 	}
 
 	peer := m.peers[key]
+	if peer != nil && peer.refs == 0 && peer.failed() {
+		stale = m.dropLocked(key, peer)
+		peer = nil
+	}
+
 	if peer == nil {
 		peer = new(peerConn)
 		m.peers[key] = peer
@@ -173,12 +182,12 @@ func (m *ConnManager) join(key Address) (d *dial, first bool, err error) {
 	peer.stopIdle()
 
 	if peer.current != nil {
-		return peer.current, false, nil
+		return peer.current, false, stale, nil
 	}
 
 	peer.current = &dial{done: make(chan struct{})}
 
-	return peer.current, true, nil
+	return peer.current, true, stale, nil
 }
 
 // settle gives a dial its result, for all who wait.
@@ -287,6 +296,11 @@ func (m *ConnManager) dropLocked(key Address, peer *peerConn) *grpc.ClientConn {
 	}
 
 	return conn
+}
+
+// failed tells whether the last attempt of the connection to reach the peer has failed.
+func (p *peerConn) failed() bool {
+	return p.current != nil && p.current.conn != nil && p.current.conn.GetState() == connectivity.TransientFailure
 }
 
 // stopIdle stops the timer, if there is one.

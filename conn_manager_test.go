@@ -389,6 +389,29 @@ func TestConnManager_ReconnectsWithinAboutASecond(t *testing.T) {
 	})
 }
 
+// Promise L3: whom nobody is waiting for any more is tried at once when it is wanted again.
+func TestConnManager_FailedIdleConnectionIsNotUsedAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("n1", &sessiontest.Peer{})
+		w.net.RefuseDial("n1:1")
+
+		mgr, dials := w.conns(session.WithIdleTimeout(time.Minute))
+		require.Error(t, call(acquire(t, mgr, addr("n1"))))
+		mgr.Release(addr("n1"))
+
+		w.net.AllowDial("n1:1")
+		require.NoError(t, call(acquire(t, mgr, addr("n1"))))
+		require.Equal(t, 1, mgr.Len())
+
+		// One that works is.
+		before := dials.Load()
+		mgr.Release(addr("n1"))
+		require.NoError(t, call(acquire(t, mgr, addr("n1"))))
+		require.Equal(t, before, dials.Load())
+		mgr.Release(addr("n1"))
+	})
+}
+
 func TestConnManager_OverTCP(t *testing.T) {
 	lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -209,13 +209,7 @@ func TestNode_FiveProcesses(t *testing.T) {
 	require.Equal(t, lost.digest, back.digest)
 	require.Equal(t, "5", back.await(`Nodes +(\d+) known`))
 
-	// Who has just been lost is left in peace for a second.
-	require.Eventually(t, func() bool {
-		printed = first.counts(dir)
-
-		return outcomes(printed)[back.address] != "unreachable"
-	}, patience, time.Millisecond)
-	requireOutcomes(everybody, printed)
+	requireOutcomes(everybody, first.counts(dir))
 
 	for _, p := range all {
 		if p != lost {
