@@ -87,7 +87,8 @@ func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after
 
 	err := l.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
 	if err != nil {
-		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonOverflow, err))
+		// The parent may have taken it all the same.
+		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, err))
 
 		return
 	}

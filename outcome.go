@@ -160,7 +160,7 @@ func (s *session) failureOf(err error) *DeliveryError {
 	switch {
 	case errors.Is(err, link.ErrClosed):
 		return s.failure(ReasonClosed, errCanceled)
-	case errors.Is(err, link.ErrPacket), code == codes.InvalidArgument, code == codes.PermissionDenied:
+	case errors.Is(err, link.ErrPacket), code == codes.InvalidArgument:
 		return s.failure(ReasonRejected, err)
 	case errors.Is(err, link.ErrExpired), errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded:
 		return s.failure(ReasonTimeout, err)
