@@ -23,7 +23,7 @@ const (
 	// certLifetime is how long a certificate that a node makes is valid, and certRest
 	// how long one that it finds in its store must be valid still to be used again.
 	certLifetime = 365 * 24 * time.Hour
-	certRest     = 30 * 24 * time.Hour
+	certRest     = 180 * 24 * time.Hour
 
 	// certBackdate is how far the clocks of two nodes may be apart.
 	certBackdate = time.Hour

@@ -233,11 +233,11 @@ func TestJoin_CertificateSurvivesWithItsKeyAndStore(t *testing.T) {
 		}
 
 		first := start()
-		time.Sleep(300 * 24 * time.Hour)
+		time.Sleep(180 * 24 * time.Hour)
 		require.Equal(t, first, start())
 
-		// It would soon expire.
-		time.Sleep(40 * 24 * time.Hour)
+		// It would expire in less than half a year.
+		time.Sleep(6 * 24 * time.Hour)
 		require.NotEqual(t, first, start())
 	})
 }

@@ -134,7 +134,7 @@ func WithCert(cert *tls.Certificate) Option {
 // Without this option, or with a nil secret, the node makes a P-256 key.
 //
 // The key is who the node is: with the same one it is the same node after a restart. If
-// the store then holds a certificate for the address with this key that is valid for 30 days
+// the store then holds a certificate for the address with this key that is valid for 180 days
 // more, the node goes on with it, and its digest stays what it was.
 func WithCertificateKey(secret, public any) Option {
 	return optionFunc(func(c *config) { c.secret, c.public = secret, public })
