@@ -75,7 +75,7 @@ func TestAttack_TokenIsOfNoUseTwice(t *testing.T) {
 		time.Sleep(time.Minute)
 
 		for _, token := range []string{token, old, "", token + token} {
-			for _, address := range []string{"FBthief:1", "OBthief:1", "FCthief:1", "FBnew:2"} {
+			for _, address := range []string{"FBthief:1", "OBthief:1", "FCthief:1", "FBthief:2"} {
 				err := s.joinAs(t, thief, token, address, chainOf(thief))
 				s.requireNotLet(t, ptypes.Overlay_Join_FullMethodName, codes.PermissionDenied, err)
 			}
@@ -142,9 +142,13 @@ func TestAttack_NobodyJoinsAsAnother(t *testing.T) {
 			// The other kind of address is that of the same node, to those who compare them.
 			for _, address := range []string{textAt(name), "FC" + name + ":1", "OC" + name + ":1"} {
 				token = s.nodes[rootNode].GenerateToken(time.Hour)
-				err = s.joinAs(t, thief, token, address, chainOf(thief))
+				another := newCertificate(t, name)
+				err = s.joinAs(t, another, token, address, chainOf(another))
 				s.requireNotLet(t, ptypes.Overlay_Join_FullMethodName, codes.AlreadyExists, err)
 			}
+
+			err = s.joinAs(t, thief, token, textAt(name), chainOf(thief))
+			s.requireNotLet(t, ptypes.Overlay_Join_FullMethodName, codes.InvalidArgument, err)
 		}
 
 		require.Equal(t, before, s.believed(t))

@@ -52,7 +52,11 @@ func unreachable(t *testing.T) mino.Address {
 	listener := listen(t)
 	require.NoError(t, listener.Close())
 
-	return session.NewAddress("grpc://" + listener.Addr().String())
+	addr := session.NewAddress(scheme() + "://" + listener.Addr().String())
+	cert := strangerCertificate(t)
+	require.NoError(t, known.Store(addr, cert.Certificate[0]))
+
+	return addr
 }
 
 func TestCall_EveryPlayerAnswersOnce(t *testing.T) {

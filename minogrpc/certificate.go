@@ -79,11 +79,33 @@ func (m *Minogrpc) setUpCertificate() error {
 		m.cert = &own
 	}
 
+	m.reviewCertificate()
+
 	if err := m.store.Store(m.me, m.GetCertificateChain()); err != nil {
 		return fmt.Errorf("store own certificate: %w", err)
 	}
 
 	return nil
+}
+
+// reviewCertificate warns of what makes the others refuse the node.
+func (m *Minogrpc) reviewCertificate() {
+	list, err := x509.ParseCertificates(m.GetCertificateChain())
+	if err != nil || len(list) == 0 {
+		m.logger.Warn().Err(err).Msg("the certificate of this node is malformed")
+
+		return
+	}
+
+	if err = errors.Join(checkTime(list[0]), checkHost(m.me, list[0])); err != nil {
+		m.logger.Warn().Err(err).Msg("nobody will believe the certificate of this node")
+	}
+
+	kept, err := m.store.Load(m.me)
+	if err == nil && errors.Is(checkKey(kept, list[0]), errOtherKey) {
+		m.logger.Warn().Msg("the store has the certificate of another key for this address: " +
+			"to the others this is another node")
+	}
 }
 
 // ownCertificate returns the certificate in the store, if it belongs to the key that the

@@ -58,6 +58,10 @@ func TestIdentity_CertificateOutsideItsTimeIsNotBelieved(t *testing.T) {
 				require.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
 				require.ErrorContains(t, err, reason)
 
+				err = a.Join(urlOf(t, b), b.GenerateToken(time.Minute), nil)
+				require.Equal(t, codes.InvalidArgument, status.Code(err), "%v", err)
+				require.ErrorContains(t, err, reason)
+
 				// Nor is its digest of any use.
 				c := startIn(t, network, "grpcs://c:1")
 				require.ErrorContains(t, c.Join(urlOf(t, a), "", digestOf(t, a)), reason)
@@ -78,6 +82,11 @@ func TestIdentity_DigestOfAnotherHostIsNotBelieved(t *testing.T) {
 		b := startIn(t, network, "grpcs://b:1")
 
 		require.ErrorContains(t, b.Join(urlOf(t, a), a.GenerateToken(time.Minute), digestOf(t, a)), "not a")
+		requireKnows(t, b)
+
+		// Nobody could call it.
+		err := a.Join(urlOf(t, b), b.GenerateToken(time.Minute), digestOf(t, b))
+		require.Equal(t, codes.InvalidArgument, status.Code(err), "%v", err)
 		requireKnows(t, b)
 	})
 }
@@ -141,6 +150,46 @@ func TestIdentity_OpenNodeSaysSoOnce(t *testing.T) {
 	require.Equal(t, 1, strings.Count(logOf(minogrpc.AllowUnauthenticatedPeers()), warning))
 	require.NotContains(t, logOf(), warning)
 	require.NotContains(t, logOf(minogrpc.AllowUnauthenticatedPeers(), minogrpc.NoTLS()), warning)
+}
+
+// Promise S2: a node that proves who it is does not talk to one that cannot, whoever names
+// it for a player.
+func TestIdentity_PlainAddressIsNotDialled(t *testing.T) {
+	plain, secure := start(t, minogrpc.NoTLS()), start(t)
+	mino.MustCreateRPC(plain, rpcName, echo, texts{})
+	rpc := mino.MustCreateRPC(secure, rpcName, echo, texts{})
+
+	require.ErrorContains(t, callError(t, rpc, plain), "a plain address proves nothing")
+
+	_, _, err := rpc.Stream(t.Context(), playersOf(plain))
+	require.ErrorContains(t, err, "a plain address proves nothing")
+
+	open := start(t, minogrpc.AllowUnauthenticatedPeers())
+	requireCall(t, mino.MustCreateRPC(open, rpcName, echo, texts{}), plain)
+}
+
+// What is wrong with the certificate of a node its log says at once.
+func TestIdentity_NodeWarnsOfItsOwnCertificate(t *testing.T) {
+	now := time.Now()
+	store := certs.NewInMemoryStore()
+	network := sessiontest.NewNetwork()
+	t.Cleanup(network.Close)
+
+	logOf := func(host string, until time.Duration) string {
+		var log bytes.Buffer
+
+		cert := selfSigned(t, host, now.Add(-time.Hour), now.Add(until))
+		node := newIn(t, network, "grpcs://a:1", minogrpc.WithStorage(store), minogrpc.WithCert(&cert),
+			minogrpc.WithLogger(zerolog.New(&log)))
+		require.NoError(t, node.Stop())
+
+		return log.String()
+	}
+
+	require.Empty(t, logOf("a", time.Hour))
+	require.Contains(t, logOf("a", time.Hour), "another key")
+	require.Contains(t, logOf("b", time.Hour), "valid for b, not a")
+	require.Contains(t, logOf("a", -time.Minute), "has expired")
 }
 
 // What is damaged on the disk of a node that has its key it can make again.

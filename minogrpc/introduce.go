@@ -24,7 +24,7 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
-	if err = o.checkOwner(ctx, chain); err != nil {
+	if err = o.checkOwner(ctx, addr, chain); err != nil {
 		return nil, err
 	}
 
@@ -126,7 +126,7 @@ func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.Certifica
 }
 
 // checkOwner returns an error with a status unless the caller has the key of the chain.
-func (m *Minogrpc) checkOwner(ctx context.Context, chain certs.CertChain) error {
+func (m *Minogrpc) checkOwner(ctx context.Context, addr session.Address, chain certs.CertChain) error {
 	leaf := presentedBy(ctx)
 
 	switch {
@@ -136,8 +136,16 @@ func (m *Minogrpc) checkOwner(ctx context.Context, chain certs.CertChain) error 
 		return errUnauthenticated
 	}
 
-	if err := checkKey(chain, leaf); err != nil {
+	switch err := checkKey(chain, leaf); {
+	case errors.Is(err, errOtherKey):
 		return status.Error(codes.PermissionDenied, "the caller presents another certificate than that of the chain")
+	case err != nil:
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+
+	// Nobody would find it there.
+	if err := checkHost(addr, leaf); err != nil && !m.open {
+		return status.Error(codes.InvalidArgument, err.Error())
 	}
 
 	return nil

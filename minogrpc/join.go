@@ -25,7 +25,7 @@ const joinTimeout = 30 * time.Second
 var (
 	errNoTLS     = errors.New("the node serves without TLS, and has no certificate")
 	errOwnself   = errors.New("a node cannot join itself")
-	errDigest    = errors.New("the certificate has another digest")
+	errDigest    = errors.New("wrong digest of the certificate")
 	errNoDigest  = errors.New("an https address is believed by the roots of the system, and takes no digest")
 	errPlainJoin = errors.New("there are no certificates without TLS")
 )
@@ -99,7 +99,7 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 
 	target, err := session.NewAddressFromURL(*to)
 	if err != nil {
-		return err
+		return fmt.Errorf("an address is like grpcs://host:port: %w", err)
 	}
 
 	creds, err := m.joinCredentials(target, digest)
@@ -159,8 +159,12 @@ func (m *Minogrpc) checkDigest(target session.Address, presented []*x509.Certifi
 		return err
 	}
 
-	if subtle.ConstantTimeCompare(found, digest) != 1 {
-		return fmt.Errorf("%w: %x", errDigest, found)
+	// It is not told which one was found: that is from whoever has answered.
+	switch {
+	case len(digest) != len(found):
+		return fmt.Errorf("%w: it has %d bytes and must have %d: is it still text?", errDigest, len(digest), len(found))
+	case subtle.ConstantTimeCompare(found, digest) != 1:
+		return fmt.Errorf("%w: it is not %x", errDigest, digest)
 	}
 
 	if err = checkTime(presented[0]); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/hex"
 	"net/url"
 	"testing"
 	"testing/synctest"
@@ -100,7 +101,11 @@ func TestJoin_NeedsTheDigestOfTheNode(t *testing.T) {
 	token := a.GenerateToken(time.Minute)
 
 	err := b.Join(urlOf(t, a), token, digestOf(t, other))
-	require.ErrorContains(t, err, "another digest")
+	require.ErrorContains(t, err, "wrong digest")
+	requireKnows(t, b)
+
+	err = b.Join(urlOf(t, a), token, []byte(hex.EncodeToString(digestOf(t, a))))
+	require.ErrorContains(t, err, "is it still text?")
 	requireKnows(t, b)
 
 	err = b.Join(urlOf(t, a), token, nil)

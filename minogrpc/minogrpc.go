@@ -155,14 +155,14 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	}
 
 	m.me, m.text = me, textOf(me)
+	m.logger = m.logger.With().Stringer("self", me).Logger()
 
 	if err = m.setUpCertificate(); err != nil {
 		return err
 	}
 
 	if m.open && m.cert != nil {
-		m.logger.Warn().Stringer("addr", m.me).
-			Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
+		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
 	m.session = append(m.sessionOptions(session.NewMemoryBudget(m.memory)), m.session...)
@@ -182,8 +182,9 @@ func (m *Minogrpc) serve(listener net.Listener) {
 	ptypes.RegisterOverlayServer(m.server, &overlay{Minogrpc: m})
 
 	m.tasks.start(func() {
-		if err := m.server.Serve(listener); err != nil {
-			m.logger.Error().Err(err).Stringer("addr", m.me).Msg("server failed")
+		// It may be stopped before it has begun.
+		if err := m.server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			m.logger.Error().Err(err).Msg("server failed")
 		}
 	})
 }

@@ -80,7 +80,7 @@ func TestNewMinogrpc_FailureReleasesThePort(t *testing.T) {
 		"unknown scheme":  {&url.URL{Scheme: "ws", Host: "h:1"}, r, minogrpc.NoTLS(), "unknown scheme"},
 		"no port":         {&url.URL{Host: "h"}, r, minogrpc.NoTLS(), "missing port"},
 		"plain with TLS":  {&url.URL{Scheme: "grpc", Host: "h:1"}, r, minogrpc.WithCert(nil), "NoTLS"},
-		"bad store":       {nil, r, minogrpc.WithStorage(badStore{}), "disk full"},
+		"bad store":       {nil, r, minogrpc.WithStorage(badStore{certs.NewInMemoryStore()}), "disk full"},
 		"no randomness":   {nil, r, minogrpc.WithRandom(badRandom{}), "no randomness"},
 		"no key":          {nil, r, minogrpc.WithCertificateKey("key", nil), "cannot sign"},
 		"key of somebody": {nil, r, minogrpc.WithCertificateKey(key, other.Public()), "does not belong"},

@@ -108,7 +108,7 @@ func (m *Minogrpc) refused(r Refusal) {
 
 // learned tells the observer and the log about another node.
 func (m *Minogrpc) learned(addr mino.Address) {
-	m.logger.Info().Stringer("node", addr).Msg("certificate learned")
+	m.logger.Info().Stringer("peer", addr).Msg("certificate learned")
 
 	if m.observer.Learned != nil {
 		m.observe(func() { m.observer.Learned(addr) })

@@ -123,7 +123,7 @@ func (m *Minogrpc) tellLater(missed []session.Address, chain *ptypes.Certificate
 	}
 
 	for _, addr := range missed {
-		m.logger.Warn().Stringer("node", addr).Bytes("newcomer", chain.GetAddress()).
+		m.logger.Warn().Stringer("peer", addr).Bytes("newcomer", chain.GetAddress()).
 			Msg("a node could not be told about a newcomer")
 	}
 }
@@ -142,7 +142,7 @@ func (m *Minogrpc) tell(ctx context.Context, nodes []session.Address, chain *pty
 		group.Go(func() error {
 			err := m.contain(func() error { return m.tellOne(ctx, addr, chain) })
 			if err != nil {
-				m.logger.Debug().Err(err).Stringer("node", addr).Msg("newcomer not shared")
+				m.logger.Debug().Err(err).Stringer("peer", addr).Msg("newcomer not shared")
 			}
 
 			answers[i] = status.Code(err)

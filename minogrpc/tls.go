@@ -16,6 +16,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// errPlainPeer is why a node that proves who it is does not talk to one that cannot.
+var errPlainPeer = errors.New("a plain address proves nothing: see AllowUnauthenticatedPeers")
+
 // errNothingPresented is for a server without a certificate.
 var errNothingPresented = errors.New("no certificate was presented")
 
@@ -131,6 +134,10 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 
 	switch peer.ConnectionType() {
 	case mino.ACTgRPC:
+		if m.strict() {
+			return nil, fmt.Errorf("%v: %w", peer, errPlainPeer)
+		}
+
 		return insecure.NewCredentials(), nil
 	case mino.ACThttps:
 		return publicCredentials(), nil
