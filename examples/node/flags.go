@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -10,12 +11,15 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/minogrpc/session"
 )
 
 var (
 	errNoData    = errors.New("-data is missing: the folder of the node")
 	errArguments = errors.New("too many arguments, see -h")
-	errNoDigest  = errors.New("-join needs the -digest that the other node prints")
+	errNoJoin    = errors.New("-token and -digest are those of the node to join at: -join is missing")
+	errNoURL     = errors.New("an address is like grpcs://host:port")
 )
 
 // nodeFlags are what a node is told.
@@ -36,8 +40,8 @@ func parseNode(args []string, stdout, stderr io.Writer) (func(context.Context) e
 	var f nodeFlags
 
 	flags := newFlags("node", stderr, &f.data)
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:0", "the `address` of the node; with port 0 it is a free one, "+
-		"and that one again the next time")
+	flags.StringVar(&f.listen, "listen", "", "the `address` of the node; with port 0 it is a free one, and that one "+
+		"again the next time (default where it was before, or 127.0.0.1:0)")
 	flags.StringVar(&f.join, "join", "", "the `address` of a node whose network is joined")
 	flags.StringVar(&f.token, "token", "", "the `token` of that node")
 	flags.StringVar(&f.digest, "digest", "", "the digest of the certificate of that node, in `hex`")
@@ -59,35 +63,75 @@ func parseNode(args []string, stdout, stderr io.Writer) (func(context.Context) e
 func (f nodeFlags) options() (opts nodeOptions, err error) {
 	opts = nodeOptions{data: f.data, token: f.token, uses: f.uses, expires: f.expires}
 
-	opts.listen, err = netip.ParseAddrPort(f.listen)
+	if f.listen != "" {
+		opts.listen, err = netip.ParseAddrPort(f.listen)
+	}
+
 	if err != nil {
 		return opts, fmt.Errorf("-listen: %w", err)
 	}
 
 	// The address is the one under which the others call.
-	if opts.listen.Addr().IsUnspecified() {
+	if opts.listen.IsValid() && opts.listen.Addr().IsUnspecified() {
 		return opts, fmt.Errorf("-listen: nobody can call %v: give an address of this machine", opts.listen.Addr())
 	}
 
 	if f.join == "" {
+		if f.token != "" || f.digest != "" {
+			return opts, errNoJoin
+		}
+
 		return opts, nil
 	}
 
-	opts.join, err = url.Parse(f.join)
+	opts.join, err = parsePeer(f.join)
 	if err != nil {
 		return opts, fmt.Errorf("-join: %w", err)
 	}
 
-	opts.digest, err = hex.DecodeString(f.digest)
+	opts.digest, err = parseDigest(f.digest)
 	if err != nil {
 		return opts, fmt.Errorf("-digest: %w", err)
 	}
 
-	if len(opts.digest) == 0 {
-		return opts, errNoDigest
+	return opts, nil
+}
+
+// parsePeer reads the address of another node, as that one prints it.
+func parsePeer(text string) (*url.URL, error) {
+	peer, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoURL, err)
 	}
 
-	return opts, nil
+	if peer.Scheme != "grpcs" {
+		return nil, fmt.Errorf("%w, and not %s", errNoURL, text)
+	}
+
+	_, err = session.NewAddressFromURL(*peer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoURL, err)
+	}
+
+	return peer, nil
+}
+
+// parseDigest reads the digest of a certificate. None is nil.
+func parseDigest(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+
+	digest, err := hex.DecodeString(text)
+	if err != nil {
+		return nil, err
+	}
+
+	if len(digest) != sha256.Size {
+		return nil, fmt.Errorf("it has %d hexadecimal digits, and must have %d", len(text), 2*sha256.Size)
+	}
+
+	return digest, nil
 }
 
 // parseCount returns what has a node count. The error has been printed.

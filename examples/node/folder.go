@@ -15,6 +15,9 @@ import (
 	"strings"
 )
 
+// anywhere is where a node listens that has never done so, and is not told where.
+var anywhere = netip.MustParseAddrPort("127.0.0.1:0")
+
 // maxSocketPath is how long the path of a Unix socket may be everywhere.
 const maxSocketPath = 103
 
@@ -89,11 +92,14 @@ func makeKey(path string) (*ecdsa.PrivateKey, error) {
 }
 
 // address returns where the node is to listen: where it did before, as that is its name
-// among the nodes, and the wish if it never did. It is an error to wish for another one.
+// among the nodes, and the wish if it never did. The zero wish is for whatever there is,
+// and it is an error to wish for another address.
 func (f folder) address(wish netip.AddrPort) (netip.AddrPort, error) {
 	data, err := os.ReadFile(f.addressFile())
 
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && !wish.IsValid():
+		return anywhere, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return wish, nil
 	case err != nil:
@@ -105,7 +111,7 @@ func (f folder) address(wish netip.AddrPort) (netip.AddrPort, error) {
 		return wish, fmt.Errorf("%s is damaged: %w", f.addressFile(), err)
 	}
 
-	if wish != before && wish != netip.AddrPortFrom(before.Addr(), 0) {
+	if wish.IsValid() && wish != before && wish != netip.AddrPortFrom(before.Addr(), 0) {
 		return wish, fmt.Errorf("%s is the folder of the node at %v, which cannot move to %v: "+
 			"take another folder for another node", f, before, wish)
 	}

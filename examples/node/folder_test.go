@@ -40,21 +40,25 @@ func TestFolder_DamagedKeyIsAnError(t *testing.T) {
 func TestFolder_KeepsTheAddress(t *testing.T) {
 	f := folder(t.TempDir())
 
-	anywhere, first := netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("127.0.0.1:2000")
+	elsewhere, first := netip.MustParseAddrPort("127.0.0.2:0"), netip.MustParseAddrPort("127.0.0.2:2000")
 
-	addr, err := f.address(anywhere)
+	addr, err := f.address(netip.AddrPort{})
 	require.NoError(t, err)
 	require.Equal(t, anywhere, addr)
 
+	addr, err = f.address(elsewhere)
+	require.NoError(t, err)
+	require.Equal(t, elsewhere, addr)
+
 	require.NoError(t, f.keepAddress(first.String()))
 
-	for _, wish := range []netip.AddrPort{anywhere, first} {
+	for _, wish := range []netip.AddrPort{{}, elsewhere, first} {
 		addr, err = f.address(wish)
 		require.NoError(t, err)
 		require.Equal(t, first, addr)
 	}
 
-	for _, wish := range []string{"127.0.0.1:2001", "127.0.0.2:0", "127.0.0.2:2000"} {
+	for _, wish := range []string{"127.0.0.2:2001", "127.0.0.1:0", "127.0.0.1:2000"} {
 		_, err = f.address(netip.MustParseAddrPort(wish))
 		require.ErrorContains(t, err, "cannot move to "+wish)
 	}

@@ -3,10 +3,10 @@
 //
 //	node -listen 127.0.0.1:0 -data DIR
 //
-// starts the first node, and prints how others join. What a node is, it keeps in its
-// folder: its key, its address, and the certificates of the nodes that it knows. So a
-// process that ends, in whatever way, comes back as the same node, and asks the others
-// what it has missed. SIGINT and SIGTERM end it cleanly.
+// starts the first node, and prints how others join, and how to start this one again.
+// What a node is, it keeps in its folder: its key, its address, and the certificates of
+// the nodes that it knows. So a process that ends, in whatever way, comes back as the same
+// node, and asks the others what it has missed. SIGINT and SIGTERM end it cleanly.
 //
 //	node count -data DIR [FOLDER]
 //

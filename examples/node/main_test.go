@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,6 +36,10 @@ func TestCommand_ExitCodes(t *testing.T) {
 	empty := t.TempDir()
 	long := filepath.Join(empty, string(bytes.Repeat([]byte("a"), 100)))
 
+	const peer = "grpcs://127.0.0.1:1"
+
+	digest := strings.Repeat("00", 32)
+
 	for _, test := range []struct {
 		name   string
 		args   []string
@@ -48,11 +53,20 @@ func TestCommand_ExitCodes(t *testing.T) {
 		{"two folders", []string{"count", "-data", empty, "a", "b"}, exitUsage, "too many arguments"},
 		{"no data", nil, exitUsage, "-data is missing"},
 		{"no data to count with", []string{"count"}, exitUsage, "-data is missing"},
-		{"no port", []string{"-data", empty, "-listen", "127.0.0.1"}, exitUsage, "-listen"},
+		{"no port to listen on", []string{"-data", empty, "-listen", "127.0.0.1"}, exitUsage, "-listen"},
 		{"no place", []string{"-data", empty, "-listen", "0.0.0.0:0"}, exitUsage, "nobody can call 0.0.0.0"},
-		{"no digest", []string{"-data", empty, "-join", "grpcs://127.0.0.1:1"}, exitUsage, "-digest"},
-		{"bad digest", []string{"-data", empty, "-join", "grpcs://127.0.0.1:1", "-digest", "xy"}, exitUsage, "-digest"},
-		{"bad peer", []string{"-data", empty, "-join", ":"}, exitUsage, "-join"},
+		{"bad digest", []string{"-data", empty, "-join", peer, "-digest", "xy"}, exitUsage, "-digest: encoding/hex"},
+		{"short digest", []string{"-data", empty, "-join", peer, "-digest", "00ff"}, exitUsage,
+			"-digest: it has 4 hexadecimal digits, and must have 64"},
+		{"nowhere to join", []string{"-data", empty, "-token", "a"}, exitUsage, "-join is missing"},
+		{"digest of nobody", []string{"-data", empty, "-digest", digest}, exitUsage, "-join is missing"},
+		{"bad peer", []string{"-data", empty, "-join", ":"}, exitUsage, "-join: an address is like grpcs://host:port"},
+		{"no scheme", []string{"-data", empty, "-join", "localhost:1"}, exitUsage, "is like grpcs://host:port"},
+		{"plain peer", []string{"-data", empty, "-join", "grpc://a:1"}, exitUsage, "is like grpcs://host:port"},
+		{"no port", []string{"-data", empty, "-join", "grpcs://a"}, exitUsage, "is like grpcs://host:port"},
+		{"nothing to join with", []string{"-data", empty, "-join", peer}, exitFailure, "the -token and the -digest"},
+		{"no token", []string{"-data", empty, "-join", peer, "-digest", digest}, exitFailure, "needs the -token"},
+		{"no digest", []string{"-data", empty, "-join", peer, "-token", "a"}, exitFailure, "needs the -digest"},
 		{"long folder", []string{"-data", long}, exitFailure, "too long"},
 		{"no node", []string{"count", "-data", empty}, exitFailure, "no node runs in " + empty},
 		{"no time", []string{"count", "-data", empty, "-timeout", "1ns"}, exitFailure, "more than 1ns"},
@@ -75,4 +89,25 @@ func TestCommand_EndsWithTheContext(t *testing.T) {
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "Stopping.")
 	require.Empty(t, stderr)
+}
+
+// What is missing is said before the node has made a key.
+func TestCommand_MissingFlagsLeaveNoNodeBehind(t *testing.T) {
+	f := folder(t.TempDir())
+
+	code, _, _ := runs(t.Context(), "-data", string(f), "-join", "grpcs://127.0.0.1:1")
+	require.Equal(t, exitFailure, code)
+	require.NoFileExists(t, filepath.Join(string(f), "key.pem"))
+	require.NoFileExists(t, f.addressFile())
+}
+
+func TestQuote_ShellReadsTheSameWord(t *testing.T) {
+	for text, want := range map[string]string{
+		"/tmp/a-1_b.c": "/tmp/a-1_b.c",
+		"":             "''",
+		"a b":          "'a b'",
+		"$(it's)":      `'$(it'\''s)'`,
+	} {
+		require.Equal(t, want, quote(text))
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/examples/internal/screen"
 	"github.com/minogrpc/session/examples/internal/words"
 	"github.com/minogrpc/session/mino"
@@ -20,13 +21,21 @@ import (
 	"github.com/rs/zerolog"
 )
 
+var (
+	errNoTokenAndDigest = errors.New("-join needs the -token and the -digest that the other node prints")
+	errNoToken          = errors.New("-join needs the -token that the other node prints, beside its -digest")
+	errNoDigest         = errors.New("-join needs the -digest that the other node prints, beside its -token")
+)
+
 // nodeOptions are what a node is told.
 type nodeOptions struct {
-	data   string
+	data string
+
+	// listen is the zero value for where the node was before.
 	listen netip.AddrPort
 
 	// join is the node through which this one joins, nil if it does not; token and
-	// digest belong to it.
+	// digest belong to it, and may be missing if that one is known.
 	join   *url.URL
 	token  string
 	digest []byte
@@ -43,6 +52,13 @@ type node struct {
 	screen *screen.Screen
 	data   folder
 	rpc    mino.RPC
+
+	// mu guards what is learned.
+	mu sync.Mutex
+	// joined is false until it is clear that the node gets in, and early are those that it
+	// has learned of before.
+	joined bool
+	early  []mino.Address
 }
 
 // runNode starts the node of the folder and runs it until the context is done.
@@ -84,19 +100,24 @@ func runNode(ctx context.Context, stdout, stderr io.Writer, opts nodeOptions) (e
 
 // start starts the node, under its own address and with its own key.
 func (n *node) start(opts nodeOptions, stderr io.Writer) error {
+	factory := minogrpc.NewAddressFactory()
+
+	store, err := certs.NewDiskStore(n.data.certificates(), factory)
+	if err != nil {
+		return err
+	}
+
+	err = checkJoin(opts, store)
+	if err != nil {
+		return err
+	}
+
 	key, err := n.data.key()
 	if err != nil {
 		return err
 	}
 
 	listen, err := n.data.address(opts.listen)
-	if err != nil {
-		return err
-	}
-
-	factory := minogrpc.NewAddressFactory()
-
-	store, err := certs.NewDiskStore(n.data.certificates(), factory)
 	if err != nil {
 		return err
 	}
@@ -121,6 +142,32 @@ func (n *node) start(opts nodeOptions, stderr io.Writer) error {
 	}
 
 	return nil
+}
+
+// checkJoin returns an error that says what is missing to join. Those who know each other
+// need nothing.
+func checkJoin(opts nodeOptions, store certs.Storage) error {
+	if opts.join == nil {
+		return nil
+	}
+
+	known, err := store.Load(session.NewAddress(opts.join.String()))
+	if err != nil {
+		return err
+	}
+
+	switch {
+	case len(known) > 0:
+		return nil
+	case opts.token == "" && len(opts.digest) == 0:
+		return errNoTokenAndDigest
+	case opts.token == "":
+		return errNoToken
+	case len(opts.digest) == 0:
+		return errNoDigest
+	default:
+		return nil
+	}
 }
 
 // newLogger returns the logger of a node, which says what has been refused, and why.
@@ -164,6 +211,8 @@ func (n *node) run(ctx context.Context, opts nodeOptions, control *control) erro
 	if err != nil {
 		return err
 	}
+
+	n.showLearned()
 
 	var tasks sync.WaitGroup
 

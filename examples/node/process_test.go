@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -169,6 +170,18 @@ func outcomes(printed string) map[string]string {
 	return found
 }
 
+// certificateOf returns the file that the folder of a node has about another one.
+func certificateOf(t *testing.T, data, address string) string {
+	t.Helper()
+
+	_, port, _ := strings.Cut(address, "grpcs://127.0.0.1:")
+	files, err := filepath.Glob(filepath.Join(folder(data).certificates(), "*"+port+"*"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+
+	return files[0]
+}
+
 // Nodes that are processes find each other, go on without one that is killed, and with it
 // when it is back, under its address, with its certificate and without a token.
 func TestNode_FiveProcesses(t *testing.T) {
@@ -236,6 +249,43 @@ func TestNode_LearnsWhomItHasMissed(t *testing.T) {
 	require.Equal(t, third.address, second.await(`Knows (\S+) now`))
 }
 
+// Who comes back, and is not known any more, is told so, and asks nobody again.
+func TestNode_SaysWhoRefusesIt(t *testing.T) {
+	first := starts(t, t.TempDir())
+	second := joins(t, first)
+	second.signal(syscall.SIGINT)
+	first.signal(syscall.SIGINT)
+	require.NoError(t, os.Remove(certificateOf(t, first.data, second.address)))
+
+	starts(t, first.data)
+
+	second = starts(t, second.data)
+	require.Equal(t, first.address, second.await(`(\S+) answers, and refuses this node:`))
+	second.await(`(Nobody lets this node in)`)
+
+	second.mu.Lock()
+	require.NotContains(t, string(second.printed), "None of the other nodes answers")
+	second.mu.Unlock()
+	require.Zero(t, second.signal(syscall.SIGTERM).ExitCode())
+
+	// The folder has the certificate, so that nothing is missing to ask.
+	code, _, stderr := runs(t.Context(), "-data", second.data, "-join", first.address)
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, stderr, "the token is unknown")
+}
+
+// What is printed is enough to find the process, and to start it again.
+func TestNode_PrintsHowToStartItAgain(t *testing.T) {
+	p := starts(t, t.TempDir())
+	require.Equal(t, strconv.Itoa(p.cmd.Process.Pid), p.await(`Pid +(\d+)\n`))
+
+	line := strings.Fields(p.await(`Start again with\n +` + program + ` (.*)\n`))
+	require.Equal(t, []string{"-data", p.data}, line)
+	p.signal(syscall.SIGKILL)
+
+	require.Equal(t, p.address, starts(t, p.data).address)
+}
+
 // A file that is damaged costs the node that it is about, and no other.
 func TestNode_LeavesOutWhomItCannotRead(t *testing.T) {
 	first := starts(t, t.TempDir())
@@ -243,11 +293,7 @@ func TestNode_LeavesOutWhomItCannotRead(t *testing.T) {
 	first.await("Knows (" + regexp.QuoteMeta(third.address) + ") now")
 	first.signal(syscall.SIGTERM)
 
-	_, port, _ := strings.Cut(second.address, "grpcs://127.0.0.1:")
-	files, err := filepath.Glob(filepath.Join(folder(first.data).certificates(), "*"+port+"*"))
-	require.NoError(t, err)
-	require.Len(t, files, 1)
-	require.NoError(t, os.WriteFile(files[0], []byte("nonsense"), 0o600))
+	require.NoError(t, os.WriteFile(certificateOf(t, first.data, second.address), []byte("nonsense"), 0o600))
 
 	first = starts(t, first.data)
 	first.await(`(Left out): certificate of ` + regexp.QuoteMeta(second.address))
@@ -280,12 +326,12 @@ func TestNode_StrangersAreRefused(t *testing.T) {
 		"-digest", first.digest)
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, stderr, "the token is unknown")
-	require.NotContains(t, stdout, "Address")
+	require.Empty(t, stdout, "the node with the digest is not known yet")
 	first.await(`(refused)`)
 
 	digest := strings.Repeat("00", 32)
 	code, _, stderr = runs(t.Context(), "-data", t.TempDir(), "-join", first.address, "-token", first.token,
 		"-digest", digest)
 	require.Equal(t, exitFailure, code)
-	require.Contains(t, stderr, "another digest")
+	require.Contains(t, stderr, "wrong digest")
 }

@@ -2,15 +2,27 @@ package main
 
 import (
 	"context"
-	"net/netip"
+	"net"
 	"net/url"
+	"os"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/minogrpc/session/mino"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
-// program is how this one is run.
-const program = "go run ./examples/node"
+const (
+	// program is how this one is run.
+	program = "go run ./examples/node"
+
+	knows = "Knows %v now.\n"
+)
+
+// plainWord is what the shell takes as it is.
+var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
 
 // Who comes back while everybody is away asks again, after a pause that doubles.
 const (
@@ -32,43 +44,86 @@ func (n *node) introduce(opts nodeOptions) error {
 		n.screen.Printf("Left out: %v\n", damaged)
 	}
 
+	n.screen.Printf("Pid      %d\n", os.Getpid())
 	n.screen.Printf("Address  %v\n", n.GetAddress())
 	n.screen.Printf("Digest   %x\n", digest)
 	n.screen.Printf("Token    %s (lets in %d, within %v)\n", token, opts.uses, opts.expires)
 	n.screen.Printf("Nodes    %d known, with this one\n\n", len(known))
 
+	me, err := urlOf(n.GetAddress())
+	if err != nil {
+		return err
+	}
+
 	// The folder is a new one for each node that is started with the line.
 	n.screen.Printf("Join with\n  %s -listen %v -data \"$(mktemp -d)\" -join %v -token %s -digest %x\n",
-		program, netip.AddrPortFrom(opts.listen.Addr(), 0), n.GetAddress(), token, digest)
-	n.screen.Printf("Count with\n  %s count -data %s\n\n", program, n.data)
+		program, net.JoinHostPort(me.Hostname(), "0"), n.GetAddress(), token, digest)
+	n.screen.Printf("Start again with\n  %s -data %s\n", program, quote(string(n.data)))
+	n.screen.Printf("Count with\n  %s count -data %s\n\n", program, quote(string(n.data)))
 
 	return nil
 }
 
-// learned prints that there is another node. It may be called before the node is up.
+// quote returns the text as a word of the shell.
+func quote(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// learned prints that there is another node, once this one is a member of its network:
+// until then there may be none that would say the same of it.
 func (n *node) learned(addr mino.Address) {
-	n.screen.Printf("Knows %v now.\n", addr)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	if !n.joined {
+		n.early = append(n.early, addr)
+
+		return
+	}
+
+	n.screen.Printf(knows, addr)
+}
+
+// showLearned prints the nodes that have been learned of until now, and lets the next ones
+// be printed at once.
+func (n *node) showLearned() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	for _, addr := range n.early {
+		n.screen.Printf(knows, addr)
+	}
+
+	n.joined, n.early = true, nil
 }
 
 // catchUp asks the nodes that this one knows whom it has missed while it was away, until
-// one of them answers. It takes no token: they know this one, too.
+// one of them tells. It takes no token: they know this one, too.
 func (n *node) catchUp(ctx context.Context) {
 	known, _ := n.known() // the error has been printed
 	others := known[1:]
 
 	for pause := firstPause; len(others) > 0; pause = min(2*pause, lastPause) {
-		for _, peer := range others {
-			err := n.rejoin(peer)
-			if err == nil {
-				n.screen.Printf("%v has told what there was to miss.\n", peer)
+		silent, err := n.askAround(others)
 
-				return
-			}
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return
+		case len(silent) == 0:
+			n.screen.Printf("Nobody lets this node in. Unless another key is stored for its address, " +
+				"it can join again: with -join, -token and -digest.\n")
+
+			return
+		case pause == firstPause:
+			n.screen.Printf("None of the other nodes answers. They are asked until one does. "+
+				"The last error:\n  %v\n", err)
 		}
 
-		if pause == firstPause {
-			n.screen.Printf("None of the other nodes answers. They are asked until one does.\n")
-		}
+		others = silent
 
 		select {
 		case <-time.After(pause):
@@ -76,6 +131,28 @@ func (n *node) catchUp(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// askAround asks one node after the other until one tells whom it knows. Otherwise it
+// returns the last error, and those that have not answered. Who has refused would do so
+// again, and count it as another wrong token.
+func (n *node) askAround(others []mino.Address) (silent []mino.Address, err error) {
+	for _, peer := range others {
+		err = n.rejoin(peer)
+
+		switch status.Code(err) {
+		case codes.OK:
+			n.screen.Printf("%v has told what there was to miss.\n", peer)
+
+			return nil, nil
+		case codes.PermissionDenied, codes.AlreadyExists:
+			n.screen.Printf("%v answers, and refuses this node:\n  %v\n", peer, err)
+		default:
+			silent = append(silent, peer)
+		}
+	}
+
+	return silent, err
 }
 
 // rejoin asks a node that is known whom it knows.
