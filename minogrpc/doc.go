@@ -27,6 +27,8 @@
 //     of a call are that address, or the call is refused. In a stream a node takes for
 //     a parent only the one who opened it there, and those whom this one has named as
 //     its ancestors, and packets from nobody but neighbours.
+//   - A node with TLS does not dial plain grpc:// addresses, which prove nothing, unless
+//     [AllowUnauthenticatedPeers] lets it.
 //   - The certificate of a node is replaced by that of another key only by who runs the
 //     node that stores it.
 //
@@ -42,17 +44,21 @@
 //
 //	token := alice.GenerateToken(time.Hour)
 //	digest, err := alice.GetCertificateStore().Hash(alice.GetCertificateChain())
+//	fmt.Println(alice.GetAddress(), token, hex.EncodeToString(digest))
 //
 // And what the one who joins does with it:
 //
 //	store, err := certs.NewDiskStore(folder, minogrpc.NewAddressFactory())
 //	bob, err := minogrpc.NewMinogrpc(listen, nil, router,
 //		minogrpc.WithStorage(store), minogrpc.WithCertificateKey(key, nil))
-//	err = bob.Join(aliceURL, token, digest)
+//	where, err := url.Parse("grpcs://192.0.2.7:2000") // what GetAddress of alice prints
+//	digest, err := hex.DecodeString(text)
+//	err = bob.Join(where, token, digest)
 //
-// From then on the two, and all that alice knows, know each other. The key and the store
-// make bob the same node after a restart. It may then join again without a token, to learn
-// what it has missed.
+// From then on the two, and all that alice knows, know each other. A node is its key: with
+// the same one, the store and the address bob is the same node after a restart, and with a
+// new one it is another node, that nobody knows. The same node may join again without a
+// token, to learn what it has missed.
 //
 // # Limits
 //
