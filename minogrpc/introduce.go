@@ -165,6 +165,10 @@ func (m *Minogrpc) checkToken(ctx context.Context, token string) error {
 
 	m.rates.tokenWrong(host)
 
+	if token == "" {
+		return status.Error(codes.PermissionDenied, "the caller is not known here, and has no token")
+	}
+
 	return status.Error(codes.PermissionDenied, "the token is unknown, used up or has expired")
 }
 

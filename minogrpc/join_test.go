@@ -130,6 +130,8 @@ func TestJoin_NeedsAToken(t *testing.T) {
 			require.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
 		}
 
+		require.ErrorContains(t, late.Join(urlOf(t, a), "", digestOf(t, a)), "not known here")
+
 		require.NoError(t, b.Join(urlOf(t, a), token, digestOf(t, a)))
 		require.Equal(t, codes.PermissionDenied, status.Code(twice.Join(urlOf(t, a), token, digestOf(t, a))))
 		requireKnows(t, a, b)
