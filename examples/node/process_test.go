@@ -271,7 +271,7 @@ func TestNode_SaysWhoRefusesIt(t *testing.T) {
 	// The folder has the certificate, so that nothing is missing to ask.
 	code, _, stderr := runs(t.Context(), "-data", second.data, "-join", first.address)
 	require.Equal(t, exitFailure, code)
-	require.Contains(t, stderr, "the token is unknown")
+	require.Contains(t, stderr, "not known here")
 }
 
 // What is printed is enough to find the process, and to start it again.
