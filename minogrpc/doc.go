@@ -75,7 +75,7 @@
 //	set-ups of a host at once                 1,000   WithPendingLimit
 //	failed handshakes of a host        100 a minute   WithHandshakeLimit
 //	wrong tokens of a host              10 a minute   WithTokenLimit
-//	wrong tokens of all hosts        1,000 a minute   WithTokenLimit
+//	wrong tokens of all hosts      100,000 a minute   WithTokenLimit
 //	introductions by a host          1,000 a minute   WithIntroductionLimit
 //	certificates that others add            100,000   WithMaxPeers
 //	memory of the sessions of a node          1 GiB   WithMemory

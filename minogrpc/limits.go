@@ -46,9 +46,10 @@ const (
 	DefaultHandshakeLimit = 100
 
 	// DefaultTokenLimit is how many wrong tokens one remote host may present in a
-	// minute, and DefaultTokenLimitOverall all of them together.
+	// minute, and DefaultTokenLimitOverall all of them together. The latter is high: nobody
+	// guesses 128 bits, and at the limit honest nodes cannot join either.
 	DefaultTokenLimit        = 10
-	DefaultTokenLimitOverall = 1_000
+	DefaultTokenLimitOverall = 100_000
 
 	// DefaultIntroductionLimit is how many certificates one remote host may bring in a
 	// minute, by Join or by Share. A member shares each node that joins at it.
