@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// certLifetime is how long a certificate that a node makes is valid, and certRest
-	// how long one that it finds in its store must be valid still to be used again.
+	// certLifetime is how long a certificate that a node makes is valid, and certRest how
+	// long it must be valid still to be used on.
 	certLifetime = 365 * 24 * time.Hour
 	certRest     = 180 * 24 * time.Hour
 
@@ -41,7 +41,7 @@ func (m *Minogrpc) GetCertificateChain() certs.CertChain {
 		return nil
 	}
 
-	return bytes.Join(m.cert.Certificate, nil)
+	return bytes.Join(m.certificate().Certificate, nil)
 }
 
 // GetCertificateStore returns the store of the nodes that this one believes: each is

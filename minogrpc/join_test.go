@@ -221,6 +221,40 @@ func TestJoin_NodeWithTheSameKeyIsTheSameNode(t *testing.T) {
 	})
 }
 
+// A node renews its certificate in time, also while it runs, and is believed all along.
+func TestJoin_NodeRenewsItsCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := sessiontest.NewNetwork()
+		t.Cleanup(network.Close)
+
+		a, b := startIn(t, network, "grpcs://a:1"), startIn(t, network, "grpcs://b:1")
+		join(t, a, b)
+
+		ofA := mino.MustCreateRPC(a, rpcName, echo, texts{})
+		ofB := mino.MustCreateRPC(b, rpcName, echo, texts{})
+		first := a.GetCertificateChain()
+
+		for range 20 {
+			time.Sleep(60 * 24 * time.Hour)
+			requireCall(t, ofA, b)
+			requireCall(t, ofB, a)
+		}
+
+		require.NotEqual(t, first, a.GetCertificateChain())
+
+		same, err := certs.SameKey(first, a.GetCertificateChain())
+		require.NoError(t, err)
+		require.True(t, same)
+
+		// Who joins now learns the new one.
+		c := startIn(t, network, "grpcs://c:1")
+		join(t, b, c)
+		join(t, a, b)
+		join(t, b, c)
+		requireKnows(t, c, a, b)
+	})
+}
+
 func TestJoin_CertificateSurvivesWithItsKeyAndStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := sessiontest.NewNetwork()

@@ -43,13 +43,14 @@ type Minogrpc struct {
 	text    string // of the address
 	router  router.Router
 	context serde.Context
-	cert    *tls.Certificate // nil without TLS
+	cert    *tls.Certificate // the first one, nil without TLS; see certificate
 	conns   *session.ConnManager
 	server  *grpc.Server
 	tally   *tally
 	rates   *rates
 	peers   peers
 	keyring keyring
+	renewal renewal
 
 	// refusalLog keeps a hostile peer from filling the log.
 	refusalLog rate.Sometimes

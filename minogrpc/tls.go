@@ -32,9 +32,9 @@ func (m *Minogrpc) serverCredentials() credentials.TransportCredentials {
 
 	return watchedCredentials{
 		TransportCredentials: credentials.NewTLS(&tls.Config{
-			Certificates: []tls.Certificate{*m.cert},
-			MinVersion:   m.minTLS(),
-			ClientAuth:   tls.RequestClientCert,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.certificate(), nil },
+			MinVersion:     m.minTLS(),
+			ClientAuth:     tls.RequestClientCert,
 			// Our clients do not resume, and with tickets each handshake would make two.
 			SessionTicketsDisabled: true,
 		}),
@@ -187,7 +187,7 @@ func (m *Minogrpc) pinned(peer session.Address, check func(presented []*x509.Cer
 				return new(tls.Certificate), nil
 			}
 
-			return m.cert, nil
+			return m.certificate(), nil
 		},
 	})
 }
