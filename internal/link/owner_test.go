@@ -28,6 +28,33 @@ func (e *end) Answered(_ *link.Link, p *link.Parcel, a link.Answer) {
 	if a.Last {
 		e.settled[p.Sequence]++
 		e.reached[p.Sequence] = true
+	} else {
+		e.note(p, a)
+	}
+
+	// Of the last one nobody waits for what is known of all destinations already.
+	if all := e.told[p.Sequence]; len(all) == len(p.Keys) {
+		e.settled[p.Sequence] = 1
+	}
+}
+
+// note remembers which destinations the owner knows about before the last answer: they are
+// not among what is drained.
+func (e *end) note(p *link.Parcel, a link.Answer) {
+	if e.told[p.Sequence] == nil {
+		e.told[p.Sequence] = make(map[int]bool)
+	}
+
+	for _, i := range a.Reached {
+		if int(i) < len(p.Keys) {
+			e.told[p.Sequence][int(i)] = true
+		}
+	}
+
+	for _, f := range a.Failures {
+		if i, known := p.Index(string(f.GetDestination())); known {
+			e.told[p.Sequence][i] = true
+		}
 	}
 }
 

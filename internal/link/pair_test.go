@@ -11,6 +11,7 @@ import (
 
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/memory"
+	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"github.com/stretchr/testify/require"
@@ -76,6 +77,8 @@ type end struct {
 	// settled counts the outcomes of a parcel, by its sequence: last receipts, failures,
 	// and those that the link has given back. reached are those that have been answered.
 	settled map[uint64]int
+	// told has the destinations of a parcel that an answer before the last one was about.
+	told    map[uint64]map[int]bool
 	reached map[uint64]bool
 	failed  map[uint64]error
 
@@ -88,7 +91,7 @@ func newEnd(name string) *end {
 	return &end{
 		name: name, answer: answerAtOnce, budget: memory.NewBudget(1 << 30),
 		sent: make(map[uint64]int), settled: make(map[uint64]int), reached: make(map[uint64]bool),
-		failed: make(map[uint64]error),
+		told: make(map[uint64]map[int]bool), failed: make(map[uint64]error),
 	}
 }
 
@@ -259,6 +262,7 @@ func (e *end) offerAs(source, origin, key string, size int, wait time.Duration) 
 		},
 		Packet: message{data: make([]byte, size)},
 		Keys:   []string{key},
+		Dests:  make([]mino.Address, 1),
 	}
 
 	for i := range p.Packet.GetMessage() {
