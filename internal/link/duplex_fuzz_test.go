@@ -143,7 +143,7 @@ func seeds() [][]byte {
 			}},
 			&ptypes.Packet{Frame: 1},
 		),
-		conversation(&ptypes.Packet{Frame: 1, Receipts: []*ptypes.Receipt{{ParcelId: 1, Reached: []uint32{0, 1 << 31}}}}),
+		conversation(&ptypes.Packet{Frame: 1, Receipts: []*ptypes.Receipt{{ParcelId: 1, Reached: []uint32{0, 9}}}}),
 		conversation(&ptypes.Packet{Received: 1 << 63}),
 		conversation(&ptypes.Packet{Frame: 3, Parcels: []*ptypes.Parcel{{}}}),
 		conversation(&ptypes.Packet{}, &ptypes.Packet{Serialized: body}, &ptypes.Packet{Frame: 1}),
