@@ -59,8 +59,8 @@ func (m *Minogrpc) GenerateToken(expiration time.Duration) string {
 	return m.tokens.Generate(expiration)
 }
 
-// Join makes the node a member of the network of the node at the address, as which
-// that one has generated the token. certHash is the digest of that node's certificate
+// Join makes the node a member of the network of the node at the address, which has
+// generated the token. certHash is the digest of that node's certificate
 // chain, by which it is recognised; its operator gets it from [certs.Storage] Hash of
 // [Minogrpc.GetCertificateChain], and passes it on with the token on a way that nobody
 // else can write to. A nil digest stands for the certificate that the store holds for the
@@ -73,8 +73,9 @@ func (m *Minogrpc) GenerateToken(expiration time.Duration) string {
 //
 // It never replaces a certificate in the store by that of another key. If there is one for
 // the address itself, that is an error; if there is one for another node, that one stays
-// as it is, which is logged. It takes up to 30 seconds, and fails when the node is stopped. When it
-// returns an error, the others may have been told all the same.
+// as it is, which is logged. It takes up to 30 seconds, and fails when the node is
+// stopped. When it returns an error, the others may have been told all the same, and the
+// token may be used up.
 func (m *Minogrpc) Join(addr *url.URL, token string, certHash []byte) error {
 	err := m.contain(func() error { return m.join(addr, token, certHash) })
 	if err != nil {
