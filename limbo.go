@@ -21,7 +21,8 @@ func (par *parent) isSuspect() bool {
 	return !par.suspect.IsZero() && par.suspect.After(time.Now())
 }
 
-func (par *parent) closeLimbo() {
+// closeLimboLocked gives up the place where packets wait for another attempt.
+func (par *parent) closeLimboLocked() {
 	par.again.Stop()
 	par.limbo.Close()
 	par.limbo = nil
@@ -103,7 +104,7 @@ func (s *session) retry(par *parent) {
 	s.mu.Lock()
 	if par.limbo != nil {
 		waiting := par.limbo.Drain()
-		par.closeLimbo()
+		par.closeLimboLocked()
 
 		for _, p := range waiting {
 			s.rerouteLocked([]*link.Parcel{p}, p.Lost, false, &after)

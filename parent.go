@@ -76,8 +76,6 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 		return
 	}
 
-	var left remains
-
 	last := len(s.parents) == 1
 
 	switch {
@@ -87,7 +85,7 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 		// Recv must have its cause before Listen returns.
 		s.queue.closeWith(endOf(cause))
 		s.dropLocked(par, cause, &after)
-		left = s.closeLocked(endOf(cause))
+		s.closeLocked(endOf(cause), (*link.Link).Close)
 	default:
 		s.dropLocked(par, cause, &after)
 	}
@@ -98,8 +96,6 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	if !errors.Is(cause, io.EOF) {
 		s.observeLost(par.addr, cause)
 	}
-
-	left.release((*link.Link).Close)
 }
 
 // breakParent waits for a parent whose stream has ended without a goodbye to go on
@@ -108,7 +104,7 @@ func (s *session) breakParent(l *link.Link, cause error) {
 	var after aftermath
 
 	s.mu.Lock()
-	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.link == l && par.grace == nil })
+	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.link == l })
 
 	if i < 0 {
 		s.mu.Unlock()
@@ -116,11 +112,13 @@ func (s *session) breakParent(l *link.Link, cause error) {
 		return
 	}
 
+	// One that is waited for already has broken a second time, before the session knew that it
+	// was back: it has the whole time again.
 	par := s.parents[i]
 	s.waitLocked(par, cause)
 
 	if len(s.parents) > 1 {
-		s.rerouteLocked(par.drain(), cause, false, &after)
+		s.rerouteLocked(par.drainLocked(), cause, false, &after)
 	}
 	s.mu.Unlock()
 
@@ -136,6 +134,10 @@ func (s *session) waitLocked(par *parent, cause error) {
 		grace = min(grace, s.silence)
 	}
 
+	if par.grace != nil {
+		par.grace.Stop()
+	}
+
 	var timer *time.Timer
 
 	// A timer that has fired may find that the parent is back, or is lost again.
@@ -148,7 +150,7 @@ func (s *session) waitLocked(par *parent, cause error) {
 // orphanLocked gives the session some time to be adopted. Until then it goes by the
 // table of the parent that it has lost, and what is for the parent waits.
 func (s *session) orphanLocked(par *parent, cause error, after *aftermath) {
-	waiting := par.drain()
+	waiting := par.drainLocked()
 	par.link.Close()
 	par.link = s.parkLocked(par)
 	s.waitLocked(par, cause)
@@ -189,30 +191,32 @@ func endOf(cause error) error {
 func (s *session) dropLocked(par *parent, cause error, after *aftermath) {
 	s.parents = slices.DeleteFunc(s.parents, func(p *parent) bool { return p == par })
 	s.noteFormerLocked(par)
-	s.rerouteLocked(par.drain(), cause, false, after)
-	par.end()
+	s.rerouteLocked(par.drainLocked(), cause, false, after)
+	par.endLocked()
 }
 
-// drain takes what waits for the parent.
-func (par *parent) drain() []*link.Parcel {
+// drainLocked takes what waits for the parent.
+func (par *parent) drainLocked() []*link.Parcel {
 	waiting := par.link.Drain()
 
 	if par.limbo != nil {
 		waiting = append(waiting, par.limbo.Drain()...)
-		par.closeLimbo()
+		par.closeLimboLocked()
 	}
 
 	return waiting
 }
 
-// end releases what belongs to a registration that is over.
-func (par *parent) end() {
+// endLocked releases what belongs to a registration that is over. A timer that has fired
+// already waits for the lock, and then finds nothing to do.
+func (par *parent) endLocked() {
 	if par.grace != nil {
 		par.grace.Stop()
+		par.grace = nil
 	}
 
 	if par.limbo != nil {
-		par.closeLimbo()
+		par.closeLimboLocked()
 	}
 
 	par.link.Close()

@@ -193,22 +193,17 @@ func (s *session) Leave(cause error) {
 // closeWith ends the session, and parts from the children in one way or the other.
 func (s *session) closeWith(cause error, part func(*link.Link)) {
 	s.mu.Lock()
-	left := s.closeLocked(cause)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 
-	left.release(part)
+	s.closeLocked(cause, part)
 }
 
-// remains is what a session had when it was closed.
-type remains struct {
-	parents  []*parent
-	children map[string]*link.Link
-}
-
-// closeLocked closes the session, unless it is closed, and returns what is left.
-func (s *session) closeLocked(cause error) remains {
+// closeLocked closes the session, unless it is closed. Everything ends in this one step:
+// the timers of parents and children, which look at the same fields, find either all of
+// it or nothing. The links only begin to end here, and wait for nobody under the lock.
+func (s *session) closeLocked(cause error, part func(*link.Link)) {
 	if s.closed {
-		return remains{}
+		return
 	}
 
 	s.closed = true
@@ -220,22 +215,16 @@ func (s *session) closeLocked(cause error) remains {
 		s.forgetLocked(key)
 	}
 
-	left := remains{parents: s.parents, children: s.children}
-	s.parents, s.children = nil, nil
-	s.finishLocked()
-
-	return left
-}
-
-// release ends the links. It returns at once.
-func (r remains) release(part func(*link.Link)) {
-	for _, l := range r.children {
+	for _, l := range s.children {
 		part(l)
 	}
 
-	for _, par := range r.parents {
-		par.end()
+	for _, par := range s.parents {
+		par.endLocked()
 	}
+
+	s.parents, s.children = nil, nil
+	s.finishLocked()
 }
 
 // Err implements Lifecycle.
