@@ -110,7 +110,9 @@ func (s *session) resumed(par *parent, epoch uint64) (taken chan struct{}) {
 
 	par.epoch = epoch
 
-	if par.grace != nil {
+	// The stream may have broken already. Then the parent has neither that nor anybody else who
+	// would notice, and the time goes on that it has for another one.
+	if par.grace != nil && !par.link.Broken() {
 		par.grace.Stop()
 		par.grace = nil
 	}

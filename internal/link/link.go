@@ -286,6 +286,14 @@ func (l *Link) Parting() bool {
 	return l.duplex != nil && l.duplex.over
 }
 
+// Broken tells whether a duplex link has no stream at present.
+func (l *Link) Broken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.duplex != nil && l.duplex.stream == nil
+}
+
 // Ended tells an attached link that the stream of the neighbour has ended.
 func (l *Link) Ended() {
 	l.mu.Lock()
