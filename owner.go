@@ -91,9 +91,17 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 	}
 
 	par := s.parentOf(l)
-	if par != nil {
+
+	switch {
+	case par != nil:
 		s.loseParent(par, cause)
-	} else {
+	case l.Down:
+		// Another registration has taken its place, and all that waited for it. What is left can
+		// only have been added by others since.
+		for _, p := range l.Drain() {
+			s.settleParcel(p, s.failureOf(cause))
+		}
+	default:
 		s.loseChild(l, cause)
 	}
 }
