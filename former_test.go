@@ -50,6 +50,11 @@ func TestFormerParent_ItsLossIsNotThatOfAChild(t *testing.T) {
 		root, relay, _ := w.dialled(true)
 		before := make(chan struct{})
 
+		w.cleanup = append(w.cleanup, func() {
+			sess.Close()
+			<-sess.(session.Lifecycle).Done()
+		})
+
 		conns.replace = func() {
 			w.listen(sess, fake.NewRelay(addr("root"), nil), table)
 		}
@@ -68,7 +73,5 @@ func TestFormerParent_ItsLossIsNotThatOfAChild(t *testing.T) {
 		require.Zero(t, table.failures)
 
 		root.current().End(io.EOF)
-		sess.Close()
-		<-sess.(session.Lifecycle).Done()
 	})
 }
