@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/minogrpc/session/internal/link"
@@ -71,7 +72,7 @@ func (s *session) settleTexts(peer mino.Address, p *link.Parcel, texts []string)
 
 	byName := make(map[string]int, len(p.Dests))
 	for i, dest := range p.Dests {
-		byName[dest.String()] = i
+		byName[nameOf(dest)] = i
 	}
 
 	for _, text := range texts {
@@ -84,7 +85,7 @@ func (s *session) settleTexts(peer mino.Address, p *link.Parcel, texts []string)
 			s.settle(p.Pending, p.Keys[i], err)
 		}
 
-		if !known || reason == ReasonClosed && name == peer.String() {
+		if !known || reason == ReasonClosed && name == nameOf(peer) {
 			// Such a node names itself when it closes, and not the destination.
 			rest = unknown(peer, cause)
 		}
@@ -178,7 +179,8 @@ func writeFailure(err *DeliveryError) *ptypes.Failure {
 // textOf returns the text of an error as it travels. What is too long for anybody to read
 // is cut: it may have come from a neighbour, and is passed on for each destination.
 func textOf(err error) string {
-	text := err.Error()
+	// The error may not be ours: fmt makes a text of its panic.
+	text := fmt.Sprint(err)
 	if len(text) > maxText {
 		text = text[:maxText] + "…"
 	}

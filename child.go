@@ -106,7 +106,7 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 		return opened, err
 	}
 
-	opener := &linkOpener{open: open, id: newLinkID(), formats: formatsOf(s.pktFac), silent: s.noDuplex}
+	opener := &linkOpener{open: open, id: newLinkID(), formats: s.formats, silent: s.noDuplex}
 
 	opened, accepted, err := opener.first(ctx)
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *session) openStream(life, setup context.Context, gw mino.Address, md me
 func (s *session) evict(gw mino.Address) {
 	evictor, ok := s.connMgr.(ConnectionEvictor)
 	if ok {
-		evictor.Evict(gw)
+		s.fault(contain.Do(func() { evictor.Evict(gw) }))
 	}
 }
 

@@ -242,7 +242,7 @@ func (s *session) relayFrames(r *DuplexRelay) link.Frames {
 		return s.dialledFrames(r.opener, r.wire, r.accepted)
 	}
 
-	format := chosenFormat(s.pktFac, r.offer.formats)
+	format := chosenFormat(s.formats, r.offer.formats)
 	r.header = s.acceptanceOf(r, format, 0).metadata()
 
 	frames := s.framesOf(r.offer.frame, format)

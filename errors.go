@@ -127,6 +127,12 @@ func nameOf(addr mino.Address) string {
 	return name
 }
 
+// printed is an address in a log line, which may be of a type that is not ours.
+type printed struct{ addr mino.Address }
+
+// String implements fmt.Stringer.
+func (p printed) String() string { return nameOf(p.addr) }
+
 // Unwrap returns the cause.
 func (e *DeliveryError) Unwrap() error {
 	return e.Cause

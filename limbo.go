@@ -51,7 +51,7 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 		// It was handed over, and whether it arrived nobody knows.
 		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, cause))
 	case s.postponableLocked(par, h):
-		s.postponeLocked(par, p, cause, &after)
+		s.step(h.Pending, p.Keys, p.Dests, &after, func() { s.postponeLocked(par, p, cause, &after) })
 	default:
 		s.againLocked(h, p, cause, &after)
 	}

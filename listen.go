@@ -1,11 +1,14 @@
 package session
 
 import (
+	"errors"
+	"slices"
 	"time"
 
-	"slices"
+	"github.com/minogrpc/session/internal/contain"
 
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
 
@@ -27,13 +30,20 @@ func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan stru
 }
 
 func (s *session) listen(relay Relay, table router.RoutingTable, ready chan struct{}) {
+	stream, err := streamOf(relay)
+	if err != nil {
+		s.refuseParent(err)
+
+		return
+	}
+
 	par, l := s.addParent(relay, table, true)
 	if par == nil {
 		return
 	}
 
 	announce(ready)
-	go s.read(par, l, relay.Stream())
+	go s.read(par, l, stream)
 
 	<-par.gone
 	<-l.Parted()
@@ -166,11 +176,16 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		return nil, nil
 	}
 
-	addr := unwrapAddress(relay.GetDistantAddress())
+	addr, err := contain.Call(func() (mino.Address, error) { return unwrapAddress(relay.GetDistantAddress()), nil })
+	if err != nil {
+		s.refuseParent(err)
+
+		return nil, nil
+	}
 
 	key, err := keyOf(addr)
 	if err != nil {
-		s.logger.Warn().Err(err).Msg("refused a parent")
+		s.refuseParent(err)
 
 		return nil, nil
 	}
@@ -217,6 +232,21 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	s.observeOpened(addr)
 
 	return par, l
+}
+
+// streamOf returns the stream of a relay that may not be ours.
+func streamOf(relay Relay) (PacketStream, error) {
+	if relay == nil {
+		return nil, errors.New("no relay")
+	}
+
+	return contain.Call(func() (PacketStream, error) { return relay.Stream(), nil })
+}
+
+// refuseParent tells why a relay does not become that of a parent.
+func (s *session) refuseParent(err error) {
+	s.logger.Warn().Err(err).Msg("refused a parent")
+	s.fault(err)
 }
 
 // attach returns the link over the relay of a parent.

@@ -12,7 +12,7 @@ func (s *session) observe(call func()) {
 }
 
 func (s *session) observeOpened(peer mino.Address) {
-	s.logger.Debug().Stringer("peer", peer).Msg("relay opened")
+	s.logger.Debug().Stringer("peer", printed{peer}).Msg("relay opened")
 
 	if s.observer.RelayOpened != nil {
 		s.observe(func() { s.observer.RelayOpened(peer) })
@@ -20,7 +20,7 @@ func (s *session) observeOpened(peer mino.Address) {
 }
 
 func (s *session) observeLost(peer mino.Address, cause error) {
-	s.logger.Info().Stringer("peer", peer).Err(cause).Msg("relay lost")
+	s.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause)).Msg("relay lost")
 
 	if s.observer.RelayLost != nil {
 		s.observe(func() { s.observer.RelayLost(peer, cause) })
@@ -28,7 +28,7 @@ func (s *session) observeLost(peer mino.Address, cause error) {
 }
 
 func (s *session) observeClosed(peer mino.Address) {
-	s.logger.Debug().Stringer("peer", peer).Msg("relay closed")
+	s.logger.Debug().Stringer("peer", printed{peer}).Msg("relay closed")
 
 	if s.observer.RelayClosed != nil {
 		s.observe(func() { s.observer.RelayClosed(peer) })
@@ -71,7 +71,7 @@ func (s *session) dropped(err *DeliveryError) {
 }
 
 func (s *session) rejected(err *MessageError) {
-	s.logger.Warn().Err(err).Stringer("from", err.From).Msg("message rejected")
+	s.logger.Warn().Err(err).Stringer("from", printed{err.From}).Msg("message rejected")
 
 	if s.observer.MessageRejected != nil {
 		s.observe(func() { s.observer.MessageRejected(err) })

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/router"
 	"google.golang.org/grpc/metadata"
@@ -188,19 +189,20 @@ func (f fields) number(name string) uint64 {
 	return n
 }
 
-// formatsOf returns the binary formats of the packets of a factory.
-func formatsOf(fac router.PacketFactory) []string {
+// formatsOf returns the binary formats of the packets of a factory. It fails when that
+// panics.
+func formatsOf(fac router.PacketFactory) ([]string, error) {
 	binary, ok := fac.(router.BinaryPacketFactory)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 
-	return []string{binary.BinaryFormat()}
+	return contain.Call(func() ([]string, error) { return []string{binary.BinaryFormat()}, nil })
 }
 
 // chosenFormat returns the format that both ends have, or none.
-func chosenFormat(fac router.PacketFactory, offered []string) string {
-	for _, format := range formatsOf(fac) {
+func chosenFormat(own, offered []string) string {
+	for _, format := range own {
 		if slices.Contains(offered, format) {
 			return format
 		}
@@ -215,7 +217,7 @@ func (s *session) framesOf(size int, format string) link.Frames {
 		MaxFrame: size,
 		MaxBody:  s.maxBody(),
 		Text:     format == "",
-		Encode:   s.encoderOf(format != "" && slices.Contains(formatsOf(s.pktFac), format)),
+		Encode:   s.encoderOf(format != "" && slices.Contains(s.formats, format)),
 	}
 }
 

@@ -54,7 +54,12 @@ type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, erro
 func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac router.PacketFactory,
 	open StreamOpener,
 ) (Relay, error) {
-	opener := &linkOpener{open: open, id: newLinkID(), formats: formatsOf(fac)}
+	formats, err := formatsOf(fac)
+	if err != nil {
+		return nil, err
+	}
+
+	opener := &linkOpener{open: open, id: newLinkID(), formats: formats}
 
 	opened, accepted, err := opener.first(ctx)
 	if err != nil {

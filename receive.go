@@ -351,9 +351,11 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 
 	s.observeDepth()
 
-	from := wrapAddress(packet.GetSource())
+	var from mino.Address
 
 	msg, err := contain.Call(func() (serde.Message, error) {
+		from = wrapAddress(packet.GetSource())
+
 		return s.msgFac.Deserialize(s.ctx, packet.GetMessage())
 	})
 	if err != nil {

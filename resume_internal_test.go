@@ -28,8 +28,8 @@ func (s endless) Recv() (*ptypes.Packet, error) {
 	return nil, errors.New("ended by the test")
 }
 
-// streamOf returns the relay for a stream of the parent, by its epoch.
-func streamOf(t *testing.T, epoch string) (*DuplexRelay, endless) {
+// nextStream returns the relay for a stream of the parent, by its epoch.
+func nextStream(t *testing.T, epoch string) (*DuplexRelay, endless) {
 	t.Helper()
 
 	stream := endless{ended: make(chan struct{})}
@@ -53,7 +53,7 @@ func TestResumed_StreamThatHasBrokenAlready(t *testing.T) {
 		table, err := trees.New(mino.NewAddresses(), me)
 		require.NoError(t, err)
 
-		relay, first := streamOf(t, "1")
+		relay, first := nextStream(t, "1")
 		ready := make(chan struct{})
 
 		go s.Listen(relay, table, ready)
@@ -67,7 +67,7 @@ func TestResumed_StreamThatHasBrokenAlready(t *testing.T) {
 
 		time.Sleep(DefaultAdoptionGrace - time.Second) // Virtual time.
 
-		relay, second := streamOf(t, "2")
+		relay, second := nextStream(t, "2")
 		require.True(t, par.link.Resume(relay.wire, 2, 0, func(uint64) {}))
 
 		go par.link.Serve(relay.wire)

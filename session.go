@@ -110,6 +110,9 @@ type session struct {
 	ctx     serde.Context
 	connMgr ConnectionManager
 	origin  [16]byte
+	// formats are the binary formats of the packets of pktFac. It is asked once, and not
+	// under the lock.
+	formats []string
 	queue   *NonBlockingQueue
 
 	// warned is set when a packet has been refused for where it comes from.
@@ -161,6 +164,10 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 	s.meKey, _ = keyOf(s.me)
 	s.queue = NewNonBlockingQueue(WithMaxPackets(s.queuePackets), WithMaxBytes(s.queueBytes))
 	s.queue.budget = s.memory()
+	formats, err := formatsOf(pktFac)
+	s.formats = formats
+	s.fault(err)
+
 	// It never fails, and a weak identity would be worse than none.
 	_, _ = rand.Read(s.origin[:])
 
