@@ -14,7 +14,6 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -97,13 +96,8 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 		return link.Connection{}, err
 	}
 
-	var conn grpc.ClientConnInterface
-
 	open := func(setup context.Context, offer metadata.MD) (OpenStream, error) {
-		opened, cc, err := s.openStream(ctx, setup, gw, metadata.Join(stream, offer))
-		conn = cc
-
-		return opened, err
+		return s.openStream(ctx, setup, gw, metadata.Join(stream, offer), calls)
 	}
 
 	opener := &linkOpener{open: open, id: newLinkID(), formats: s.formats, silent: s.noDuplex}
@@ -119,19 +113,17 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 		return link.Connection{Frames: &frames}, nil
 	}
 
-	relay := NewRelay(opened.Stream, gw, s.ctx, conn, calls)
+	relay := NewRelay(opened.Stream, gw, s.ctx, opened.Conn, opened.Calls)
 
 	return link.Connection{Calls: &relayConn{relay: relay, release: opened.Release}}, nil
 }
 
 // openStream opens a stream that lasts until it is released or life is over. setup
 // bounds how long that takes.
-func (s *session) openStream(life, setup context.Context, gw mino.Address, md metadata.MD) (
-	opened OpenStream, cc grpc.ClientConnInterface, err error,
-) {
-	cc, err = s.connMgr.Acquire(gw)
+func (s *session) openStream(life, setup context.Context, gw mino.Address, md, calls metadata.MD) (OpenStream, error) {
+	conn, err := s.connMgr.Acquire(gw)
 	if err != nil {
-		return OpenStream{}, nil, fmt.Errorf("failed to acquire the connection: %w", err)
+		return OpenStream{}, fmt.Errorf("failed to acquire the connection: %w", err)
 	}
 
 	ctx, cancel := context.WithCancel(life)
@@ -143,7 +135,7 @@ func (s *session) openStream(life, setup context.Context, gw mino.Address, md me
 	// A deadline on the context of the stream would end that later on.
 	stop := context.AfterFunc(setup, cancel)
 
-	stream, header, err := opening.Stream(metadata.NewOutgoingContext(ctx, md), cc)
+	stream, header, err := opening.Stream(metadata.NewOutgoingContext(ctx, md), conn)
 	if !stop() && err == nil {
 		err = context.Cause(setup)
 	}
@@ -151,10 +143,10 @@ func (s *session) openStream(life, setup context.Context, gw mino.Address, md me
 	if err != nil {
 		release()
 
-		return OpenStream{}, nil, err
+		return OpenStream{}, err
 	}
 
-	return OpenStream{Stream: stream, Header: header, Release: release}, cc, nil
+	return OpenStream{Stream: stream, Header: header, Conn: conn, Calls: calls, Release: release}, nil
 }
 
 // evict gives up a connection that may only look alive.

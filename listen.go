@@ -193,6 +193,10 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	par := &parent{key: key, addr: addr, table: table, gone: make(chan struct{}), first: make(chan struct{})}
 	par.taken = par.first
 
+	if isOrchestrator(addr) {
+		par.follower, _ = keyOf(FollowerOf(addr))
+	}
+
 	switch own := relay.(type) {
 	case *DuplexRelay:
 		par.linkID = own.offer.id

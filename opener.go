@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -12,10 +13,14 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
+
+// errNoConn is why there is no relay to a neighbour that takes packets in calls alone.
+var errNoConn = errors.New("the neighbour accepts no duplex link, and there is no connection for calls")
 
 // OpenStream is a stream that an overlay has opened to a neighbour.
 type OpenStream struct {
@@ -23,6 +28,12 @@ type OpenStream struct {
 
 	// Header is the response header with which the neighbour has accepted it.
 	Header metadata.MD
+
+	// Conn is the connection of the stream, and Calls are the metadata of calls over it:
+	// apiuri, streamid, and this node as the gateway, in its follower form. An existing
+	// node takes packets in calls alone. Without a Conn no relay to it can be made.
+	Conn  grpc.ClientConnInterface
+	Calls metadata.MD
 
 	// Release ends the stream and frees what it holds, such as the connection. It is
 	// called once, at the latest when Listen returns to whom the relay of the stream was
@@ -45,12 +56,15 @@ type OpenStream struct {
 type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
 
 // DialRelay opens a stream to a neighbour and offers a duplex link. The packets are
-// those of the factory. Where the neighbour does not accept, the relay is one like that
-// of [NewStreamRelay] over the same stream.
+// those of the factory. A neighbour that does not accept is an existing node: it takes a
+// packet on the stream of its parent for the end of that stream. The relay is then like that
+// of [NewRelay]: it sends each packet in a call over the connection of the stream, and the
+// stream carries only what the neighbour sends by itself. It is an error when the opener
+// has given no connection.
 //
-// The context bounds the set-up of the first stream, as for a [StreamOpener]. The streams
-// are released by the session that the relay is given to, also when that refuses it. Who
-// gives it to none releases the first stream, with the Release that its opener has made.
+// The context bounds the set-up of the first stream, as for a [StreamOpener]. The session
+// that you pass the relay to releases the streams, also when it refuses the relay. If you
+// pass it to no session, call the Release of the first stream yourself.
 func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac router.PacketFactory,
 	open StreamOpener,
 ) (Relay, error) {
@@ -69,8 +83,14 @@ func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac
 	// What the overlay does there may fail; it is over all the same.
 	release := sync.OnceFunc(func() { _ = contain.Do(opened.Release) })
 
+	if accepted == nil && opened.Conn == nil {
+		release()
+
+		return nil, errNoConn
+	}
+
 	if accepted == nil {
-		relay := newStreamRelay(gw, opened.Stream, serdeCtx, nil)
+		relay := newUnicastRelay(opened.Stream, gw, serdeCtx, opened.Conn, opened.Calls, nil)
 		relay.release = release
 
 		return relay, nil
@@ -91,7 +111,7 @@ func endStream(relay Relay) {
 	switch own := relay.(type) {
 	case *DuplexRelay:
 		own.wire.Release()
-	case *streamRelay:
+	case *unicastRelay:
 		if own.release != nil {
 			own.release()
 		}

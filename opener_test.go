@@ -33,7 +33,7 @@ func (w *world) dialled(duplex bool) (*neighbour, session.Relay, *int) {
 		}
 
 		if !duplex {
-			opened.Header = metadata.MD{}
+			opened.Header, opened.Conn = metadata.MD{}, refusing{}
 		}
 
 		return opened, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
@@ -18,8 +19,11 @@ var errReplaced = errors.New("the parent has been replaced")
 
 // parent is one registration. A gateway that registers again is a new one.
 type parent struct {
-	key   string
-	addr  mino.Address
+	key  string
+	addr mino.Address
+	// follower is the key by which an existing orchestrator calls, and empty for any other
+	// parent.
+	follower string
 	table router.RoutingTable
 	// goodbye is set when an end without one is a break.
 	goodbye bool
@@ -232,6 +236,23 @@ func (s *session) parentLocked(key string) *parent {
 	}
 
 	return nil
+}
+
+// senderLocked returns the key of the neighbour that a call comes from. An existing
+// orchestrator calls in the name of the player on its node. Only the source tells the two
+// apart: what the orchestrator itself has sent comes from above, and all else from the player.
+func (s *session) senderLocked(from string, packet router.Packet) string {
+	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.follower != "" && par.follower == from })
+	if i < 0 {
+		return from
+	}
+
+	source, err := contain.Call(func() (string, error) { return keyOf(packet.GetSource()) })
+	if err != nil || source != s.parents[i].key {
+		return from
+	}
+
+	return source
 }
 
 // preferredLocked returns the newest parent that has not failed lately, the newest

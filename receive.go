@@ -278,6 +278,7 @@ func (s *session) take(in arrival, packet router.Packet, to recipients, set *pen
 		return errIgnored
 	}
 
+	in.from = s.senderLocked(in.from, packet)
 	err := s.screenLocked(in, packet)
 
 	switch {

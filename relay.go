@@ -99,6 +99,9 @@ type unicastRelay struct {
 
 	client ptypes.OverlayClient
 	md     metadata.MD
+
+	// release ends a stream that DialRelay has opened. It is nil for any other.
+	release func()
 }
 
 // NewRelay returns a relay that sends each packet in a call of its own over the
@@ -107,6 +110,12 @@ type unicastRelay struct {
 func NewRelay(stream PacketStream, gw mino.Address, ctx serde.Context, conn grpc.ClientConnInterface,
 	md metadata.MD, opts ...RelayOption,
 ) Relay {
+	return newUnicastRelay(stream, gw, ctx, conn, md, opts)
+}
+
+func newUnicastRelay(stream PacketStream, gw mino.Address, ctx serde.Context, conn grpc.ClientConnInterface,
+	md metadata.MD, opts []RelayOption,
+) *unicastRelay {
 	return &unicastRelay{
 		endpoint: newEndpoint(gw, stream, ctx, opts),
 		client:   ptypes.NewOverlayClient(conn),
@@ -137,20 +146,14 @@ type streamRelay struct {
 	turn chan struct{}
 	// shut is set when the sending direction has been closed. It belongs to the turn.
 	shut bool
-
-	// release ends a stream that DialRelay has opened, and is nil for any other.
-	release func()
 }
 
-// NewStreamRelay returns a relay that sends the packets over the stream itself, for a
-// neighbour with which there is no duplex link. A packet counts as delivered when it
-// has been written. The relay does not read the stream: Listen does, or after SetPassive
-// the overlay.
+// NewStreamRelay returns a relay that sends the packets over the stream itself. A root uses it
+// for an orchestrator that offers no duplex link. The other direction must not use it: an
+// existing root ends when a packet comes over the stream of its parent. A packet counts as
+// delivered when it has been written. The relay does not read the stream: Listen does, or
+// the overlay after SetPassive.
 func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts ...RelayOption) Relay {
-	return newStreamRelay(gw, stream, ctx, opts)
-}
-
-func newStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts []RelayOption) *streamRelay {
 	return &streamRelay{
 		endpoint: newEndpoint(gw, stream, ctx, opts),
 		turn:     make(chan struct{}, 1),

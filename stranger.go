@@ -118,7 +118,9 @@ func (s *session) admit(key string, from mino.Address) error {
 func (s *session) knowsLocked(key string) bool {
 	_, child := s.known.children[key]
 
-	return child || s.parentLocked(key) != nil ||
+	parent := slices.ContainsFunc(s.parents, func(par *parent) bool { return par.key == key || par.follower == key })
+
+	return child || parent ||
 		slices.ContainsFunc(s.known.former, func(r registration) bool { return r.key == key })
 }
 

@@ -68,8 +68,8 @@ type orchestration struct {
 	node *Minogrpc
 	root session.Address
 
-	// md are the metadata of the stream.
-	md metadata.MD
+	// md are the metadata of the stream, and calls those of calls to an existing root.
+	md, calls metadata.MD
 
 	// release ends the first stream to the root, where that does not come to Listen,
 	// which does so otherwise.
@@ -79,7 +79,8 @@ type orchestration struct {
 // open sets up a stream to the players, the first of whom is the root.
 func (p *procedure) open(ctx context.Context, players []session.Address) (liveSession, error) {
 	m := p.node
-	md := metadata.Pairs(uriKey, p.endpoint.uri, streamIDKey, newStreamID(), protocolKey, protocolOf(ctx))
+	id := newStreamID()
+	md := metadata.Pairs(uriKey, p.endpoint.uri, streamIDKey, id, protocolKey, protocolOf(ctx))
 	me := session.NewOrchestratorAddress(m.me)
 
 	table, err := m.router.New(mino.NewAddresses(), me)
@@ -92,6 +93,7 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 		node:        m,
 		root:        players[0],
 		md:          outgoing(md, m.text, players[1:]),
+		calls:       m.callsOf(streamKey{uri: p.endpoint.uri, id: id}),
 	}
 
 	relay, err := o.dial(ctx)
@@ -179,6 +181,8 @@ func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session
 	return session.OpenStream{
 		Stream:  rootStream{stream, o.node.maxFrame()},
 		Header:  header,
+		Conn:    conn,
+		Calls:   o.calls,
 		Release: release,
 	}, nil
 }

@@ -260,17 +260,20 @@ func (m *Minogrpc) relayBack(par *parent, in *incoming, caller *callerStream) er
 		return status.Errorf(codes.FailedPrecondition, "no way back: %v", err)
 	}
 
-	md := metadata.Pairs(uriKey, in.key.uri, streamIDKey, in.key.id, gatewayKey, m.text)
-
 	var opts []session.RelayOption
 	if slices.Contains(in.md.Get(session.LinkKey), session.LinkGoodbye) {
 		opts = append(opts, session.WithGoodbye())
 	}
 
-	par.relay = session.NewRelay(caller, in.gateway, m.context, conn, md, opts...)
+	par.relay = session.NewRelay(caller, in.gateway, m.context, conn, m.callsOf(in.key), opts...)
 	par.release = func() { m.conns.Release(in.gateway) }
 
 	return nil
+}
+
+// callsOf returns the metadata of the calls that this node makes in a stream.
+func (m *Minogrpc) callsOf(key streamKey) metadata.MD {
+	return metadata.Pairs(uriKey, key.uri, streamIDKey, key.id, gatewayKey, m.text)
 }
 
 // callerStream is the stream of a parent. It makes sure that the header is the
