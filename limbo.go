@@ -67,7 +67,7 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 // postponableLocked tells whether a packet that a parent did not take should wait for
 // what its stream tells. The calls to a lost node often fail first.
 func (s *session) postponableLocked(par *parent, h link.Header) bool {
-	return par != nil && par.goodbye && h.Attempts < maxPostponed && s.pickParentLocked(h) == nil
+	return par != nil && s.adoptable(par) && h.Attempts < maxPostponed && s.pickParentLocked(h) == nil
 }
 
 // postponeLocked keeps a parcel for a parent that did not take it.

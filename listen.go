@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"io"
 	"slices"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Listen implements Session.
@@ -271,6 +274,19 @@ func (s *session) attach(par *parent, relay Relay) *link.Link {
 	return link.Attach(cfg, &relayConn{relay: relay, release: func() { endStream(relay) }})
 }
 
+// isOrdinaryEnd tells whether an existing node has ended a stream of its own will: it cancels
+// it, and the connection goes on. Without the connection a stream has the same code.
+func isOrdinaryEnd(stream PacketStream, err error) bool {
+	connected, ok := stream.(ConnectedStream)
+	if !ok || status.Code(err) != codes.Canceled {
+		return false
+	}
+
+	alive, err := contain.Call(func() (bool, error) { return connected.Connected(), nil })
+
+	return alive && err == nil
+}
+
 // read hands on what comes over the parent's stream, until it ends.
 func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
 	defer s.released()
@@ -280,6 +296,11 @@ func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
 		if err != nil {
 			l.Ended()
 			s.fault(err)
+
+			if !par.goodbye && isOrdinaryEnd(stream, err) {
+				err = io.EOF
+			}
+
 			s.loseParent(par, err)
 
 			return

@@ -11,6 +11,8 @@ import (
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // errReplaced is why what waited for a parent is routed again when that has
@@ -24,7 +26,7 @@ type parent struct {
 	// follower is the key by which an existing orchestrator calls, and empty for any other
 	// parent.
 	follower string
-	table router.RoutingTable
+	table    router.RoutingTable
 	// goodbye is set when an end without one is a break.
 	goodbye bool
 	// gone is closed when the registration has ended.
@@ -83,13 +85,14 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	last := len(s.parents) == 1
 
 	switch {
-	case last && par.goodbye && par.grace == nil && !errors.Is(cause, io.EOF):
+	case last && par.grace == nil && s.patienceLocked(par, cause) > 0:
 		s.orphanLocked(par, cause, &after)
 	case last:
 		// Recv must have its cause before Listen returns.
-		s.queue.closeWith(endOf(cause))
+		end := par.endOf(cause)
+		s.queue.closeWith(end)
 		s.dropLocked(par, cause, &after)
-		s.closeLocked(endOf(cause), (*link.Link).Close)
+		s.closeLocked(end, (*link.Link).Close)
 	default:
 		s.dropLocked(par, cause, &after)
 	}
@@ -130,13 +133,37 @@ func (s *session) breakParent(l *link.Link, cause error) {
 	s.settleAll(&after)
 }
 
-// waitLocked starts the time that is left for a lost parent to come back, or for
-// another one to take its place. Nobody takes that of an orchestrator.
-func (s *session) waitLocked(par *parent, cause error) {
-	grace := s.grace
-	if isOrchestrator(par.addr) {
-		grace = min(grace, s.silence)
+// unpromised is how long a session waits for another parent when it has lost one that had
+// not promised a goodbye, as existing nodes do not. That may have been an ordinary end, so
+// that it is short; and it is enough for the node above, which notices the loss of an existing
+// node when the connection breaks.
+const unpromised = time.Second
+
+// adoptable tells whether another node may take the place of the parent. Nobody takes that of
+// an orchestrator, and nobody looks after one.
+func (s *session) adoptable(par *parent) bool {
+	return par.goodbye || !isOrchestrator(par.addr) && !isOrchestrator(s.me)
+}
+
+// patienceLocked returns how long a parent may take to come back when its stream has ended in
+// that way, or another one to take its place. Zero is an end that is nobody's loss, or one for
+// which nobody makes up.
+func (s *session) patienceLocked(par *parent, cause error) time.Duration {
+	switch {
+	case errors.Is(cause, io.EOF) || !s.adoptable(par):
+		return 0
+	case !par.goodbye:
+		return unpromised
+	case isOrchestrator(par.addr):
+		return min(s.grace, s.silence)
+	default:
+		return s.grace
 	}
+}
+
+// waitLocked starts the time that is left for a lost parent to come back, or for
+// another one to take its place.
+func (s *session) waitLocked(par *parent, cause error) {
 
 	if par.grace != nil {
 		par.grace.Stop()
@@ -145,7 +172,7 @@ func (s *session) waitLocked(par *parent, cause error) {
 	var timer *time.Timer
 
 	// A timer that has fired may find that the parent is back, or is lost again.
-	timer = time.AfterFunc(grace, func() {
+	timer = time.AfterFunc(s.patienceLocked(par, cause), func() {
 		s.loseParentIf(par, cause, func() bool { return par.grace == timer })
 	})
 	par.grace = timer
@@ -181,10 +208,10 @@ func (o parkOwner) Released(*link.Link) {
 	o.session().released()
 }
 
-// endOf returns what Recv says after the end of the last parent. A parent that
-// has said goodbye is a clean end.
-func endOf(cause error) error {
-	if errors.Is(cause, io.EOF) {
+// endOf returns what Recv says after the end of the last parent. A goodbye is a clean end, and
+// so is what an existing node has instead: it cancels the stream.
+func (par *parent) endOf(cause error) error {
+	if errors.Is(cause, io.EOF) || !par.goodbye && status.Code(cause) == codes.Canceled {
 		return nil
 	}
 

@@ -39,6 +39,18 @@ type PacketStream interface {
 	Recv() (*ptypes.Packet, error)
 }
 
+// ConnectedStream is a [PacketStream] of a server that knows its connection. gRPC says Canceled
+// both when the caller cancels a stream and when the connection breaks. With this interface a
+// session can tell the end of an existing parent, which says no goodbye, from its loss:
+// without it, the session waits a second for another parent after every such end.
+type ConnectedStream interface {
+	PacketStream
+
+	// Connected tells whether the connection of the stream is open. It is called after Recv has
+	// returned an error, and must be true then only if the connection has not broken.
+	Connected() bool
+}
+
 // Relay carries packets to one neighbour. A session calls Send from several
 // goroutines at once, and the other methods at any time.
 type Relay interface {
