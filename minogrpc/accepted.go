@@ -1,6 +1,7 @@
 package minogrpc
 
 import (
+	"context"
 	"net"
 	"sync/atomic"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
@@ -44,6 +46,44 @@ type accepted struct {
 
 	// proved is what the peer has shown to be by its key the last time.
 	proved atomic.Pointer[proved]
+
+	// closed is set before the streams of the connection end because of it.
+	closed atomic.Bool
+}
+
+// remote is the address of the peer of a connection. gRPC tells a call this address and
+// nothing else of its connection, so the address leads to the connection.
+type remote struct {
+	net.Addr
+
+	conn *accepted
+}
+
+// RemoteAddr implements net.Conn.
+func (c *accepted) RemoteAddr() net.Addr {
+	return remote{Addr: c.Conn.RemoteAddr(), conn: c}
+}
+
+// connectionOf returns the connection of a call. It returns nil when that does not come from
+// the listener of the node.
+func connectionOf(ctx context.Context) *accepted {
+	from, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+
+	addr, _ := from.Addr.(remote)
+
+	return addr.conn
+}
+
+// ownAddr returns the address as the network has it, which users may want to look into.
+func ownAddr(addr net.Addr) net.Addr {
+	if r, ok := addr.(remote); ok {
+		return r.Addr
+	}
+
+	return addr
 }
 
 // proved is an address with the chain in the store by which it was believed.
@@ -119,6 +159,7 @@ func (c *accepted) SetDeadline(t time.Time) error {
 
 // Close implements net.Conn.
 func (c *accepted) Close() error {
+	c.closed.Store(true)
 	c.free()
 	c.listener.settled(c)
 	c.visit.end()

@@ -92,6 +92,7 @@ func (m *Minogrpc) handshakeFailed(from net.Addr, err error) {
 func (m *Minogrpc) refused(r Refusal) {
 	var logged bool
 
+	r.Peer = ownAddr(r.Peer)
 	m.refusalLog.Do(func() { logged = true })
 
 	if logged {

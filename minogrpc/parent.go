@@ -312,6 +312,13 @@ func (s *callerStream) Send(p *ptypes.Packet) error {
 	return s.BidiStreamingServer.Send(p)
 }
 
+// Connected implements session.ConnectedStream.
+func (s *callerStream) Connected() bool {
+	conn := connectionOf(s.Context())
+
+	return conn != nil && !conn.closed.Load()
+}
+
 // newStream returns the node's part in a stream that it does not know yet, and
 // starts the goroutine that runs the handler.
 func (m *Minogrpc) newStream(in *incoming) (*stream, error) {
