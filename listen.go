@@ -2,8 +2,10 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -15,64 +17,125 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// ErrSuperseded is what [Registration] Wait returns when a newer stream of the same link has
+// taken the place of this one. The parent is still registered.
+var ErrSuperseded = errors.New("a newer stream of the link has taken the place of this one")
+
+var (
+	errNoParent = errors.New("a parent needs a relay and a routing table")
+	errNoDuplex = errors.New("the session takes no duplex links of players")
+	errNoLink   = errors.New("the session does not know the link that the stream goes on with")
+)
+
+// Registrar is implemented by the sessions that [NewSession] returns. It is Listen for an
+// overlay that wants to know whether the parent was taken.
+type Registrar interface {
+	// Register registers a parent with its routing table and begins to read the parent's
+	// stream. It treats the packets that come over the stream as RecvPacket does. After Register
+	// has returned, there is a route, and a [DuplexRelay] has its Header.
+	//
+	// It returns an error when the parent is not taken; one that wraps [ErrClosed] says that the
+	// session is closed. The stream of a relay that [DialRelay] has opened is released then.
+	Register(parent Relay, table router.RoutingTable) (*Registration, error)
+}
+
+// Registration is that of a parent.
+type Registration struct {
+	wait func() error
+}
+
+// Wait waits until the registration is over or a newer stream of the same link replaces this
+// one. It returns nil in the first case, and [ErrSuperseded] in the second: then the parent is
+// still registered, and the Registration of the newer stream says when that ends. An overlay must
+// not return from the gRPC call of a stream before Wait has returned.
+//
+// Wait also releases the stream of a relay that [DialRelay] has opened. So it must be called
+// for each Registration. Later calls return the same.
+func (r *Registration) Wait() error {
+	return r.wait()
+}
+
 // Listen implements Session.
 func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan struct{}) {
-	// Also one that has not become a parent: nobody else knows what it holds.
-	defer endStream(relay)
+	registration, err := s.Register(relay, table)
 
+	if ready != nil {
+		close(ready)
+	}
+
+	if err == nil {
+		_ = registration.Wait()
+	}
+}
+
+// Register implements Registrar.
+func (s *session) Register(relay Relay, table router.RoutingTable) (*Registration, error) {
+	wait, err := s.register(relay, table)
+	if err != nil {
+		s.logger.Warn().Err(err).Msg("refused a parent")
+		s.fault(err)
+		// Nobody else knows what the relay holds.
+		endStream(relay)
+
+		return nil, err
+	}
+
+	return &Registration{wait: sync.OnceValue(func() error {
+		defer endStream(relay)
+
+		return wait()
+	})}, nil
+}
+
+// register returns what waits for the end of the registration or of the stream.
+func (s *session) register(relay Relay, table router.RoutingTable) (wait func() error, err error) {
 	dup, ok := relay.(*DuplexRelay)
 
 	switch {
 	case !ok:
-		s.listen(relay, table, ready)
+		return s.registerStream(relay, table)
 	case dup.Resumes():
-		s.listenAgain(dup, ready)
-	case !s.noDuplex || isOrchestrator(dup.gw) || dup.opener != nil:
-		s.listenDuplex(dup, table, ready)
+		return s.registerAgain(dup)
+	case s.noDuplex && !isOrchestrator(dup.gw) && dup.opener == nil:
+		return nil, errNoDuplex
+	default:
+		return s.registerDuplex(dup, table)
 	}
 }
 
-func (s *session) listen(relay Relay, table router.RoutingTable, ready chan struct{}) {
+// registerStream registers a parent that ends with its stream.
+func (s *session) registerStream(relay Relay, table router.RoutingTable) (wait func() error, err error) {
 	stream, err := streamOf(relay)
 	if err != nil {
-		s.refuseParent(err)
-
-		return
+		return nil, err
 	}
 
-	par, l := s.addParent(relay, table, true)
-	if par == nil {
-		return
+	par, l, err := s.addParent(relay, table, true)
+	if err != nil {
+		return nil, err
 	}
 
-	announce(ready)
 	go s.read(par, l, stream)
 
-	<-par.gone
-	<-l.Parted()
+	return func() error { return par.wait(nil, l) }, nil
 }
 
-func announce(ready chan struct{}) {
-	if ready != nil {
-		close(ready)
-	}
-}
-
-// listenDuplex is listen for a link that may outlive its stream.
-func (s *session) listenDuplex(relay *DuplexRelay, table router.RoutingTable, ready chan struct{}) {
-	par, l := s.addParent(relay, table, true)
-	if par == nil {
-		return
+// registerDuplex registers a parent whose link may outlive its stream.
+func (s *session) registerDuplex(relay *DuplexRelay, table router.RoutingTable) (wait func() error, err error) {
+	par, l, err := s.addParent(relay, table, true)
+	if err != nil {
+		return nil, err
 	}
 
 	relay.attach(l)
-	announce(ready)
-	s.serve(par, l, par.first, relay.wire)
+	go s.serve(l, relay.wire)
+
+	return func() error { return par.wait(par.first, l) }, nil
 }
 
-// listenAgain goes on with the link of a parent that has opened another stream. It must
-// be the same one: who has learned the id of a link does not get its place.
-func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
+// registerAgain goes on with the link of a parent that has opened another stream. It must be the
+// same parent: another one that has learned the id of the link does not get its place.
+func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err error) {
 	// A relay whose address has no text is nobody's.
 	key, _ := keyOf(unwrapAddress(relay.GetDistantAddress()))
 
@@ -82,7 +145,7 @@ func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
 	if i < 0 {
 		s.mu.Unlock()
 
-		return
+		return nil, errNoLink
 	}
 
 	par := s.parents[i]
@@ -97,14 +160,28 @@ func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
 	if !resumed {
 		s.released()
 
-		return
+		return nil, errNoLink
 	}
 
 	relay.attach(l)
-	taken := s.resumed(par, relay.offer.epoch)
-	announce(ready)
+	superseded := s.resumed(par, relay.offer.epoch)
 	s.observeOpened(par.addr)
-	s.serve(par, l, taken, relay.wire)
+
+	go s.serve(l, relay.wire)
+
+	return func() error { return par.wait(superseded, l) }, nil
+}
+
+// wait waits for the end of a registration, or until its stream has been replaced.
+func (par *parent) wait(superseded <-chan struct{}, l *link.Link) error {
+	select {
+	case <-superseded:
+		return ErrSuperseded
+	case <-par.gone:
+		<-l.Parted()
+
+		return nil
+	}
 }
 
 // resumed ends the grace of a parent that is back, and the Listen that has waited for
@@ -141,20 +218,11 @@ func (s *session) resumed(par *parent, epoch uint64) (taken chan struct{}) {
 	return par.taken
 }
 
-// serve reads a stream of a duplex link, and waits until that has been replaced by
-// another one or the registration is over.
-func (s *session) serve(par *parent, l *link.Link, taken <-chan struct{}, stream link.Stream) {
-	go func() {
-		defer s.released()
+// serve reads a stream of a duplex link until that ends.
+func (s *session) serve(l *link.Link, stream link.Stream) {
+	defer s.released()
 
-		l.Serve(stream)
-	}()
-
-	select {
-	case <-taken:
-	case <-par.gone:
-		<-l.Parted()
-	}
+	l.Serve(stream)
 }
 
 // SetPassive implements Session.
@@ -166,31 +234,28 @@ func (s *session) SetPassive(relay Relay, table router.RoutingTable) {
 		return
 	}
 
-	par, _ := s.addParent(relay, table, false)
-	if par == nil {
+	_, _, err := s.addParent(relay, table, false)
+	if err != nil {
+		s.logger.Warn().Err(err).Msg("refused a parent")
+		s.fault(err)
 		endStream(relay)
 	}
 }
 
-// addParent registers a parent, and returns it with the link over the relay. It returns
-// nil when the session is closed or the relay is of no use.
-func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool) (*parent, *link.Link) {
+// addParent registers a parent, and returns it with the link over the relay.
+func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool) (*parent, *link.Link, error) {
 	if relay == nil || table == nil {
-		return nil, nil
+		return nil, nil, errNoParent
 	}
 
 	addr, err := contain.Call(func() (mino.Address, error) { return unwrapAddress(relay.GetDistantAddress()), nil })
 	if err != nil {
-		s.refuseParent(err)
-
-		return nil, nil
+		return nil, nil, err
 	}
 
 	key, err := keyOf(addr)
 	if err != nil {
-		s.refuseParent(err)
-
-		return nil, nil
+		return nil, nil, err
 	}
 
 	par := &parent{key: key, addr: addr, table: table, gone: make(chan struct{}), first: make(chan struct{})}
@@ -214,7 +279,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	if s.closed {
 		s.mu.Unlock()
 
-		return nil, nil
+		return nil, nil, fmt.Errorf("session: %w", ErrClosed)
 	}
 
 	l := s.attach(par, relay)
@@ -238,22 +303,16 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	s.settleAll(&after)
 	s.observeOpened(addr)
 
-	return par, l
+	return par, l, nil
 }
 
 // streamOf returns the stream of a relay that may not be ours.
 func streamOf(relay Relay) (PacketStream, error) {
 	if relay == nil {
-		return nil, errors.New("no relay")
+		return nil, errNoParent
 	}
 
 	return contain.Call(func() (PacketStream, error) { return relay.Stream(), nil })
-}
-
-// refuseParent tells why a relay does not become that of a parent.
-func (s *session) refuseParent(err error) {
-	s.logger.Warn().Err(err).Msg("refused a parent")
-	s.fault(err)
 }
 
 // attach returns the link over the relay of a parent.

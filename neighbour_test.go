@@ -118,30 +118,32 @@ func (n *neighbour) dialAs(gw mino.Address, epoch, received uint64) (returned <-
 	relay, ok := session.AcceptRelay(stream, gw, metadata.Pairs(session.LinkKey, offer))
 	require.True(n, ok)
 
-	ready, over := make(chan struct{}), make(chan struct{})
-
-	go func() {
-		defer close(over)
-
-		n.sess.Listen(relay, n.table, ready)
-		// As a server does when the call returns.
-		stream.End(io.EOF)
-	}()
+	over := make(chan struct{})
 
 	n.served = append(n.served, served{stream, over})
 
-	select {
-	case <-ready:
-		n.repeat(field(relay.Header(), "received"))
-
-		return over, true
-	case <-over:
+	registration, err := n.sess.(session.Registrar).Register(relay, n.table)
+	if err != nil {
+		stream.End(io.EOF)
+		close(over)
 		n.mu.Lock()
 		n.stream = before
 		n.mu.Unlock()
 
 		return over, false
 	}
+
+	go func() {
+		defer close(over)
+
+		_ = registration.Wait()
+		// As a server does when the call returns.
+		stream.End(io.EOF)
+	}()
+
+	n.repeat(field(relay.Header(), "received"))
+
+	return over, true
 }
 
 // rooted returns the session of an orchestrator that has dialled a root.

@@ -9,12 +9,14 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/fake"
-	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/serde/json"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -210,14 +212,14 @@ func TestParent_CloseReturnsEveryListen(t *testing.T) {
 		<-second
 		require.Zero(t, sess.GetNumParents())
 
+		// An existing overlay waits for ready while it holds a lock.
 		ready := make(chan struct{})
 		sess.Listen(fake.NewRelay(addr("p2"), nil), w.table(1, addr("a")), ready)
+		<-ready
+		require.Zero(t, sess.GetNumParents())
 
-		select {
-		case <-ready:
-			t.Fatal("a closed session took a parent")
-		default:
-		}
+		_, err := sess.(session.Registrar).Register(fake.NewRelay(addr("p2"), nil), w.table(1, addr("a")))
+		require.ErrorIs(t, err, session.ErrClosed)
 	})
 }
 
@@ -366,16 +368,100 @@ func TestRecv_GivesTheCause(t *testing.T) {
 	})
 }
 
-// A nil relay or table, or a relay without an address, is refused.
+// textless is an address without a text.
+type textless struct{ session.Address }
+
+func (textless) MarshalText() ([]byte, error) { return nil, nil }
+
+// A nil relay or table, or a relay without an address, is refused. Listen closes ready all the
+// same, and returns at once.
 func TestListen_RefusesWhatIsNoParent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
 		table := w.table(1, addr("a"))
 
-		sess.Listen(nil, table, nil)
-		sess.Listen(fake.NewRelay(addr("p"), nil), nil, nil)
-		sess.Listen(fake.NewRelay(mino.Address(nil), nil), table, nil)
-		sess.SetPassive(nil, nil)
-		require.Zero(t, sess.GetNumParents())
+		for name, test := range map[string]struct {
+			relay session.Relay
+			table router.RoutingTable
+		}{
+			"no relay":       {nil, table},
+			"no table":       {fake.NewRelay(addr("p"), nil), nil},
+			"no gateway":     {fake.NewRelay(nil, nil), table},
+			"without a text": {fake.NewRelay(textless{}, nil), table},
+		} {
+			ready := make(chan struct{})
+			sess.Listen(test.relay, test.table, ready)
+			<-ready
+
+			_, err := sess.(session.Registrar).Register(test.relay, test.table)
+			require.Error(t, err, name)
+
+			sess.SetPassive(test.relay, test.table)
+			require.Zero(t, sess.GetNumParents(), name)
+		}
+	})
+}
+
+// Register says how the stream of a parent has ended: a newer one of the same link has replaced
+// it, or the registration is over.
+func TestRegister_WaitSaysWhatHasEnded(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		sess := w.session(addr("a"))
+		register := func(offer string) *session.Registration {
+			md := metadata.Pairs(session.LinkKey, "duplex-1;id=00112233445566778899aabbccddeeff;frame=262144;"+offer)
+			stream := fake.NewStream(nil)
+			relay, ok := session.AcceptRelay(stream, addr("p"), md)
+			require.True(t, ok)
+
+			w.cleanup = append(w.cleanup, func() { stream.End(io.EOF) })
+
+			registration, err := sess.(session.Registrar).Register(relay, w.table(1, addr("a")))
+			require.NoError(t, err)
+
+			return registration
+		}
+
+		first := register("epoch=1")
+		second := register("epoch=2;received=0")
+		require.ErrorIs(t, first.Wait(), session.ErrSuperseded)
+		require.Equal(t, 1, sess.GetNumParents())
+
+		sess.Close()
+		require.NoError(t, second.Wait())
+		require.NoError(t, second.Wait())
+		require.ErrorIs(t, first.Wait(), session.ErrSuperseded)
+	})
+}
+
+// Promise L6: when Close returns, the connections of the children that take calls have been
+// released, as the graceful stop of an existing overlay counts them; also when the session had
+// ended before.
+func TestClose_ReleasesTheConnectionsOfUnicastLinks(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, end := range []func(session.Session, *fake.Relay){
+			func(session.Session, *fake.Relay) {},
+			func(_ session.Session, parent *fake.Relay) { parent.End(io.EOF) },
+		} {
+			conns := session.NewConnManager(session.WithDialOptions(grpc.WithContextDialer(w.net.Dialer("a:1"))))
+			sess := session.NewSession(nil, addr("a"), fake.MessageFactory{}, routerOf(3).GetPacketFactory(),
+				json.NewContext(), conns)
+			parent := fake.NewRelay(session.NewOrchestratorAddress(addr("o")), nil)
+
+			listener, err := w.net.Listen("b:1")
+			require.NoError(t, err)
+
+			stop := (&sessiontest.Peer{}).Serve(listener)
+			w.listen(sess, parent, w.table(1, addr("a"), addrs("b", "c")...))
+
+			require.Empty(t, w.outcomes(sess.Send(fake.Message("hello"), addr("b"))))
+			sess.Send(fake.Message("hello"), addr("c")) // Nobody is there.
+			require.Positive(t, conns.Len())
+
+			end(sess, parent)
+			sess.Close()
+			require.Zero(t, conns.Len())
+			require.NoError(t, conns.Close())
+			stop()
+		}
 	})
 }

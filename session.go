@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/minogrpc/session/internal/dedupe"
 	"github.com/minogrpc/session/internal/link"
@@ -35,11 +36,13 @@ type Session interface {
 
 	// Listen registers a parent with its routing table, closes ready, and reads the
 	// parent's stream until that ends, the session is closed, or the same parent is
-	// registered again. The parent is no parent any more when Listen returns. The
-	// packets that come over the stream are treated as by RecvPacket.
+	// registered again. The parent is no parent any more when Listen returns, unless another
+	// stream of the same duplex link has replaced this one. Listen treats the packets that come
+	// over the stream as RecvPacket does.
 	//
-	// When the session cannot take a parent because it is closed, Listen returns at
-	// once and ready stays open. A nil ready is allowed.
+	// It closes ready in every case, also when the session does not take the parent because
+	// it is closed or the relay is of no use; it then returns at once. GetNumParents says
+	// whether there is a parent, and [Registrar] why there is none. A nil ready is allowed.
 	Listen(parent Relay, table router.RoutingTable, ready chan struct{})
 
 	// SetPassive registers a parent whose stream somebody else reads. It stays
@@ -50,6 +53,10 @@ type Session interface {
 	// Close ends the session. What waits for a neighbour is given up to a second to
 	// be sent, then everything is released in the background; [Lifecycle] tells
 	// when. It may be called at any moment and more than once.
+	//
+	// When it returns, the connections of the children that take packets in calls have been
+	// released. It waits for them up to 3 seconds, as long as a neighbour may take for the
+	// last calls and for the end of its stream. Duplex links end after it has returned.
 	Close()
 
 	// RecvPacket takes a packet that a neighbour has sent, puts it into the queue if
@@ -133,6 +140,8 @@ type session struct {
 	seen     dedupe.Memory
 	known    acquaintances
 	closed   bool
+	// leaving are the links to children that the session had when it was closed.
+	leaving map[string]*link.Link
 	// cause is what the session was closed with.
 	cause error
 	deaf  bool
@@ -200,10 +209,29 @@ func (s *session) Leave(cause error) {
 // closeWith ends the session, and parts from the children in one way or the other.
 func (s *session) closeWith(cause error, part func(*link.Link)) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-
 	s.closeLocked(cause, part)
+	leaving := s.leaving
+	s.mu.Unlock()
+
+	timer := time.NewTimer(closeWait)
+	defer timer.Stop()
+
+	for _, l := range leaving {
+		if l.Duplex() {
+			continue
+		}
+
+		select {
+		case <-l.Released():
+		case <-timer.C:
+			return
+		}
+	}
 }
+
+// closeWait is how long Close waits for the connections of unicast links: as long as their
+// goodbye takes at most, and a bit.
+const closeWait = 2*link.Goodbye + time.Second
 
 // closeLocked closes the session, unless it is closed. Everything ends in this one step:
 // the timers of parents and children, which look at the same fields, find either all of
@@ -230,6 +258,7 @@ func (s *session) closeLocked(cause error, part func(*link.Link)) {
 		par.endLocked()
 	}
 
+	s.leaving = s.children
 	s.parents, s.children = nil, nil
 	s.finishLocked()
 }

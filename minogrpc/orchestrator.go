@@ -70,10 +70,6 @@ type orchestration struct {
 
 	// md are the metadata of the stream, and calls those of calls to an existing root.
 	md, calls metadata.MD
-
-	// release ends the first stream to the root, where that does not come to Listen,
-	// which does so otherwise.
-	release func()
 }
 
 // open sets up a stream to the players, the first of whom is the root.
@@ -102,8 +98,6 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 	}
 
 	if err = o.start(ctx, relay, table); err != nil {
-		o.release()
-
 		return nil, err
 	}
 
@@ -173,11 +167,6 @@ func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session
 		return session.OpenStream{}, err
 	}
 
-	// The link over the streams ends those that it has opened after the first.
-	if o.release == nil {
-		o.release = release
-	}
-
 	return session.OpenStream{
 		Stream:  rootStream{stream, o.node.maxFrame()},
 		Header:  header,
@@ -187,44 +176,33 @@ func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session
 	}, nil
 }
 
-// start runs the stream in a goroutine, and waits until the root is registered:
-// before, there is no route for what is sent.
+// start registers the root, and runs the stream in a goroutine.
 func (o *orchestration) start(ctx context.Context, relay session.Relay, table router.RoutingTable) error {
-	ready := make(chan struct{})
-	over := make(chan struct{})
-
-	started := o.node.tasks.start(func() {
-		defer close(over)
-
-		o.run(ctx, relay, table, ready)
-	})
-	if !started {
-		return errStopped
+	registration, err := o.Register(relay, table)
+	if err != nil {
+		return err
 	}
 
-	// If it is over already, Recv has the cause.
-	select {
-	case <-ready:
-	case <-over:
+	if o.node.tasks.start(func() { o.run(ctx, registration) }) {
+		return nil
 	}
 
-	return nil
+	o.CloseWithError(errStopped)
+	_ = registration.Wait() // It is over.
+
+	return errStopped
 }
 
 // run lasts as long as the stream.
-func (o *orchestration) run(ctx context.Context, relay session.Relay, table router.RoutingTable, ready chan struct{}) {
+func (o *orchestration) run(ctx context.Context, registration *session.Registration) {
 	stop := context.AfterFunc(ctx, func() { o.CloseWithError(context.Cause(ctx)) })
 	defer stop()
 
 	stopNode := context.AfterFunc(o.node.life.closing, func() { o.CloseWithError(errStopped) })
 	defer stopNode()
 
-	o.Listen(relay, table, ready)
-
 	// A session that has lost its last parent closes by itself, with the cause.
-	if !isClosed(ready) {
-		o.Close()
-	}
+	_ = registration.Wait()
 
 	<-o.Done()
 }

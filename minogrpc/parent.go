@@ -132,28 +132,19 @@ func roomFor(md metadata.MD) int {
 // adopt makes the caller a parent for as long as that lasts. It returns false when
 // the session takes no parent any more.
 func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) bool {
-	ready := make(chan struct{})
-	over := make(chan struct{})
+	registration, err := st.Register(par.relay, par.table)
+	if err != nil {
+		return false
+	}
 
-	var wg sync.WaitGroup
+	caller.visit.release(setUps)
+	// In this order: a caller that has been accepted gets a handler, however soon the stream ends.
+	st.start()
+	caller.accept()
 
-	wg.Go(func() {
-		select {
-		case <-ready:
-			caller.visit.release(setUps)
-			// In this order: who has been accepted gets a handler, however soon the
-			// stream ends.
-			st.start()
-			caller.accept()
-		case <-over:
-		}
-	})
+	_ = registration.Wait() // Either way the stream of the caller is over.
 
-	st.Listen(par.relay, par.table, ready)
-	close(over)
-	wg.Wait()
-
-	return isClosed(ready)
+	return true
 }
 
 // finalStatus returns why a stream has ended for one of its parents.

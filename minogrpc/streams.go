@@ -21,6 +21,7 @@ var errGone = errors.New("the link is not known on this node")
 type liveSession interface {
 	session.Session
 	session.Lifecycle
+	session.Registrar
 }
 
 // errNotParent is why somebody must not be a parent of a stream.

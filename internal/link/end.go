@@ -160,6 +160,7 @@ func (l *Link) release(cause error) {
 		l.conn.Release()
 	}
 
+	close(l.released)
 	l.Owner.Released(l)
 }
 

@@ -166,8 +166,9 @@ type Link struct {
 	wg sync.WaitGroup
 
 	// flushed is closed when a closing link has emptied its outbox, ended when the
-	// stream of the neighbour has ended, and parted when the goodbye is over.
-	flushed, ended, parted chan struct{}
+	// stream of the neighbour has ended, parted when the goodbye is over, and released when
+	// nothing is left.
+	flushed, ended, parted, released chan struct{}
 
 	mu    sync.Mutex
 	work  sync.Cond
@@ -222,6 +223,8 @@ func newLink(cfg Config) *Link {
 		flushed: make(chan struct{}),
 		ended:   make(chan struct{}),
 		parted:  make(chan struct{}),
+
+		released: make(chan struct{}),
 	}
 	l.work.L = &l.mu
 	l.box.maxPackets, l.box.maxBytes, l.box.perLane = cfg.MaxPackets, cfg.MaxBytes, cfg.PerLane
@@ -292,6 +295,19 @@ func (l *Link) Broken() bool {
 	defer l.mu.Unlock()
 
 	return l.duplex != nil && l.duplex.stream == nil
+}
+
+// Duplex tells whether the link has become duplex.
+func (l *Link) Duplex() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.duplex != nil
+}
+
+// Released returns a channel that is closed when nothing is left of the link.
+func (l *Link) Released() <-chan struct{} {
+	return l.released
 }
 
 // Ended tells an attached link that the stream of the neighbour has ended.
