@@ -144,7 +144,11 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 	}))
 
 	err = r.link.Add(&link.Parcel{Header: h, Packet: p, Keys: to.keys, Dests: to.addrs})
-	if err != nil {
+
+	switch {
+	case errors.Is(err, link.ErrClosed):
+		return nil, errParted
+	case err != nil:
 		return nil, status.Error(codes.ResourceExhausted, err.Error())
 	}
 

@@ -123,8 +123,9 @@ func (s *session) parentOf(l *link.Link) *parent {
 // Released implements link.Owner.
 func (o *linkOwner) Released(l *link.Link) {
 	s := o.session()
+	defer s.released()
+
 	s.observeClosed(l.Peer)
-	s.released()
 }
 
 // loseChild tells the tables and routes again what the child leaves, in one step.

@@ -246,13 +246,15 @@ func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, af
 	}
 
 	err := l.Add(p)
-	if err != nil {
+
+	switch {
+	case errors.Is(err, link.ErrClosed):
+		after.fail(h.Pending, p.Keys, p.Dests, s.failureOf(err))
+	case err != nil:
 		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonOverflow, err))
-
-		return
+	default:
+		after.flush(l)
 	}
-
-	after.flush(l)
 }
 
 // rerouteLocked routes the parcels that a lost neighbour leaves, in their order.

@@ -143,7 +143,8 @@ func Attached(cfg Config, frames Frames) *Link {
 // It returns when the neighbour is lost or has ended the stream, when the link has
 // been released, and, at the end that does not dial, when the stream breaks.
 func (l *Link) Serve(stream Stream) {
-	l.serve(l.duplex, stream)
+	_, d := l.over()
+	l.serve(d, stream)
 }
 
 func (l *Link) serve(d *duplex, stream Stream) {
@@ -157,7 +158,7 @@ func (l *Link) serve(d *duplex, stream Stream) {
 // it says what it has received. accept is called with what this end has received,
 // before anything is written. It returns false when the link cannot go on.
 func (l *Link) Resume(stream Stream, epoch, received uint64, accept func(received uint64)) bool {
-	d := l.duplex
+	_, d := l.over()
 	if d == nil {
 		return false
 	}
@@ -178,7 +179,7 @@ func (l *Link) Resume(stream Stream, epoch, received uint64, accept func(receive
 
 	if ok && before != nil {
 		// The neighbour knew first that it had broken.
-		before.Release()
+		_ = contain.Do(before.Release) // There is nothing to do about its panic.
 	}
 
 	return ok
@@ -253,7 +254,7 @@ func (d *duplex) breakOff(stream Stream, cause error) bool {
 	d.letGo(stream)
 
 	if broken {
-		l.Owner.Broken(l, cause)
+		l.tell(func() { l.Owner.Broken(l, cause) })
 	}
 
 	return true
@@ -364,7 +365,7 @@ func (d *duplex) probe(ctx context.Context) (Stream, error) {
 	l.mu.Unlock()
 
 	if err != nil {
-		stream.Release()
+		_ = contain.Do(stream.Release) // There is nothing to do about its panic.
 
 		return nil, err
 	}

@@ -1,6 +1,10 @@
 package link
 
-import "time"
+import (
+	"time"
+
+	"github.com/minogrpc/session/internal/contain"
+)
 
 // Fail ends the link because of a loss. It has no effect on one that is closing or
 // lost already.
@@ -16,7 +20,7 @@ func (l *Link) Fail(cause error) {
 	l.state = lost
 	l.mu.Unlock()
 
-	l.Owner.Lost(l, cause)
+	l.tell(func() { l.Owner.Lost(l, cause) })
 
 	go l.release(cause)
 }
@@ -41,7 +45,7 @@ func (l *Link) close(farewell bool) {
 	}
 
 	before := l.state
-	l.state = closing
+	l.state, l.sealed = closing, true
 	l.flushedLocked()
 	l.wakeLocked()
 
@@ -62,9 +66,7 @@ func (l *Link) part(before state, farewell bool) {
 		}
 	}
 
-	for _, p := range l.Drain() {
-		l.Owner.Failed(l, p, ErrClosed)
-	}
+	l.failAll(l.Drain())
 
 	if before == open && farewell && l.sayGoodbye() {
 		// The wait before may have used up the timer.
@@ -82,11 +84,23 @@ func (l *Link) part(before state, farewell bool) {
 // sayGoodbye tells the neighbour that nothing more will come, and returns whether it
 // answers that by ending the stream.
 func (l *Link) sayGoodbye() bool {
-	if l.duplex == nil {
-		return l.conn.Goodbye()
+	conn, d := l.over()
+	if d != nil {
+		return d.sayGoodbye()
 	}
 
-	return l.duplex.sayGoodbye()
+	ends, err := contain.Call(func() (bool, error) { return conn.Goodbye(), nil })
+
+	return ends && err == nil
+}
+
+// over returns what the link goes over, which is nothing while it is connecting. The
+// dial may still succeed while the link ends.
+func (l *Link) over() (Conn, *duplex) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.conn, l.duplex
 }
 
 // sayGoodbye writes the last frame, if there is a stream.
@@ -132,22 +146,26 @@ func (l *Link) release(cause error) {
 	l.state = dead
 	l.work.Broadcast()
 
+	// Who is told of a loss takes these, unless that is prevented.
+	left, d := l.drainLocked(), l.duplex
+
 	if l.expiry != nil {
 		l.expiry.Stop()
 	}
 
-	if l.duplex != nil {
-		stream = l.duplex.endLocked()
+	if d != nil {
+		stream = d.endLocked()
 	}
 	l.mu.Unlock()
 
+	l.failAll(left)
 	l.cancel(cause)
 
 	if stream != nil {
-		l.duplex.letGo(stream)
+		d.letGo(stream)
 	}
 
-	if d := l.duplex; d != nil {
+	if d != nil {
 		d.turn.Lock()
 		d.dropPartial()
 		d.turn.Unlock()
@@ -156,12 +174,12 @@ func (l *Link) release(cause error) {
 	close(l.parted)
 	l.wg.Wait()
 
-	if l.conn != nil {
-		l.conn.Release()
+	if conn, _ := l.over(); conn != nil {
+		_ = contain.Do(conn.Release) // There is nothing more to end.
 	}
 
 	close(l.released)
-	l.Owner.Released(l)
+	l.tell(func() { l.Owner.Released(l) })
 }
 
 // endLocked stops the pulse and gives up the stream, which it returns.

@@ -151,7 +151,7 @@ func (d *duplex) refuse(p *Parcel, err error) {
 	l.mu.Unlock()
 
 	if removed {
-		l.Owner.Failed(l, p, err)
+		l.failed(p, err)
 	}
 }
 

@@ -114,11 +114,11 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 	l.mu.Unlock()
 
 	for _, a := range answers {
-		l.Owner.Answered(l, a.parcel, a.answer())
+		l.answered(a.parcel, a.answer())
 	}
 
 	for _, a := range arrivals {
-		l.Owner.Arrived(l, a)
+		l.tell(func() { l.Owner.Arrived(l, a) })
 	}
 
 	// What was in the frame may be large.
@@ -132,7 +132,7 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 	l.mu.Unlock()
 
 	if goodbye {
-		l.Owner.Goodbye(l)
+		l.tell(func() { l.Owner.Goodbye(l) })
 	}
 
 	return nil

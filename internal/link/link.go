@@ -178,6 +178,9 @@ type Link struct {
 	duplex *duplex
 
 	box outbox
+	// sealed is set when nobody will look at the outbox any more: nothing may be added
+	// that no one would settle.
+	sealed bool
 	// workers are the goroutines that empty the outbox, and idle those of them that
 	// wait and have not been woken.
 	workers, idle int
@@ -233,12 +236,16 @@ func newLink(cfg Config) *Link {
 	return l
 }
 
-// Add takes a parcel, or returns why there is no room for it. It must not be called
-// once the link has been drained or closed. Flush has to follow, as soon as the locks
-// of the caller are free.
+// Add takes a parcel, or returns why there is no room for it. It returns ErrClosed, and
+// keeps nothing, when the link is closing, and when a lost link has been drained. Flush
+// has to follow, as soon as the locks of the caller are free.
 func (l *Link) Add(p *Parcel) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
+	if l.sealed {
+		return ErrClosed
+	}
 
 	err := l.box.add(p)
 	if err != nil {
@@ -256,11 +263,16 @@ func (l *Link) Add(p *Parcel) error {
 
 // Drain takes the parcels that are in the outbox, in the order they were added, without
 // the destinations about which the neighbour has said something. What is under way for
-// them is ignored from now on.
+// them is ignored from now on. A link that is lost or closing takes nothing more after it.
 func (l *Link) Drain() []*Parcel {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	return l.drainLocked()
+}
+
+func (l *Link) drainLocked() []*Parcel {
+	l.sealed = l.sealed || l.state > open
 	parcels := l.box.drain()
 
 	if l.duplex != nil {
@@ -337,15 +349,21 @@ func (l *Link) run(dial func(context.Context) (Connection, error)) {
 	}
 
 	// Before anything can be sent, so that the owner is told things in their order.
-	l.Owner.Opened(l)
+	l.tell(func() { l.Owner.Opened(l) })
 
 	l.mu.Lock()
 	l.openLocked(conn)
+	d, late := l.duplex, l.state > closing
 	l.mu.Unlock()
 
-	if conn.Frames != nil {
-		l.serve(l.duplex, conn.Frames.Stream)
-	} else {
+	switch {
+	case late && d != nil:
+		// Whoever has ended the link may have found no stream yet.
+		d.letGo(conn.Frames.Stream)
+	case late:
+	case d != nil:
+		l.serve(d, conn.Frames.Stream)
+	default:
 		l.read(conn.Calls)
 	}
 }
@@ -383,7 +401,7 @@ func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection,
 // read watches the stream of a connection that takes calls.
 func (l *Link) read(conn Conn) {
 	for {
-		p, err := conn.Recv()
+		p, err := contain.Call(conn.Recv)
 		if err != nil {
 			l.Ended()
 			l.Fail(err)
@@ -391,6 +409,6 @@ func (l *Link) read(conn Conn) {
 			return
 		}
 
-		l.Owner.Received(l, p)
+		l.tell(func() { l.Owner.Received(l, p) })
 	}
 }

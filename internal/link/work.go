@@ -108,7 +108,7 @@ func (l *Link) removeLocked(p *Parcel) bool {
 // carry hands a parcel over and reports what became of it.
 func (l *Link) carry(p *Parcel) {
 	if p.spoiled != nil {
-		l.Owner.Failed(l, p, p.spoiled)
+		l.failed(p, p.spoiled)
 
 		return
 	}
@@ -118,7 +118,7 @@ func (l *Link) carry(p *Parcel) {
 
 	ack, err := contain.Call(func() (*ptypes.Ack, error) { return l.conn.Carry(ctx, p) })
 	if err == nil {
-		l.Owner.Sent(l, p)
+		l.tell(func() { l.Owner.Sent(l, p) })
 	}
 
 	if err != nil && !l.Sticky && IsLoss(err) {
@@ -138,9 +138,9 @@ func (l *Link) carry(p *Parcel) {
 	switch {
 	case !removed:
 	case err != nil:
-		l.Owner.Failed(l, p, err)
+		l.failed(p, err)
 	default:
-		l.Owner.Answered(l, p, answerOf(ack))
+		l.answered(p, answerOf(ack))
 	}
 }
 
@@ -188,7 +188,7 @@ func (l *Link) expire() {
 	l.mu.Unlock()
 
 	for _, p := range expired {
-		l.Owner.Failed(l, p, ErrExpired)
+		l.failed(p, ErrExpired)
 	}
 }
 

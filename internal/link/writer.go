@@ -39,11 +39,7 @@ func (d *duplex) stirLocked() {
 // Flush sees to it that what has been added leaves. It is called after Add, when no
 // lock is held any more.
 func (l *Link) Flush() {
-	l.mu.Lock()
-	d := l.duplex
-	l.mu.Unlock()
-
-	if d != nil {
+	if _, d := l.over(); d != nil {
 		d.flush()
 	}
 }
@@ -133,13 +129,13 @@ func (d *duplex) writeFrame(stream Stream, frame *ptypes.Packet, parcels []*Parc
 	}
 
 	for _, p := range parcels {
-		d.link.Owner.Sent(d.link, p)
+		d.link.tell(func() { d.link.Owner.Sent(d.link, p) })
 	}
 
 	d.spare = emptied(parcels)
 
 	if frame.GetGoodbye() {
-		d.shut = stream.Shut()
+		d.shut = shut(stream)
 		close(d.said)
 	}
 }
@@ -149,6 +145,13 @@ func send(stream Stream, frame *ptypes.Packet) (err error) {
 	defer contain.Recover(&err)
 
 	return stream.Send(frame)
+}
+
+// shut calls what may not be ours.
+func shut(stream Stream) bool {
+	ends, err := contain.Call(func() (bool, error) { return stream.Shut(), nil })
+
+	return ends && err == nil
 }
 
 // stall notes that a stream takes no more frames. The parcels in the one that it has
