@@ -87,58 +87,61 @@
 //
 // # For the author of an overlay
 //
-// An overlay offers the service of package ptypes, whose metadata docs/wire.md lists,
-// and has one session for each stream that its node takes part in. This is what it does
-// when a neighbour calls Stream:
+// An overlay offers the service of package ptypes, whose metadata docs/wire.md lists. It has
+// one session for each stream that its node takes part in. When a neighbour calls Stream, the
+// overlay does this:
 //
-//  1. It makes the relay, with [AcceptRelay] where the neighbour offers a duplex link.
-//     For any other it is [NewStreamRelay] where that is the orchestrator, which sends no
-//     handshake, and [NewRelay] where it is a player. The gateway of an orchestrator goes
+//  1. It makes the relay. A neighbour that offers a duplex link gets one from [AcceptRelay].
+//     Any other neighbour is an existing node: [NewStreamRelay] is for an orchestrator, which
+//     sends no handshake, and [NewRelay] for a player. The gateway of an orchestrator goes
 //     through [NewOrchestratorAddress], or no answer finds it.
-//  2. It makes the routing table: of the handshake under [HandshakeKey], or, at the root,
-//     of the players in the metadata, which are those without itself. A stream that
-//     resumes a link has a table already, and is listened with nil.
+//  2. It makes the routing table: of the handshake under [HandshakeKey] or, at the root, of the
+//     players in the metadata, which do not name the root. A stream that resumes a link has a
+//     table already, and is registered with nil.
 //  3. It finds the session of the stream, or makes it with [NewSession]. An adoption is
-//     one more Listen on a session that is there. Where there is none the stream is
-//     refused with FailedPrecondition if it resumes a link, or if the stream has ended on
-//     this node: what has ended is remembered for some minutes, so that nobody who is late
-//     begins it anew.
-//  4. It calls Listen, with a channel that is closed when the parent is registered. Then
-//     the response header goes out, for which the parent waits, and the handler starts,
-//     if it has not: what is sent before there is a parent has no route. When Listen has
-//     returned and the channel is open, the session is closed or does not know the link,
-//     and the stream is refused with FailedPrecondition.
-//  5. When Listen returns the stream is over, and the status is OK where [Lifecycle] Err
-//     is nil, and otherwise an error that says why.
+//     one more registration in a session that is there. The overlay refuses the stream with
+//     FailedPrecondition if it resumes a link and there is no session, or if the stream has
+//     ended on this node. It remembers ended streams for some minutes, so that late openers
+//     cannot restart them.
+//  4. It calls Register. After that it sends the response header, for which the parent waits,
+//     and starts the handler, unless that runs already: before there is a parent, there is no
+//     route for what the handler sends. When Register returns an error, the overlay refuses the
+//     stream with FailedPrecondition.
+//  5. It calls Wait. Then the stream is over. Its status is OK where [Lifecycle] Err is nil, and
+//     otherwise an error that says why.
 //
-// With a duplex relay, without what is checked:
+// With a duplex relay, without checks:
 //
 //	relay, _ := session.AcceptRelay(stream, gateway, md)
-//	ready := make(chan struct{})
 //
-//	go func() {
-//		select {
-//		case <-ready:
-//			relay.Accept()
-//			startHandler(sess)
-//		case <-stream.Context().Done():
-//		}
-//	}()
+//	registration, err := sess.(session.Registrar).Register(relay, table)
+//	if err != nil {
+//		return status.Error(codes.FailedPrecondition, err.Error())
+//	}
 //
-//	sess.Listen(relay, table, ready)
+//	relay.Accept()
+//	startHandler(sess)
+//	registration.Wait()
 //
 //	return statusOf(sess.(session.Lifecycle).Err())
 //
 // Accept sends the response header; a session does so by itself before its first frame.
-// With the other relays the overlay sends one without metadata.
+// With the other relays the overlay sends one without metadata. Listen does the same as Register
+// and Wait in one call; existing overlays use it.
 //
 // The session of the orchestrator is one more. Its own address is that of its node from
 // [NewOrchestratorAddress], its parent is the first player, and its table is that of no
-// players: router.New(mino.NewAddresses(), me). The relay of [DialRelay] goes to Listen,
-// and the application gets the session when that has closed the channel.
+// players: router.New(mino.NewAddresses(), me). The overlay registers the relay of
+// [DialRelay], and gives the session to the application when Register has returned. The
+// opener returns the connection of the stream, too, because an existing root takes packets in
+// calls alone.
+//
+// gRPC does not tell a stream that its caller cancels from one whose connection breaks. An
+// overlay that can tell implements [ConnectedStream]: a session then ends at once when an
+// existing parent cancels, and otherwise waits a second for another parent.
 //
 // Packets that come in calls go to RecvPacket, and its Ack is the answer to the call.
-// Packets that come over the parent's stream are read by Listen; SetPassive is for an
+// The session reads the packets that come over the parent's stream; SetPassive is for an
 // overlay that reads the stream itself.
 //
 // An overlay that knows who its callers are makes its sessions with [WithNeighborsOnly],

@@ -87,23 +87,19 @@ func (n *tinyOverlay) Stream(stream grpc.BidiStreamingServer[ptypes.Packet, ptyp
 	}
 
 	sess, started := n.join(md)
-	ready, over := make(chan struct{}), make(chan struct{})
 
-	defer close(over)
+	registration, err := sess.(session.Registrar).Register(relay, table)
+	if err != nil {
+		return status.Error(codes.FailedPrecondition, err.Error())
+	}
 
-	go func() {
-		select {
-		case <-ready:
-			_ = relay.Accept()
+	_ = relay.Accept()
 
-			if started {
-				_ = doubler{}.Stream(sess, sess)
-			}
-		case <-over:
-		}
-	}()
+	if started {
+		go func() { _ = doubler{}.Stream(sess, sess) }()
+	}
 
-	sess.Listen(relay, table, ready)
+	_ = registration.Wait() // Either way this stream is over.
 
 	return nil
 }
@@ -166,11 +162,12 @@ func (n *tinyOverlay) orchestrate(ctx context.Context, id string, players ...ses
 		return nil, err
 	}
 
-	ready := make(chan struct{})
+	registration, err := sess.(session.Registrar).Register(relay, table)
+	if err != nil {
+		return nil, err
+	}
 
-	go sess.Listen(relay, table, ready)
-
-	<-ready
+	go func() { _ = registration.Wait() }()
 
 	return sess, nil
 }
