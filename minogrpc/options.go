@@ -171,12 +171,15 @@ func WithSessionOptions(opts ...session.Option) Option {
 
 // WithListener makes the node serve on a listener instead of opening a port. The
 // listener belongs to the node from then on, and is closed even if [NewMinogrpc]
-// fails. With [WithDialOptions] it lets a node run on a network in memory.
+// fails. With [WithDialOptions] it lets a node run on a network in memory. A panic in the
+// listener is contained. One in a connection that it returns is not: gRPC calls that in
+// goroutines of its own.
 func WithListener(listener net.Listener) Option {
 	return optionFunc(func(c *config) { c.listener = listener })
 }
 
-// WithDialOptions adds options for the connections to other nodes.
+// WithDialOptions adds options for the connections to other nodes. gRPC calls what they
+// bring along, such as a dialer, in goroutines of its own, where a panic is not contained.
 func WithDialOptions(opts ...grpc.DialOption) Option {
 	return optionFunc(func(c *config) { c.dial = append(c.dial, opts...) })
 }

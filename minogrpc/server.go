@@ -217,10 +217,13 @@ func (m *Minogrpc) refuseWhenStopped() error {
 func (m *Minogrpc) contain(fn func() error) error {
 	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, fn() })
 
-	failure, ok := errors.AsType[*contain.PanicError](err)
-	if ok {
-		m.logger.Error().Interface("panic", failure.Value).Bytes("stack", failure.Stack).Msg("panic contained")
-	}
+	// The error and the log may be somebody else's, too.
+	_ = contain.Do(func() {
+		failure, ok := errors.AsType[*contain.PanicError](err)
+		if ok {
+			m.logger.Error().Err(failure).Bytes("stack", failure.Stack).Msg("panic contained")
+		}
+	})
 
 	return err
 }
