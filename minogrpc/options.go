@@ -99,8 +99,8 @@ func AllowUnauthenticatedPeers() Option {
 }
 
 // WithTokens sets what makes and checks the tokens of [Minogrpc.GenerateToken]. Without
-// it, or with nil, it is a [tokens.InMemoryHolder] of its own, whose tokens are good for
-// one join each.
+// it, or with nil, it is a [tokens.InMemoryHolder] of its own, whose tokens let in any
+// number of nodes until they expire; see [tokens.WithUses] for a bound.
 func WithTokens(holder tokens.Holder) Option {
 	return optionFunc(func(c *config) { c.tokens = holder })
 }
