@@ -23,9 +23,6 @@ const maxPatience = 10
 // originSize is the length of the identity of a session.
 const originSize = 16
 
-// errIgnored is the answer of a session that has no routing table yet.
-var errIgnored = errors.New("packet ignored")
-
 var errNoContext = errors.New("no context")
 
 // RecvPacket implements Session.
@@ -277,7 +274,7 @@ func (s *session) take(in arrival, packet router.Packet, to recipients, set *pen
 
 		return nil
 	case len(s.parents) == 0:
-		return errIgnored
+		return errDropped(0)
 	}
 
 	err := s.screenLocked(in, packet)
