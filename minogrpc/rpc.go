@@ -25,8 +25,9 @@ type procedure struct {
 // Call implements mino.RPC. It asks up to 64 players at once. A player that does
 // not answer, or whose address panics, is a response with an error. The channel is
 // closed after the last response, soon after the context is done or the node has been
-// stopped. An empty answer is a nil message. Call returns an error without a context,
-// a request or players, and when one of them panics.
+// stopped. The factory decodes an empty answer, such as that of a handler without one,
+// like any other. Call returns an error without a context, a request or players, and when
+// one of them panics.
 func (p *procedure) Call(ctx context.Context, req serde.Message, players mino.Players) (<-chan mino.Response, error) {
 	if req == nil || players == nil {
 		return nil, errors.New("a call needs a request and players")
@@ -125,10 +126,6 @@ func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Add
 
 	if err = p.node.checkSize(reply.GetPayload()); err != nil {
 		return nil, fmt.Errorf("answer of %v: %w", peer, err)
-	}
-
-	if len(reply.GetPayload()) == 0 {
-		return nil, nil
 	}
 
 	answer, err := contain.Call(func() (serde.Message, error) {

@@ -132,8 +132,8 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 	}
 }
 
-// message returns a question or an answer of this node as it is sent. The payload
-// is empty for a nil one. The error has a status when the message is too large.
+// message returns a question or an answer of this node as it is sent. The payload of a
+// nil message is empty. The error has a status when the message is too large.
 func (m *Minogrpc) message(msg serde.Message) (*ptypes.Message, error) {
 	if msg == nil {
 		return &ptypes.Message{From: []byte(m.text)}, nil
