@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/serde"
@@ -84,8 +85,8 @@ func NewAddress(host string) Address {
 
 // NewAddressFromURL returns the address of the follower at the host and port of
 // the URL. The scheme must be grpc, grpcs, https, or empty for grpcs. It returns
-// an error for another scheme, and when the host or the port is missing or the
-// port is not a number below 65536.
+// an error for another scheme, and when the host or the port is missing, the host is
+// malformed or the port is not a number below 65536.
 func NewAddressFromURL(addr url.URL) (Address, error) {
 	connType, err := schemeType(addr.Scheme)
 	if err != nil {
@@ -105,7 +106,12 @@ func NewAddressFromURL(addr url.URL) (Address, error) {
 		return Address{}, fmt.Errorf("malformed port: %w", err)
 	}
 
-	return makeAddress(followerLetter, connType, addr.Host), nil
+	a := makeAddress(followerLetter, connType, addr.Host)
+	if _, err = a.GetHostname(); err != nil {
+		return Address{}, err
+	}
+
+	return a, nil
 }
 
 // NewOrchestratorAddress returns the orchestrator form of an address of any kind:
@@ -172,8 +178,9 @@ func (a Address) GetHostname() (string, error) {
 		return host, nil
 	}
 
-	// What is left must be a name, without what else a URL may have.
-	if host == "" || strings.ContainsAny(host, ":[]") || strings.ContainsAny(hostport, "/?#@ ") {
+	// What is left must be a name, without what else a URL may have, and what none has.
+	if host == "" || strings.ContainsAny(host, ":[]") || strings.ContainsAny(hostport, "/?#@ ") ||
+		strings.ContainsFunc(hostport, unicode.IsControl) {
 		return "", fmt.Errorf("malformed address: no host in %q", hostport)
 	}
 

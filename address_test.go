@@ -62,7 +62,7 @@ func TestNewAddress_KeepsWhatIsNoURL(t *testing.T) {
 }
 
 func TestAddress_GetHostnameNeedsAHost(t *testing.T) {
-	for _, host := range []string{"", ":80", "[]:80", "a:b:c", "user@h:1", "h/path", "a b:1"} {
+	for _, host := range []string{"", ":80", "[]:80", "a:b:c", "user@h:1", "h/path", "a b:1", "\x00", "a\nb:1", "\x7f:1"} {
 		_, err := session.NewAddress(host).GetHostname()
 
 		require.ErrorContains(t, err, "malformed address", host)
@@ -101,6 +101,10 @@ func TestNewAddressFromURL_RefusesWhatCannotBeDialled(t *testing.T) {
 
 		require.ErrorContains(t, err, row.message, row.input)
 	}
+
+	// No text gives this URL, but a program may make it.
+	_, err := session.NewAddressFromURL(url.URL{Scheme: "grpc", Host: "\x00:1"})
+	require.ErrorContains(t, err, "malformed address")
 }
 
 func TestNewOrchestratorAddress_KeepsHostAndConnectionType(t *testing.T) {

@@ -310,3 +310,29 @@ func TestPanic_OfWhatComesFromElsewhere(t *testing.T) {
 		require.Error(t, sess.(session.Lifecycle).Err())
 	})
 }
+
+// madContext is a context that panics when it is waited for.
+type madContext struct{ context.Context }
+
+func (madContext) Done() <-chan struct{} {
+	panic("by the test")
+}
+
+// Promise S1: without a context Recv returns an error. A context that panics does so in the
+// goroutine of the reader, and leaves no lock behind.
+func TestRecv_SurvivesWhatIsNoContext(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var none context.Context
+
+		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
+
+		_, _, err := sess.Recv(none)
+		require.ErrorContains(t, err, "no context")
+		require.Panics(t, func() { _, _, _ = sess.Recv(madContext{t.Context()}) })
+
+		require.Empty(t, w.outcomes(sess.Send(fake.Message("hello"), addr("a"))))
+
+		_, msg := w.recv(sess)
+		require.Equal(t, fake.Message("hello"), msg)
+	})
+}

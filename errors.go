@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/memory"
@@ -102,6 +103,15 @@ type DeliveryError struct {
 
 // Error implements error. The wording is the one that nodes exchange.
 func (e *DeliveryError) Error() string {
+	phrase := e.phrase()
+
+	// A cause that another node or a routing table has put in the same words says them
+	// once more.
+	return phrase + strings.ReplaceAll(fmt.Sprint(e.Cause), phrase, "")
+}
+
+// phrase returns the words before the cause.
+func (e *DeliveryError) phrase() string {
 	dest := "<nil>"
 	if e.Destination != nil {
 		dest = nameOf(e.Destination)
@@ -109,11 +119,11 @@ func (e *DeliveryError) Error() string {
 
 	switch e.Reason {
 	case ReasonNoRoute, ReasonUnreachable:
-		return fmt.Sprintf("no route to %s: %v", dest, e.Cause)
+		return "no route to " + dest + ": "
 	case ReasonClosed:
-		return fmt.Sprintf("session %s is closing: %v", dest, e.Cause)
+		return "session " + dest + " is closing: "
 	default:
-		return fmt.Sprintf("%s dropped the packet: %v", dest, e.Cause)
+		return dest + " dropped the packet: "
 	}
 }
 

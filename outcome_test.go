@@ -387,10 +387,10 @@ func TestSend_WithoutParentsIsNoRoute(t *testing.T) {
 		errs := w.outcomes(sess.Send(fake.Message("hello"), addrs("a", "b")...))
 		require.Len(t, errs, 2)
 		require.Equal(t, session.ReasonNoRoute, errs[0].Reason)
-		require.ErrorContains(t, errs[0], "packet is dropped (tried 0 parent-s)")
+		require.EqualError(t, errs[0], "no route to grpc://a:1: packet ignored")
 
 		_, err := sess.RecvPacket(addr("b"), w.packet(addr("b"), addr("a")))
-		require.EqualError(t, err, "packet ignored")
+		require.EqualError(t, err, "packet is dropped (tried 0 parent-s)")
 	})
 }
 
@@ -456,4 +456,65 @@ func TestDeliveryError_TextKeepsTheWordingOfTheWire(t *testing.T) {
 		require.EqualError(t, err, text)
 		require.ErrorIs(t, err, cause)
 	}
+}
+
+// An existing node tells its error in the words of the wire, and so does each of ours that
+// passes it on.
+func TestDeliveryError_SaysOnceWhatOtherNodesHaveSaid(t *testing.T) {
+	for text, want := range map[string]string{
+		"no route to grpc://c:1: gone":                               "no route to grpc://c:1: gone",
+		"no route to grpc://c:1: no route to grpc://c:1: gone":       "no route to grpc://c:1: gone",
+		"relay: no route to grpc://c:1: gone":                        "no route to grpc://c:1: relay: gone",
+		"grpc://c:1 dropped the packet: full":                        "grpc://c:1 dropped the packet: full",
+		"session grpc://c:1 is closing: Canceled":                    "session grpc://c:1 is closing: Canceled",
+		"no route to grpc://d:1: gone":                               "grpc://c:1 dropped the packet: no route to grpc://d:1: gone",
+		"grpc://c:1 dropped the packet: no route to grpc://d:1: why": "grpc://c:1 dropped the packet: no route to grpc://d:1: why",
+	} {
+		t.Run(text, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.peer("c", acking(&ptypes.Ack{Errors: []string{text}}))
+				sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("c")))
+
+				// This is what the next node is told, be it one of ours or not.
+				ack, err := sess.RecvPacket(addr("z"), w.packet(addr("z"), addr("c")))
+				require.NoError(t, err)
+				require.Equal(t, []string{want}, ack.GetErrors())
+
+				w.peer("b", acking(ack))
+				w.peer("d", acking(&ptypes.Ack{Errors: ack.GetErrors()}))
+
+				for _, via := range addrs("b", "d") {
+					table := chain{gateway: via, Table: w.table(1, addr("e"), addrs("b", "c", "d")...)}
+					next, _ := w.root(addr("e"), table)
+
+					errs := w.outcomes(next.Send(fake.Message("hello"), addr("c")))
+					require.Len(t, errs, 1)
+					require.EqualError(t, errs[0], want)
+				}
+			})
+		})
+	}
+}
+
+// A routing table may use the same words for what has no route.
+func TestDeliveryError_SaysOnceWhatATableHasSaid(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		sess, _ := w.root(addr("a"), void{w.table(1, addr("a"), addr("b"))})
+
+		errs := w.outcomes(sess.Send(fake.Message("hello"), addr("b")))
+		require.Len(t, errs, 1)
+		require.EqualError(t, errs[0], "no route to grpc://b:1: nobody knows it")
+	})
+}
+
+// void is a table that has no route for anything.
+type void struct{ Table }
+
+func (void) Forward(packet router.Packet) (router.Routes, router.Voids) {
+	voids := router.Voids{}
+	for _, dest := range packet.GetDestination() {
+		voids[dest] = router.Void{Error: fmt.Errorf("no route to %v: nobody knows it", dest)}
+	}
+
+	return nil, voids
 }

@@ -193,6 +193,9 @@ func (q *NonBlockingQueue) closeWith(cause error) {
 // and the cause of closeWith when the queue is closed and empty. Several goroutines
 // may call it at once, but not where the channel is in use.
 func (q *NonBlockingQueue) pop(ctx context.Context) (router.Packet, error) {
+	// A context of somebody's own may panic, but not between the two locks below.
+	done := ctx.Done()
+
 	q.mu.Lock()
 	defer q.mu.Unlock()
 
@@ -212,7 +215,7 @@ func (q *NonBlockingQueue) pop(ctx context.Context) (router.Packet, error) {
 			return nil, ctx.Err()
 		}
 
-		q.waitLocked(ctx)
+		q.waitLocked(done)
 	}
 }
 
@@ -261,14 +264,14 @@ func (q *NonBlockingQueue) takeLocked() router.Packet {
 	return entry.packet
 }
 
-// waitLocked gives the lock away until there is a token or the context is done.
-func (q *NonBlockingQueue) waitLocked(ctx context.Context) {
+// waitLocked gives the lock away until there is a token or a context is done.
+func (q *NonBlockingQueue) waitLocked(done <-chan struct{}) {
 	q.waiting++
 	q.mu.Unlock()
 
 	select {
 	case <-q.wake:
-	case <-ctx.Done():
+	case <-done:
 	}
 
 	q.mu.Lock()

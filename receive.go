@@ -23,8 +23,7 @@ const maxPatience = 10
 // originSize is the length of the identity of a session.
 const originSize = 16
 
-// errIgnored is the answer of a session that has no routing table yet.
-var errIgnored = errors.New("packet ignored")
+var errNoContext = errors.New("no context")
 
 // RecvPacket implements Session.
 func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error) {
@@ -275,7 +274,7 @@ func (s *session) take(in arrival, packet router.Packet, to recipients, set *pen
 
 		return nil
 	case len(s.parents) == 0:
-		return errIgnored
+		return errDropped(0)
 	}
 
 	in.from = s.senderLocked(in.from, packet)
@@ -343,8 +342,12 @@ func (s *session) decodePacket(in arrival) (packet router.Packet, to recipients,
 	return packet, to, err
 }
 
-// Recv implements mino.Receiver.
+// Recv implements mino.Receiver. Without a context it returns an error.
 func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error) {
+	if ctx == nil {
+		return nil, nil, errNoContext
+	}
+
 	packet, err := s.queue.pop(ctx)
 	if err != nil {
 		return nil, nil, err

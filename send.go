@@ -12,7 +12,13 @@ import (
 	"github.com/minogrpc/session/serde"
 )
 
-var errNoPacket = errors.New("the routing table made no packet")
+var (
+	errNoPacket = errors.New("the routing table made no packet")
+
+	// errIgnored is the outcome of a Send before there is a parent, and so no table. The
+	// wording is that of other implementations.
+	errIgnored = errors.New("packet ignored")
+)
 
 // Send implements mino.Sender.
 func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
@@ -73,7 +79,7 @@ func (s *session) send(set *pending.Set, to recipients, data []byte, after *afte
 
 		return
 	case via == nil:
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonNoRoute, errDropped(0)))
+		after.fail(set, to.keys, to.addrs, s.failure(ReasonNoRoute, errIgnored))
 
 		return
 	}

@@ -104,7 +104,8 @@ type Receiver interface {
 
 // Handler is the part of a protocol that runs on every player.
 type Handler interface {
-	// Process answers a call. A nil response without an error is an empty answer.
+	// Process answers a call. A nil response without an error is an empty answer, which
+	// the factory of the caller decodes like any other.
 	Process(req Request) (resp serde.Message, err error)
 
 	// Stream takes part in a stream. Its end, with or without an error, is not the

@@ -87,11 +87,18 @@ func playersOf(players mino.Players, limit int) ([]session.Address, error) {
 			return nil, fmt.Errorf("player: %w", err)
 		}
 
-		if _, found := seen[addr]; !found {
-			seen[addr] = struct{}{}
-
-			addrs = append(addrs, addr)
+		if _, found := seen[addr]; found {
+			continue
 		}
+
+		// An iterator may have more than Len says.
+		if len(addrs) == limit {
+			return nil, fmt.Errorf("more than %d players", limit)
+		}
+
+		seen[addr] = struct{}{}
+
+		addrs = append(addrs, addr)
 	}
 
 	if len(addrs) == 0 {

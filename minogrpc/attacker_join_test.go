@@ -58,10 +58,11 @@ func (s *siege) requireNotLet(t *testing.T, method string, code codes.Code, err 
 	s.requireTold(t, rootNode, method, code)
 }
 
-// Promise S2: a token is of no use to those who have seen it used, nor after its time.
+// Promise S2: a token with one use is of no use to those who have seen it used, nor after
+// its time.
 func TestAttack_TokenIsOfNoUseTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSiege(t, nil)
+		s := newSiege(t, nil, oneUse())
 		token, old := s.nodes[rootNode].GenerateToken(time.Hour), s.nodes[rootNode].GenerateToken(time.Minute)
 
 		newcomer, thief := newCertificate(t, "new"), newCertificate(t, "thief")

@@ -89,7 +89,7 @@ func TestCall_NamesTheCaller(t *testing.T) {
 
 	msg, err := (<-responses).GetMessageOrError()
 	require.NoError(t, err)
-	require.Nil(t, msg, "no answer is an empty answer")
+	require.Equal(t, text(""), msg, "no answer is an empty one, which the factory decodes")
 	require.Equal(t, nodes[0].GetAddress(), <-caller)
 }
 
@@ -128,6 +128,30 @@ func TestCall_FailuresAreResponses(t *testing.T) {
 		_, err := resp.GetMessageOrError()
 		require.NoError(t, err)
 	}
+}
+
+// fullTexts is the factory of a procedure whose messages are never empty.
+type fullTexts struct{}
+
+func (fullTexts) Deserialize(_ serde.Context, data []byte) (serde.Message, error) {
+	if len(data) == 0 {
+		return nil, errors.New("the message is empty")
+	}
+
+	return text(data), nil
+}
+
+// As at nodes of an existing network, it is the factory that says what an empty answer is.
+func TestCall_AnEmptyAnswerIsForTheFactory(t *testing.T) {
+	node := start(t, transport())
+	rpc := mino.MustCreateRPC(node, rpcName, handler{process: func(req mino.Request) (serde.Message, error) {
+		return nil, nil
+	}}, fullTexts{})
+
+	responses, err := rpc.Call(t.Context(), text("hello"), playersOf(node))
+	require.NoError(t, err)
+	_, err = (<-responses).GetMessageOrError()
+	require.ErrorContains(t, err, "the message is empty")
 }
 
 // badFactory cannot read what it gets.

@@ -51,10 +51,11 @@ type Joinable interface {
 	Join(addr *url.URL, token string, certHash []byte) error
 }
 
-// GenerateToken returns a secret with which another node can join the network through
-// this one, once and within that time: see [Minogrpc.Join]. Whoever has it can join under
-// any address that no node has yet. A time of zero or less gives a token that is of no
-// use. See [WithTokens] for tokens that let in several nodes.
+// GenerateToken returns a secret with which other nodes can join the network through this
+// one within that time: see [Minogrpc.Join]. By default it lets in any number of them, as
+// in existing networks; [WithTokens] with [tokens.WithUses] bounds the number. Whoever has
+// the token can join under any address that no node has yet. A time of zero or less gives
+// a token that is of no use.
 func (m *Minogrpc) GenerateToken(expiration time.Duration) string {
 	return m.tokens.Generate(expiration)
 }
@@ -75,7 +76,7 @@ func (m *Minogrpc) GenerateToken(expiration time.Duration) string {
 // the address itself, that is an error; if there is one for another node, that one stays
 // as it is, which is logged. It takes up to 30 seconds, and fails when the node is
 // stopped. When it returns an error, the others may have been told all the same, and the
-// token may be used up.
+// token may have lost a use, where its uses are bounded.
 func (m *Minogrpc) Join(addr *url.URL, token string, certHash []byte) error {
 	err := m.contain(func() error { return m.join(addr, token, certHash) })
 	if err != nil {

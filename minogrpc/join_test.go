@@ -15,6 +15,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/minogrpc/tokens"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -114,13 +115,31 @@ func TestJoin_NeedsTheDigestOfTheNode(t *testing.T) {
 	require.NoError(t, b.Join(urlOf(t, a), token, digestOf(t, a)))
 }
 
-// Promise S2: a token lets one node in, and not after its time.
+// oneUse makes the tokens of a node good for one join each.
+func oneUse() minogrpc.Option {
+	return minogrpc.WithTokens(tokens.NewInMemoryHolder(tokens.WithUses(1)))
+}
+
+// The procedure of existing networks: one token serves several joins.
+func TestJoin_OneTokenLetsThreeIn(t *testing.T) {
+	first := start(t)
+	token := first.GenerateToken(time.Minute)
+	others := []*minogrpc.Minogrpc{start(t), start(t), start(t)}
+
+	for _, node := range others {
+		require.NoError(t, node.Join(urlOf(t, first), token, digestOf(t, first)))
+	}
+
+	requireKnows(t, first, others...)
+}
+
+// Promise S2: a token lets in as many as it has uses, and nobody after its time.
 func TestJoin_NeedsAToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := sessiontest.NewNetwork()
 		t.Cleanup(network.Close)
 
-		a, b := startIn(t, network, "grpcs://a:1"), startIn(t, network, "grpcs://b:1")
+		a, b := startIn(t, network, "grpcs://a:1", oneUse()), startIn(t, network, "grpcs://b:1")
 		late, twice := startIn(t, network, "grpcs://c:1"), startIn(t, network, "grpcs://d:1")
 		token, old := a.GenerateToken(time.Hour), a.GenerateToken(time.Minute)
 		time.Sleep(time.Minute)

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/minogrpc/session/internal/contain"
 )
 
 // acceptTimeout is how long a client may take for the handshakes of a new
@@ -36,11 +38,12 @@ func newListener(inner net.Listener, l limits, t *tally) *listener {
 	return &listener{Listener: inner, limits: l, tally: t, fresh: make(map[*accepted]struct{})}
 }
 
-// Accept implements net.Listener. The connections that pass a limit are closed, before
+// Accept implements net.Listener. A panic of the inner listener is an error, since nobody
+// else recovers the goroutine that calls it. The connections that pass a limit are closed, before
 // a handshake costs anything.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.Listener.Accept()
+		conn, err := contain.Call(l.Listener.Accept)
 		if err != nil {
 			return nil, err
 		}
@@ -96,9 +99,9 @@ func (l *listener) admit(conn net.Conn) (*accepted, error) {
 }
 
 // Close implements net.Listener. It also closes the connections that are in their
-// handshake.
+// handshake. The server calls it under its lock, where a panic would leave that locked.
 func (l *listener) Close() error {
-	err := l.Listener.Close()
+	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, l.Listener.Close() })
 
 	for _, c := range l.shut() {
 		_ = c.Close()

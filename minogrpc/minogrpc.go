@@ -29,6 +29,7 @@ const uriSeparator = "/"
 var (
 	errNoAddress = errors.New("no address")
 	errNoPlayers = errors.New("no players")
+	errNoContext = errors.New("no context")
 
 	// namePattern is what segments and the names of procedures look like.
 	namePattern = regexp.MustCompile(`^[a-zA-Z0-9]+$`)

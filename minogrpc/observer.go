@@ -116,14 +116,11 @@ func (m *Minogrpc) learned(addr mino.Address) {
 	}
 }
 
-// observe calls a function of the observer. To contain a panic is to log it, which may
-// panic in its turn.
+// observe calls a function of the observer.
 func (m *Minogrpc) observe(call func()) {
-	_ = contain.Do(func() {
-		_ = m.contain(func() error {
-			call()
+	_ = m.contain(func() error {
+		call()
 
-			return nil
-		})
+		return nil
 	})
 }

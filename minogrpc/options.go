@@ -99,8 +99,8 @@ func AllowUnauthenticatedPeers() Option {
 }
 
 // WithTokens sets what makes and checks the tokens of [Minogrpc.GenerateToken]. Without
-// it, or with nil, it is a [tokens.InMemoryHolder] of its own, whose tokens are good for
-// one join each.
+// it, or with nil, it is a [tokens.InMemoryHolder] of its own, whose tokens let in any
+// number of nodes until they expire; see [tokens.WithUses] for a bound.
 func WithTokens(holder tokens.Holder) Option {
 	return optionFunc(func(c *config) { c.tokens = holder })
 }
@@ -171,12 +171,15 @@ func WithSessionOptions(opts ...session.Option) Option {
 
 // WithListener makes the node serve on a listener instead of opening a port. The
 // listener belongs to the node from then on, and is closed even if [NewMinogrpc]
-// fails. With [WithDialOptions] it lets a node run on a network in memory.
+// fails. With [WithDialOptions] it lets a node run on a network in memory. A panic in the
+// listener is contained. One in a connection that it returns is not: gRPC calls that in
+// goroutines of its own.
 func WithListener(listener net.Listener) Option {
 	return optionFunc(func(c *config) { c.listener = listener })
 }
 
-// WithDialOptions adds options for the connections to other nodes.
+// WithDialOptions adds options for the connections to other nodes. gRPC calls what they
+// bring along, such as a dialer, in goroutines of its own, where a panic is not contained.
 func WithDialOptions(opts ...grpc.DialOption) Option {
 	return optionFunc(func(c *config) { c.dial = append(c.dial, opts...) })
 }

@@ -42,12 +42,22 @@ func WithProtocol(ctx context.Context, tag string) context.Context {
 // A player that is named twice counts once. It is an error to name more than the
 // limits allow; see [WithMaxPlayers] and [WithMaxMetadata].
 func (p *procedure) Stream(ctx context.Context, players mino.Players) (mino.Sender, mino.Receiver, error) {
-	addrs, err := playersOf(players, p.node.maxPlayers)
-	if err != nil {
-		return nil, nil, err
-	}
+	var (
+		addrs []session.Address
+		sess  liveSession
+	)
 
-	var sess liveSession
+	// Both are code of the caller.
+	err := p.node.contain(func() (err error) {
+		if err = checkContext(ctx); err == nil {
+			addrs, err = playersOf(players, p.node.maxPlayers)
+		}
+
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open stream: %w", err)
+	}
 
 	err = p.node.contain(func() (err error) {
 		sess, err = p.open(ctx, addrs)

@@ -334,6 +334,16 @@ func (m *Minogrpc) newStream(in *incoming) (*stream, error) {
 	return st, nil
 }
 
+// heard returns the error of a handler, after it has been asked for all that it will be
+// asked for. An error that panics does so here, where that is contained.
+func heard(err error) error {
+	if err != nil {
+		_, _ = err.Error(), errors.Is(err, io.EOF)
+	}
+
+	return err
+}
+
 // takePart runs the handler of a stream, once there is a parent, and lasts as long
 // as the session.
 func (m *Minogrpc) takePart(st *stream, ep *endpoint) {
@@ -347,7 +357,7 @@ func (m *Minogrpc) takePart(st *stream, ep *endpoint) {
 
 	// Who has been accepted gets a handler, also when it has gone since.
 	if isClosed(st.started) {
-		err := m.contain(func() error { return ep.handler.Stream(st, st) })
+		err := m.contain(func() error { return heard(ep.handler.Stream(st, st)) })
 		if err != nil && !errors.Is(err, io.EOF) {
 			m.logger.Warn().Err(err).Str("rpc", ep.uri).Str("stream", st.key.id).Msg("handler failed")
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde"
@@ -22,26 +23,35 @@ type procedure struct {
 }
 
 // Call implements mino.RPC. It asks up to 64 players at once. A player that does
-// not answer is a response with an error; the channel is closed after the last
-// response, soon after the context is done or the node has been stopped. An empty
-// answer is a nil message.
+// not answer, or whose address panics, is a response with an error. The channel is
+// closed after the last response, soon after the context is done or the node has been
+// stopped. The factory decodes an empty answer, such as that of a handler without one,
+// like any other. Call returns an error without a context, a request or players, and when
+// one of them panics.
 func (p *procedure) Call(ctx context.Context, req serde.Message, players mino.Players) (<-chan mino.Response, error) {
 	if req == nil || players == nil {
 		return nil, errors.New("a call needs a request and players")
 	}
 
-	var msg *ptypes.Message
+	var (
+		msg   *ptypes.Message
+		addrs []mino.Address
+	)
 
 	err := p.node.contain(func() (err error) {
+		if err = checkContext(ctx); err != nil {
+			return err
+		}
+
+		addrs = addressesOf(players)
 		msg, err = p.node.message(req)
 
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("call: %w", err)
 	}
 
-	addrs := addressesOf(players)
 	out := make(chan mino.Response, len(addrs))
 
 	if !p.node.tasks.start(func() { p.callAll(ctx, msg, addrs, out) }) {
@@ -69,12 +79,7 @@ func (p *procedure) callAll(ctx context.Context, msg *ptypes.Message, addrs []mi
 
 	for _, addr := range addrs {
 		group.Go(func() error {
-			answer, err := p.call(ctx, msg, addr)
-			if err != nil {
-				out <- mino.NewResponseWithError(addr, err)
-			} else {
-				out <- mino.NewResponse(addr, answer)
-			}
+			out <- p.response(ctx, msg, addr)
 
 			return nil
 		})
@@ -83,9 +88,25 @@ func (p *procedure) callAll(ctx context.Context, msg *ptypes.Message, addrs []mi
 	_ = group.Wait() // the errors are in the responses
 }
 
+// response asks one player. The address and the factory are code of the caller, and
+// nobody else recovers this goroutine: a panic is an error of that player.
+func (p *procedure) response(ctx context.Context, msg *ptypes.Message, addr mino.Address) mino.Response {
+	var answer serde.Message
+
+	err := p.node.contain(func() (err error) {
+		answer, err = p.call(ctx, msg, addr)
+
+		return err
+	})
+	if err != nil {
+		return mino.NewResponseWithError(addr, err)
+	}
+
+	return mino.NewResponse(addr, answer)
+}
+
 // call asks one player.
-func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Address,
-) (answer serde.Message, err error) {
+func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Address) (serde.Message, error) {
 	peer, err := follower(addr)
 	if err != nil {
 		return nil, fmt.Errorf("call: %w", err)
@@ -107,20 +128,27 @@ func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Add
 		return nil, fmt.Errorf("answer of %v: %w", peer, err)
 	}
 
-	if len(reply.GetPayload()) == 0 {
-		return nil, nil
-	}
-
-	err = p.node.contain(func() error {
-		answer, err = p.endpoint.factory.Deserialize(p.node.context, reply.GetPayload())
-
-		return err
+	answer, err := contain.Call(func() (serde.Message, error) {
+		return p.endpoint.factory.Deserialize(p.node.context, reply.GetPayload())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("answer of %v: %w", peer, err)
 	}
 
 	return answer, nil
+}
+
+// checkContext calls what the library calls of a context, from goroutines that nobody
+// recovers. A context that panics does so here, where the caller contains it.
+func checkContext(ctx context.Context) error {
+	if ctx == nil {
+		return errNoContext
+	}
+
+	_, _ = ctx.Deadline()
+	_, _, _ = ctx.Done(), ctx.Err(), ctx.Value(protocolTag{})
+
+	return nil
 }
 
 // addressesOf returns the addresses of the players.

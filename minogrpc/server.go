@@ -132,8 +132,8 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 	}
 }
 
-// message returns a question or an answer of this node as it is sent. The payload
-// is empty for a nil one. The error has a status when the message is too large.
+// message returns a question or an answer of this node as it is sent. The payload of a
+// nil message is empty. The error has a status when the message is too large.
 func (m *Minogrpc) message(msg serde.Message) (*ptypes.Message, error) {
 	if msg == nil {
 		return &ptypes.Message{From: []byte(m.text)}, nil
@@ -217,10 +217,13 @@ func (m *Minogrpc) refuseWhenStopped() error {
 func (m *Minogrpc) contain(fn func() error) error {
 	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, fn() })
 
-	failure, ok := errors.AsType[*contain.PanicError](err)
-	if ok {
-		m.logger.Error().Interface("panic", failure.Value).Bytes("stack", failure.Stack).Msg("panic contained")
-	}
+	// The error and the log may be somebody else's, too.
+	_ = contain.Do(func() {
+		failure, ok := errors.AsType[*contain.PanicError](err)
+		if ok {
+			m.logger.Error().Err(failure).Bytes("stack", failure.Stack).Msg("panic contained")
+		}
+	})
 
 	return err
 }

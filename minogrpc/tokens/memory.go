@@ -9,10 +9,7 @@ import (
 )
 
 const (
-	// DefaultUses is how many nodes a token lets in.
-	DefaultUses = 1
-
-	// DefaultMaxTokens is how many tokens may be waiting for their use. Each takes
+	// DefaultMaxTokens is how many tokens may count at once. Each takes
 	// about a hundred bytes.
 	DefaultMaxTokens = 10_000
 
@@ -30,8 +27,9 @@ type optionFunc func(*InMemoryHolder)
 
 func (f optionFunc) apply(h *InMemoryHolder) { f(h) }
 
-// WithUses sets how many nodes each token lets in. It must be positive; anything
-// else is ignored. The default is [DefaultUses].
+// WithUses bounds how many nodes each token lets in. It must be positive; anything
+// else is ignored. By default there is no such bound: as in existing networks, a token
+// lets in any number of nodes until it expires.
 func WithUses(n int) Option {
 	return optionFunc(func(h *InMemoryHolder) {
 		if n > 0 {
@@ -53,7 +51,9 @@ func WithMaxTokens(n int) Option {
 // InMemoryHolder is a [Holder] that forgets everything when the process ends. Its
 // methods may be used from several goroutines at once.
 type InMemoryHolder struct {
-	uses, limit int // immutable
+	// uses is how many nodes a token lets in, and zero for any number. It and limit do
+	// not change.
+	uses, limit int
 
 	mu sync.Mutex
 	// grants is keyed by the digest of the token. Looking it up may take longer the
@@ -67,14 +67,13 @@ type InMemoryHolder struct {
 // grant is what a token is good for.
 type grant struct {
 	expires time.Time
-	uses    int    // those that are left, at least one
+	uses    int    // those that are left, zero for any number
 	serial  uint64 // the smaller one is the older one
 }
 
 // NewInMemoryHolder returns a holder without tokens.
 func NewInMemoryHolder(opts ...Option) *InMemoryHolder {
 	h := &InMemoryHolder{
-		uses:   DefaultUses,
 		limit:  DefaultMaxTokens,
 		grants: make(map[[sha256.Size]byte]grant),
 	}
@@ -146,15 +145,22 @@ func (h *InMemoryHolder) Verify(token string) bool {
 		return false
 	}
 
-	found.uses--
-
-	if found.uses == 0 || found.expiredAt(now) {
+	if found.expiredAt(now) {
 		delete(h.grants, digest)
-	} else {
+
+		return false
+	}
+
+	switch found.uses {
+	case 0: // It has no bound.
+	case 1:
+		delete(h.grants, digest)
+	default:
+		found.uses--
 		h.grants[digest] = found
 	}
 
-	return !found.expiredAt(now)
+	return true
 }
 
 // expiredAt tells whether the token has stopped to count.

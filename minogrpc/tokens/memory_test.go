@@ -19,9 +19,24 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// Promise S2: a token that somebody has seen in use is worth nothing.
-func TestInMemoryHolder_ATokenLetsOneNodeIn(t *testing.T) {
-	var holder tokens.Holder = tokens.NewInMemoryHolder()
+// The procedure of existing networks: one token serves several joins.
+func TestInMemoryHolder_ATokenLetsAnyNumberInByDefault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		holder := tokens.NewInMemoryHolder()
+		token := holder.Generate(time.Minute)
+
+		for range 1000 {
+			require.True(t, holder.Verify(token))
+		}
+
+		time.Sleep(time.Minute)
+		require.False(t, holder.Verify(token))
+	})
+}
+
+// Promise S2: with one use, a token that somebody has seen in use is worth nothing.
+func TestInMemoryHolder_ATokenOfOneUseLetsOneNodeIn(t *testing.T) {
+	var holder tokens.Holder = tokens.NewInMemoryHolder(tokens.WithUses(1))
 
 	a, b := holder.Generate(time.Hour), holder.Generate(time.Hour)
 
@@ -121,7 +136,7 @@ func TestInMemoryHolder_TheOldestGoesWhenItIsFull(t *testing.T) {
 
 func TestInMemoryHolder_WhatCountsNoMoreTakesNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		holder := tokens.NewInMemoryHolder(tokens.WithMaxTokens(3))
+		holder := tokens.NewInMemoryHolder(tokens.WithMaxTokens(3), tokens.WithUses(1))
 		kept := holder.Generate(time.Hour)
 
 		require.True(t, holder.Verify(holder.Generate(time.Hour)))
@@ -138,7 +153,7 @@ func TestInMemoryHolder_WhatCountsNoMoreTakesNoRoom(t *testing.T) {
 
 func TestInMemoryHolder_OptionsThatMakeNoSenseAreIgnored(t *testing.T) {
 	for _, n := range []int{0, -1, math.MinInt} {
-		holder := tokens.NewInMemoryHolder(tokens.WithUses(n), tokens.WithMaxTokens(n))
+		holder := tokens.NewInMemoryHolder(tokens.WithUses(1), tokens.WithUses(n), tokens.WithMaxTokens(n))
 		a, b := holder.Generate(time.Hour), holder.Generate(time.Hour)
 
 		require.True(t, holder.Verify(a))
