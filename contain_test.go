@@ -3,6 +3,7 @@ package session_test
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -220,6 +221,26 @@ func TestPanic_OfAFormatEndsTheSession(t *testing.T) {
 	})
 }
 
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.text.String()
+}
+
 // madAddress is an address that cannot be printed.
 type madAddress struct{ mino.Address }
 
@@ -236,10 +257,10 @@ func (f madAddresses) FromText(text []byte) mino.Address {
 // in the log, not in the errors, and not where the errors of an existing node are read.
 func TestPanic_OfAnAddressThatIsPrinted(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		var log bytes.Buffer
+		var log logBuffer
 
 		factory := tree.NewRouter(madAddresses{session.AddressFactory{}}).GetPacketFactory()
-		logger := zerolog.New(zerolog.SyncWriter(&log))
+		logger := zerolog.New(&log)
 		sess := session.NewSession(nil, addr("a"), fake.MessageFactory{}, factory, json.NewContext(),
 			session.NewConnManager(), session.WithLogger(logger))
 		parent := fake.NewRelay(madAddress{addr("p")}, func(_ context.Context, p router.Packet) (*ptypes.Ack, error) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +15,14 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
+
+// GetNumParents implements Session.
+func (s *session) GetNumParents() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return len(s.parents)
+}
 
 // ErrSuperseded is what [Registration] Wait returns when a newer stream of the same link has
 // taken the place of this one. The parent is still registered.
@@ -117,7 +124,7 @@ func (s *session) registerStream(relay Relay, table router.RoutingTable) (wait f
 
 	go s.read(par, l, stream)
 
-	return func() error { return par.wait(nil, l) }, nil
+	return func() error { return par.listen(nil, l) }, nil
 }
 
 // registerDuplex registers a parent whose link may outlive its stream.
@@ -128,9 +135,12 @@ func (s *session) registerDuplex(relay *DuplexRelay, table router.RoutingTable) 
 	}
 
 	relay.attach(l)
+	// Nobody else has the relay before this returns, so that no other stream has come.
+	first := par.superseded
+
 	go s.serve(l, relay.wire)
 
-	return func() error { return par.wait(par.first, l) }, nil
+	return func() error { return par.listen(first, l) }, nil
 }
 
 // registerAgain goes on with the link of a parent that has opened another stream. It must be the
@@ -140,15 +150,14 @@ func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err erro
 	key, _ := keyOf(unwrapAddress(relay.GetDistantAddress()))
 
 	s.mu.Lock()
-	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.linkID == relay.offer.id && par.key == key })
+	par := s.parents.byLinkID(relay.offer.id, key)
 
-	if i < 0 {
+	if par == nil {
 		s.mu.Unlock()
 
 		return nil, errNoLink
 	}
 
-	par := s.parents[i]
 	l := par.link
 	s.alive++
 	s.mu.Unlock()
@@ -169,53 +178,35 @@ func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err erro
 
 	go s.serve(l, relay.wire)
 
-	return func() error { return par.wait(superseded, l) }, nil
+	return func() error { return par.listen(superseded, l) }, nil
 }
 
-// wait waits for the end of a registration, or until its stream has been replaced.
-func (par *parent) wait(superseded <-chan struct{}, l *link.Link) error {
+// listen waits for the end of a registration, or until its stream has been replaced.
+func (par *parent) listen(superseded <-chan struct{}, l *link.Link) error {
 	select {
 	case <-superseded:
 		return ErrSuperseded
-	case <-par.gone:
+	case <-par.over:
 		<-l.Parted()
 
 		return nil
 	}
 }
 
-// resumed ends the grace of a parent that is back, and the Listen that has waited for
-// it. It returns what is closed when the same happens to the next one. That may have
-// come already, as the streams are taken into use without the lock.
-func (s *session) resumed(par *parent, epoch uint64) (taken chan struct{}) {
+// resumed notes that a parent is back. It returns what is closed when the next stream of the
+// link takes the place of this one.
+func (s *session) resumed(par *parent, epoch uint64) (superseded <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	if epoch < par.epoch {
-		over := make(chan struct{})
-		close(over)
-
-		return over
-	}
-
-	par.epoch = epoch
-
-	// The stream may have broken already. Then the parent has neither that nor anybody else who
-	// would notice, and the time goes on that it has for another one.
-	if par.grace != nil && !par.link.Broken() {
-		par.grace.Stop()
-		par.grace = nil
-	}
+	superseded = par.resume(epoch)
 
 	if len(s.parents) > 1 {
 		// What was for it is on its way through the others, and is not to be overtaken.
-		par.suspect = time.Now().Add(suspicion)
+		par.doubt(time.Now().Add(suspicion))
 	}
 
-	close(par.taken)
-	par.taken = make(chan struct{})
-
-	return par.taken
+	return superseded
 }
 
 // serve reads a stream of a duplex link until that ends.
@@ -258,8 +249,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		return nil, nil, err
 	}
 
-	par := &parent{key: key, addr: addr, table: table, gone: make(chan struct{}), first: make(chan struct{})}
-	par.taken = par.first
+	par := &parent{key: key, addr: addr, table: table}
 
 	if isOrchestrator(addr) {
 		par.follower, _ = keyOf(FollowerOf(addr))
@@ -283,20 +273,16 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	}
 
 	l := s.attach(par, relay)
-	par.link = l
+	par.attach(l)
+
 	s.alive++
 
 	if reader {
 		s.alive++
 	}
 
-	before := slices.Clone(s.parents)
-	s.parents = append(s.parents, par)
-
-	for _, old := range before {
-		if old.key == key || old.grace != nil {
-			s.dropLocked(old, errReplaced, &after)
-		}
+	for _, old := range s.parents.add(par) {
+		s.dropLocked(old, errReplaced, &after)
 	}
 	s.mu.Unlock()
 

@@ -294,12 +294,29 @@ func (s *session) take(in arrival, packet router.Packet, to recipients, set *pen
 	return nil
 }
 
+// senderLocked returns the key of the neighbour that a call comes from. An existing
+// orchestrator calls in the name of the player on its node. Only the source tells the two
+// apart: what the orchestrator itself has sent comes from above, and all else from the player.
+func (s *session) senderLocked(from string, packet router.Packet) string {
+	par := s.parents.byFollower(from)
+	if par == nil {
+		return from
+	}
+
+	source, err := contain.Call(func() (string, error) { return keyOf(packet.GetSource()) })
+	if err != nil || source != par.key {
+		return from
+	}
+
+	return source
+}
+
 // headerLocked reads what the packet says about itself. A packet without an
 // identity is a new one and gets ours.
 func (s *session) headerLocked(in arrival) link.Header {
 	h := link.Header{
 		From:     in.from,
-		Down:     in.down || s.parentLocked(in.from) != nil,
+		Down:     in.down || s.parents.byKey(in.from) != nil,
 		Origin:   in.GetOrigin(),
 		Sequence: in.GetSequence(),
 		HopLimit: min(in.GetHopLimit(), s.hopLimit),

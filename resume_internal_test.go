@@ -63,7 +63,7 @@ func TestResumed_StreamThatHasBrokenAlready(t *testing.T) {
 		synctest.Wait()
 
 		par := s.parents[0]
-		require.NotNil(t, par.grace)
+		require.Equal(t, broken, par.current())
 
 		time.Sleep(DefaultAdoptionGrace - time.Second) // Virtual time.
 

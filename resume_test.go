@@ -344,3 +344,21 @@ func TestResume_GoodbyeFromBothEnds(t *testing.T) {
 		require.ErrorIs(t, err, io.EOF)
 	})
 }
+
+// Promise L5: a stream that ends without a goodbye is a break, also when it ends in order: the
+// parent has the whole grace to come back.
+func TestResume_EndWithoutAGoodbyeIsABreak(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		sess := w.session(addr("a"))
+		parent := w.parent(sess, addr("p"), w.table(1, addr("a")))
+
+		parent.current().End(io.EOF)
+		time.Sleep(session.DefaultAdoptionGrace - time.Millisecond) // Virtual time.
+		require.Equal(t, 1, sess.GetNumParents())
+
+		_, ok := parent.dial()
+		require.True(t, ok)
+		parent.send(1, addr("a"))
+		w.requireArrived(sess, 1)
+	})
+}

@@ -196,7 +196,7 @@ func (s *session) upLocked(h link.Header, part router.Packet, after *aftermath) 
 		return
 	}
 
-	par := s.pickParentLocked(h)
+	par := s.parents.pick(h.From, h.Failed)
 	if par == nil {
 		s.failLocked(h, part, s.parentlessFailure(h), after)
 
@@ -213,7 +213,7 @@ func (s *session) upLocked(h link.Header, part router.Packet, after *aftermath) 
 	}
 
 	if part != nil {
-		s.handLocked(par.link, h, part, after)
+		s.handLocked(par.outlet(), h, part, after)
 	}
 }
 
@@ -230,7 +230,7 @@ func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part r
 		return
 	}
 
-	l := s.children[key]
+	l := s.children.link(key)
 	if l == nil {
 		l = s.openLocked(via, gw, key, time.Until(h.Deadline))
 	}
@@ -354,7 +354,7 @@ func (s *session) failOneLocked(h link.Header, dest mino.Address, err *DeliveryE
 // tableForLocked returns the parent whose table routes a packet: the one that it
 // came from, or the preferred one.
 func (s *session) tableForLocked(h link.Header) *parent {
-	par := s.parentLocked(h.From)
+	par := s.parents.byKey(h.From)
 	if par != nil {
 		return par
 	}
@@ -362,23 +362,8 @@ func (s *session) tableForLocked(h link.Header) *parent {
 	return s.preferredLocked()
 }
 
-// pickParentLocked returns the parent that a packet goes to: the newest that has
-// not failed lately, and never one that failed with this packet or that it came
-// from.
-func (s *session) pickParentLocked(h link.Header) *parent {
-	var second *parent
-
-	for _, par := range slices.Backward(s.parents) {
-		switch {
-		case par.key == h.From || h.FailedAt(par.key):
-		case par.isSuspect() || par.grace != nil:
-			if second == nil {
-				second = par
-			}
-		default:
-			return par
-		}
-	}
-
-	return second
+// preferredLocked returns the newest parent that has not failed lately, the newest
+// if all have, or nil.
+func (s *session) preferredLocked() *parent {
+	return s.parents.pick("", nil)
 }

@@ -131,17 +131,13 @@ type session struct {
 	// of the packets. The routing tables are called under it.
 	mu       sync.Mutex
 	sequence uint64
-	// parents are in the order of their registration. The newest is preferred.
-	parents []*parent
-	// children are the links that this session opened, by address text.
-	children map[string]*link.Link
-	// revivals are the attempts to reach those that have been lost.
-	revivals map[string]*revival
+	parents  parents
+	children children
 	seen     dedupe.Memory
 	known    acquaintances
 	closed   bool
 	// leaving are the links to children that the session had when it was closed.
-	leaving map[string]*link.Link
+	leaving []*link.Link
 	// cause is what the session was closed with.
 	cause error
 	deaf  bool
@@ -165,8 +161,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 		ctx:      ctx,
 		connMgr:  connMgr,
 		done:     make(chan struct{}),
-		children: make(map[string]*link.Link),
-		revivals: make(map[string]*revival),
+		children: make(children),
 	}
 
 	// An address that has no text is found out when the first packet is for it.
@@ -246,19 +241,15 @@ func (s *session) closeLocked(cause error, part func(*link.Link)) {
 	s.queue.closeWith(cause)
 	s.queue.leaveBudget()
 
-	for key := range s.revivals {
-		s.forgetLocked(key)
-	}
-
-	for _, l := range s.children {
+	s.leaving = s.children.end()
+	for _, l := range s.leaving {
 		part(l)
 	}
 
 	for _, par := range s.parents {
-		par.endLocked()
+		par.end()
 	}
 
-	s.leaving = s.children
 	s.parents, s.children = nil, nil
 	s.finishLocked()
 }

@@ -118,9 +118,7 @@ func (s *session) admit(key string, from mino.Address) error {
 func (s *session) knowsLocked(key string) bool {
 	_, child := s.known.children[key]
 
-	parent := slices.ContainsFunc(s.parents, func(par *parent) bool { return par.key == key || par.follower == key })
-
-	return child || parent ||
+	return child || s.parents.byKey(key) != nil || s.parents.byFollower(key) != nil ||
 		slices.ContainsFunc(s.known.former, func(r registration) bool { return r.key == key })
 }
 
@@ -143,7 +141,7 @@ func (s *session) screenLocked(in arrival, packet router.Packet) (err error) {
 // comesDownLocked tells whether a packet may come from the neighbour as a parent, by the
 // table of its registration, or by the last one that it had.
 func (s *session) comesDownLocked(from string, source mino.Address) bool {
-	par := s.parentLocked(from)
+	par := s.parents.byKey(from)
 	if par != nil {
 		return s.mayCome(par.table, source, nil)
 	}

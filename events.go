@@ -4,9 +4,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
-	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 )
@@ -24,7 +22,7 @@ func (o *linkOwner) Opened(l *link.Link) {
 	s := o.session()
 
 	s.mu.Lock()
-	s.forgetLocked(l.Key)
+	s.children.opened(l)
 	s.mu.Unlock()
 
 	s.observeOpened(l.Peer)
@@ -111,13 +109,7 @@ func (s *session) parentOf(l *link.Link) *parent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	for _, par := range s.parents {
-		if par.link == l {
-			return par
-		}
-	}
-
-	return nil
+	return s.parents.byLink(l)
 }
 
 // Released implements link.Owner.
@@ -126,82 +118,6 @@ func (o *linkOwner) Released(l *link.Link) {
 	defer s.released()
 
 	s.observeClosed(l.Peer)
-}
-
-// loseChild tells the tables and routes again what the child leaves, in one step.
-func (s *session) loseChild(l *link.Link, cause error) {
-	var after aftermath
-
-	s.mu.Lock()
-	if s.children[l.Key] == l {
-		delete(s.children, l.Key)
-	}
-
-	refused := make(map[*parent]bool)
-
-	for _, par := range s.parents {
-		var orphans []mino.Address
-		if l.Opened() {
-			orphans = orphansOf(par.table, l.Peer)
-		}
-
-		_, err := contain.Call(func() (struct{}, error) { return struct{}{}, par.table.OnFailure(l.Peer) })
-		s.fault(err)
-		refused[par] = err != nil
-
-		if err == nil && len(orphans) > 0 {
-			s.fault(contain.Do(func() { s.adoptLocked(par, orphans) }))
-		}
-	}
-
-	parcels := l.Drain()
-	// Nobody is told again and again that somebody is not there.
-	quiet := s.revivals[l.Key] != nil && !l.Opened() && len(parcels) == 0
-
-	s.reviveLocked(l, cause)
-
-	for _, p := range parcels {
-		// Only the table that chose the neighbour knows whether there is another.
-		via, _ := p.Via.(*parent)
-		s.rerouteLocked([]*link.Parcel{p}, cause, refused[via], &after)
-	}
-	s.mu.Unlock()
-
-	if !quiet {
-		s.observeLost(l.Peer, cause)
-	}
-
-	s.settleAll(&after)
-}
-
-// orphansOf returns the nodes behind a neighbour, if the table can tell.
-func orphansOf(table router.RoutingTable, gw mino.Address) []mino.Address {
-	subtree, ok := table.(router.Subtree)
-	if !ok {
-		return nil
-	}
-
-	orphans, _ := contain.Call(func() ([]mino.Address, error) { return subtree.Descendants(gw), nil })
-
-	return orphans
-}
-
-// adoptLocked becomes the parent of the nodes that have lost theirs. Otherwise they
-// would have to wait for the next packet, and might give up before that comes.
-func (s *session) adoptLocked(via *parent, orphans []mino.Address) {
-	packet := via.table.Make(s.me, orphans, nil)
-	if packet == nil {
-		return
-	}
-
-	routes, _ := via.table.Forward(packet)
-
-	for gw := range routes {
-		key, err := keyOf(gw)
-		if err == nil && key != s.meKey && s.children[key] == nil {
-			s.openLocked(via, gw, key, s.outcome)
-		}
-	}
 }
 
 var _ link.Owner = (*linkOwner)(nil)

@@ -15,19 +15,6 @@ const suspicion = time.Second
 // suspicion, before it is given up.
 const maxPostponed = 3
 
-// isSuspect tells whether another parent is preferred. Most parents never were suspect,
-// and the clock is not for free.
-func (par *parent) isSuspect() bool {
-	return !par.suspect.IsZero() && par.suspect.After(time.Now())
-}
-
-// closeLimboLocked gives up the place where packets wait for another attempt.
-func (par *parent) closeLimboLocked() {
-	par.again.Stop()
-	par.limbo.Close()
-	par.limbo = nil
-}
-
 // parentFailed routes a parcel again that a parent did not take. The parent stays
 // one: its stream tells whether it is lost.
 func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
@@ -36,14 +23,13 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 	h := p.Header
 	h.Failed = append(slices.Clone(p.Failed), l.Key)
 
-	now, news := time.Now(), false
+	news := false
 
 	s.mu.Lock()
-	par := s.parentLocked(l.Key)
+	par := s.parents.byKey(l.Key)
 
 	if par != nil && par.link == l {
-		news = par.suspect.Before(now)
-		par.suspect = now.Add(suspicion)
+		news = par.doubt(time.Now().Add(suspicion))
 	}
 
 	switch {
@@ -67,26 +53,25 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 // postponableLocked tells whether a packet that a parent did not take should wait for
 // what its stream tells. The calls to a lost node often fail first.
 func (s *session) postponableLocked(par *parent, h link.Header) bool {
-	return par != nil && s.adoptable(par) && h.Attempts < maxPostponed && s.pickParentLocked(h) == nil
+	return par != nil && s.adoptable(par) && h.Attempts < maxPostponed && s.parents.pick(h.From, h.Failed) == nil
 }
 
 // postponeLocked keeps a parcel for a parent that did not take it.
 func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after *aftermath) {
-	l := par.link
+	box := par.box()
+	if box == nil {
+		box = s.parkLocked(par)
 
-	if par.grace == nil {
-		if par.limbo == nil {
-			par.limbo = s.parkLocked(par)
-			par.again = time.AfterFunc(suspicion, func() { s.retry(par) })
-		}
+		var timer *time.Timer
 
-		l = par.limbo
+		timer = time.AfterFunc(suspicion, func() { s.retry(par, func() bool { return par.timer == timer }) })
+		par.park(box, timer)
 	}
 
 	h := p.Header
 	h.Lost = cause
 
-	err := l.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
+	err := box.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
 	if err != nil {
 		// The parent may have taken it all the same.
 		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, err))
@@ -94,19 +79,16 @@ func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after
 		return
 	}
 
-	after.flush(l)
+	after.flush(box)
 }
 
-// retry routes again what has been postponed.
-func (s *session) retry(par *parent) {
+// retry routes again what has been postponed, if its time has come.
+func (s *session) retry(par *parent, due func() bool) {
 	var after aftermath
 
 	s.mu.Lock()
-	if par.limbo != nil {
-		waiting := par.limbo.Drain()
-		par.closeLimboLocked()
-
-		for _, p := range waiting {
+	if due() {
+		for _, p := range par.unpark() {
 			s.rerouteLocked([]*link.Parcel{p}, p.Lost, false, &after)
 		}
 	}

@@ -81,7 +81,7 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 		return conn, err
 	})
 
-	s.children[key] = l
+	s.children.add(l)
 	s.noteChildLocked(via, key, gw)
 	s.alive++
 

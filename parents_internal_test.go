@@ -1,0 +1,237 @@
+package session
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/minogrpc/session/internal/link"
+	"github.com/stretchr/testify/require"
+)
+
+// quietOwner is the owner of links that lead nowhere.
+type quietOwner struct{ link.Owner }
+
+func (quietOwner) Released(*link.Link) {}
+
+// nowhere returns a link without a neighbour.
+func nowhere(key string) *link.Link {
+	return link.Park(link.Config{Key: key, Owner: quietOwner{}, MaxPackets: 1, MaxBytes: 1})
+}
+
+// never returns a timer that no test waits for.
+func never() *time.Timer { return time.NewTimer(time.Hour) }
+
+// registered returns a parent in a state.
+func registered(key string, state parentState) *parent {
+	par := &parent{key: key}
+	par.attach(nowhere(key))
+
+	switch state {
+	case live:
+	case suspect:
+		par.doubt(time.Now().Add(time.Second))
+	case broken:
+		par.breakOff(never())
+	case orphaned:
+		par.orphan(nowhere(key), never())
+	case gone:
+		par.end()
+	}
+
+	return par
+}
+
+// The states of a parent, and what changes them.
+func TestParentState_Transitions(t *testing.T) {
+	events := map[string]func(*parent){
+		"doubt":  func(p *parent) { p.doubt(time.Now().Add(time.Second)) },
+		"break":  func(p *parent) { p.breakOff(never()) },
+		"resume": func(p *parent) { p.resume(2) },
+		"park":   func(p *parent) { p.park(nowhere(p.key), never()) },
+		"unpark": func(p *parent) { p.unpark() },
+		"orphan": func(p *parent) { p.orphan(nowhere(p.key), never()) },
+		"second": func(*parent) { time.Sleep(time.Second) }, // Virtual time.
+		"end":    func(p *parent) { p.end() },
+	}
+	table := map[parentState]map[string]parentState{
+		live: {
+			"doubt": suspect, "break": broken, "resume": live, "park": live, "unpark": live, "orphan": orphaned,
+			"second": live, "end": gone,
+		},
+		suspect: {
+			"doubt": suspect, "break": broken, "resume": suspect, "park": suspect, "unpark": suspect,
+			"orphan": orphaned, "second": live, "end": gone,
+		},
+		// A broken link is nobody's doubt, and has a link to park in.
+		broken: {"doubt": broken, "break": broken, "resume": live, "unpark": broken, "second": broken, "end": gone},
+		// What is lost for good does not come back.
+		orphaned: {"doubt": orphaned, "resume": orphaned, "unpark": orphaned, "second": orphaned, "end": gone},
+		gone:     {"doubt": gone, "resume": gone, "unpark": gone, "second": gone, "end": gone},
+	}
+
+	for from, row := range table {
+		for event, to := range row {
+			synctest.Test(t, func(t *testing.T) {
+				par := registered("p", from)
+				defer par.end()
+
+				events[event](par)
+				require.Equal(t, to, par.current(), "%d, then %s", from, event)
+				require.Equal(t, to == broken || to == orphaned, par.isWaiting())
+			})
+		}
+	}
+}
+
+// Each state has the timer that ends it, and no other.
+func TestParentState_Timers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		par := registered("p", live)
+		require.Nil(t, par.timer)
+
+		parked, again := nowhere("p"), never()
+		par.park(parked, again)
+		require.Same(t, again, par.timer)
+		require.Same(t, parked, par.box())
+		require.Same(t, par.link, par.outlet(), "what is new is tried at once")
+
+		require.Empty(t, par.unpark())
+		require.Nil(t, par.timer)
+		require.Nil(t, par.box())
+
+		first, second := never(), never()
+		par.breakOff(first)
+		par.breakOff(second)
+		require.False(t, first.Stop(), "a second break has the whole time")
+		require.Same(t, second, par.timer)
+		require.Same(t, par.link, par.box())
+
+		par.resume(2)
+		require.Nil(t, par.timer)
+		require.False(t, second.Stop())
+
+		box, grace := nowhere("p"), never()
+		par.orphan(box, grace)
+		require.Same(t, grace, par.timer)
+		require.Same(t, box, par.outlet())
+		require.Same(t, box, par.box())
+
+		par.end()
+		par.end()
+		require.Nil(t, par.timer)
+		require.False(t, grace.Stop())
+		<-par.over
+	})
+}
+
+// Only the newest stream of a link supersedes the others.
+func TestParentState_Streams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		par := registered("p", live)
+		first := par.superseded
+		third := par.resume(3)
+		<-first
+
+		// The second one was taken into use before, and tells the session later.
+		<-par.resume(2)
+
+		select {
+		case <-third:
+			t.Fatal("an older stream has taken the place of a newer one")
+		default:
+		}
+
+		par.resume(4)
+		<-third
+		par.end()
+		<-par.resume(5)
+	})
+}
+
+// Promise L4: of several parents the newest one that has not failed lately is used, and another
+// one only where there is none. What came from a parent, or was not taken by it, never goes there.
+func TestParents_Pick(t *testing.T) {
+	for name, test := range map[string]struct {
+		states []parentState
+		from   string
+		failed []string
+		want   string
+	}{
+		"none":                       {},
+		"one":                        {states: []parentState{live}, want: "a"},
+		"the newest":                 {states: []parentState{live, live, live}, want: "c"},
+		"not a suspect":              {states: []parentState{live, suspect}, want: "a"},
+		"not a broken one":           {states: []parentState{live, broken}, want: "a"},
+		"not an orphaned one":        {states: []parentState{live, orphaned}, want: "a"},
+		"the newest if all are lost": {states: []parentState{orphaned, broken, suspect}, want: "c"},
+		"a lost one all the same":    {states: []parentState{orphaned}, want: "a"},
+		"not where it came from":     {states: []parentState{live, live}, from: "b", want: "a"},
+		"nowhere else":               {states: []parentState{live}, from: "a"},
+		"not where it has failed":    {states: []parentState{suspect, live, live}, failed: []string{"c", "b"}, want: "a"},
+		"it has failed everywhere":   {states: []parentState{live, broken}, failed: []string{"a", "b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ps parents
+
+				for i, state := range test.states {
+					par := registered(string(rune('a'+i)), state)
+					ps = append(ps, par)
+
+					defer par.end()
+				}
+
+				got := ""
+				if par := ps.pick(test.from, test.failed); par != nil {
+					got = par.key
+				}
+
+				require.Equal(t, test.want, got)
+			})
+		})
+	}
+}
+
+// A new registration replaces that of the same gateway, and those that are waited for: with it
+// the session has been adopted.
+func TestParents_AddReplaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ps := parents{
+			registered("a", live), registered("b", suspect), registered("c", broken), registered("d", orphaned),
+		}
+		all := append(parents{}, ps...)
+
+		require.Equal(t, []*parent{all[2], all[3]}, ps.add(registered("e", live)))
+		require.Equal(t, []*parent{all[0], all[2], all[3]}, ps.add(registered("a", live)))
+		require.Len(t, ps, 6)
+
+		for _, par := range append(parents{}, ps...) {
+			ps.remove(par)
+			par.end()
+		}
+
+		require.Empty(t, ps)
+	})
+}
+
+// A parent is found by what the network names it by.
+func TestParents_Find(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ps := parents{registered("a", live), registered("b", broken), registered("c", orphaned)}
+		ps[0].follower, ps[1].linkID = "f", "id"
+
+		require.Same(t, ps[0], ps.byKey("a"))
+		require.Nil(t, ps.byKey("f"))
+		require.Same(t, ps[0], ps.byFollower("f"))
+		require.Nil(t, ps.byFollower(""))
+		require.Same(t, ps[1], ps.byLinkID("id", "b"))
+		require.Nil(t, ps.byLinkID("id", "a"), "the id alone is not enough")
+		require.Same(t, ps[1], ps.byLink(ps[1].link))
+		require.Nil(t, ps.byLink(ps[2].link), "the link of an orphan is over")
+
+		for _, par := range ps {
+			par.end()
+		}
+	})
+}
