@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/minogrpc/session/internal/fifo"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/router"
 )
@@ -64,7 +65,7 @@ type NonBlockingQueue struct {
 	stop chan struct{}
 
 	mu      sync.Mutex
-	backlog fifo[queued]
+	backlog fifo.List[queued]
 	waiting int // goroutines in pop
 
 	// packets and bytes are all that counts against the bounds: the backlog, what
@@ -139,7 +140,7 @@ func (q *NonBlockingQueue) Push(p router.Packet) error {
 	q.bytes += entry.size
 
 	if q.out == nil {
-		q.backlog.push(entry)
+		q.backlog.Push(entry)
 		q.wakeLocked()
 	} else {
 		q.handLocked(entry)
@@ -161,7 +162,7 @@ func (q *NonBlockingQueue) Close() {
 		close(q.stop)
 	}
 
-	for q.backlog.size > 0 {
+	for q.backlog.Len() > 0 {
 		q.takeLocked()
 	}
 }
@@ -197,7 +198,7 @@ func (q *NonBlockingQueue) pop(ctx context.Context) (router.Packet, error) {
 	defer q.mu.Unlock()
 
 	for {
-		if q.backlog.size > 0 {
+		if q.backlog.Len() > 0 {
 			return q.takeLocked(), nil
 		}
 
@@ -250,11 +251,11 @@ func (q *NonBlockingQueue) freeLocked(packets, bytes int) {
 
 // takeLocked takes the oldest packet out of the backlog for good.
 func (q *NonBlockingQueue) takeLocked() router.Packet {
-	entry := q.backlog.pop()
+	entry := q.backlog.Pop()
 	q.freeLocked(1, entry.size)
 
 	// One token may stand for several packets, so whoever takes one passes it on.
-	if q.backlog.size > 0 {
+	if q.backlog.Len() > 0 {
 		q.wakeLocked()
 	}
 

@@ -25,7 +25,7 @@ func (q *NonBlockingQueue) Channel() <-chan router.Packet {
 // that a pump runs.
 func (q *NonBlockingQueue) handLocked(entry queued) {
 	if q.pumping || !q.out.offer(entry) {
-		q.backlog.push(entry)
+		q.backlog.Push(entry)
 		q.startPumpLocked()
 	}
 }
@@ -33,7 +33,7 @@ func (q *NonBlockingQueue) handLocked(entry queued) {
 // startPumpLocked starts the pump when it has something to do. Without a backlog
 // that is only to close the channel of a queue that was closed before.
 func (q *NonBlockingQueue) startPumpLocked() {
-	if !q.pumping && (q.backlog.size > 0 || q.cause != nil) {
+	if !q.pumping && (q.backlog.Len() > 0 || q.cause != nil) {
 		q.pumping = true
 
 		go q.pump()
@@ -48,8 +48,8 @@ func (q *NonBlockingQueue) pump() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 
-	for n := 1; q.backlog.size > 0; n++ {
-		entry := q.backlog.pop()
+	for n := 1; q.backlog.Len() > 0; n++ {
+		entry := q.backlog.Pop()
 
 		if n%channelBuffer == 0 || !q.out.offer(entry) {
 			q.sendLocked(entry)
