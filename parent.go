@@ -85,7 +85,7 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 		s.orphanLocked(par, cause, &after)
 	case last:
 		// Recv must have its cause before Listen returns.
-		s.queue.closeWith(endOf(cause))
+		s.queue.Close(endOf(cause))
 		s.dropLocked(par, cause, &after)
 		left = s.closeLocked(endOf(cause))
 	default:

@@ -344,7 +344,7 @@ func (s *session) decodePacket(in arrival) (packet router.Packet, to recipients,
 
 // Recv implements mino.Receiver.
 func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error) {
-	packet, err := s.queue.pop(ctx)
+	packet, err := s.queue.Pop(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/minogrpc/session/internal/dedupe"
+	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -110,7 +111,7 @@ type session struct {
 	ctx     serde.Context
 	connMgr ConnectionManager
 	origin  [16]byte
-	queue   *NonBlockingQueue
+	queue   *inbox.Inbox
 
 	// warned is set when a packet has been refused for where it comes from.
 	warned atomic.Bool
@@ -159,8 +160,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 
 	// An address that has no text is found out when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
-	s.queue = NewNonBlockingQueue(WithMaxPackets(s.queuePackets), WithMaxBytes(s.queueBytes))
-	s.queue.budget = s.memory()
+	s.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
 	// It never fails, and a weak identity would be worse than none.
 	_, _ = rand.Read(s.origin[:])
 
@@ -213,8 +213,8 @@ func (s *session) closeLocked(cause error) remains {
 
 	s.closed = true
 	s.cause = cause
-	s.queue.closeWith(cause)
-	s.queue.leaveBudget()
+	s.queue.Close(cause)
+	s.queue.LeaveBudget()
 
 	for key := range s.revivals {
 		s.forgetLocked(key)
@@ -252,7 +252,7 @@ func (s *session) CloseRecv() {
 	s.deaf = true
 	s.mu.Unlock()
 
-	s.queue.closeWith(nil)
+	s.queue.Close(nil)
 }
 
 // Done implements Lifecycle.
