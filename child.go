@@ -106,7 +106,8 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 		return opened, err
 	}
 
-	opener := &linkOpener{open: open, id: newLinkID(), formats: formatsOf(s.pktFac), silent: s.noDuplex}
+	opener := newLinkOpener(open, s.pktFac)
+	opener.silent = s.noDuplex
 
 	opened, accepted, err := opener.first(ctx)
 	if err != nil {

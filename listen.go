@@ -64,7 +64,7 @@ func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
 	key, _ := keyOf(unwrapAddress(relay.GetDistantAddress()))
 
 	s.mu.Lock()
-	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.linkID == relay.offer.id && par.key == key })
+	i := slices.IndexFunc(s.parents, func(par *parent) bool { return par.linkID == relay.offer.ID && par.key == key })
 
 	if i < 0 {
 		s.mu.Unlock()
@@ -77,8 +77,8 @@ func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
 	s.alive++
 	s.mu.Unlock()
 
-	resumed := l.Resume(relay.wire, relay.offer.epoch, relay.offer.received, func(received uint64) {
-		relay.header = s.acceptanceOf(relay, "", received).metadata()
+	resumed := l.Resume(relay.wire, relay.offer.Epoch, relay.offer.Received, func(received uint64) {
+		relay.header = s.acceptanceOf(relay, "", received)
 	})
 
 	if !resumed {
@@ -88,7 +88,7 @@ func (s *session) listenAgain(relay *DuplexRelay, ready chan struct{}) {
 	}
 
 	relay.attach(l)
-	taken := s.resumed(par, relay.offer.epoch)
+	taken := s.resumed(par, relay.offer.Epoch)
 	announce(ready)
 	s.observeOpened(par.addr)
 	s.serve(par, l, taken, relay.wire)
@@ -178,7 +178,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 
 	switch own := relay.(type) {
 	case *DuplexRelay:
-		par.linkID = own.offer.id
+		par.linkID = own.offer.ID
 		par.goodbye = own.opener == nil
 	case carrier:
 		par.goodbye = own.saysGoodbye()

@@ -2,13 +2,12 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"sync"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/offer"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
@@ -54,7 +53,7 @@ type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, erro
 func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac router.PacketFactory,
 	open StreamOpener,
 ) (Relay, error) {
-	opener := &linkOpener{open: open, id: newLinkID(), formats: formatsOf(fac)}
+	opener := newLinkOpener(open, fac)
 
 	opened, accepted, err := opener.first(ctx)
 	if err != nil {
@@ -106,23 +105,25 @@ type linkOpener struct {
 	session string
 }
 
-func newLinkID() string {
-	var id [linkIDSize]byte
+// newLinkOpener returns the opener for a link with a new id. The packets are those of the
+// factory.
+func newLinkOpener(open StreamOpener, fac router.PacketFactory) *linkOpener {
+	return &linkOpener{open: open, id: offer.NewID(), formats: formatsOf(fac)}
+}
 
-	// It never fails.
-	_, _ = rand.Read(id[:])
+// offer returns the metadata for the next stream of the link.
+func (o *linkOpener) offer(epoch, received uint64) metadata.MD {
+	next := offer.Offer{ID: o.id, Epoch: epoch, Received: received, Frame: MaxFrame, Formats: o.formats}
 
-	return hex.EncodeToString(id[:])
+	return metadata.Pairs(LinkKey, next.Value())
 }
 
 // first opens the first stream. The acceptance is nil when the neighbour does not
 // accept a duplex link.
-func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error) {
-	first := offer{id: o.id, epoch: 1, frame: MaxFrame, formats: o.formats}
-
+func (o *linkOpener) first(ctx context.Context) (OpenStream, *offer.Acceptance, error) {
 	var md metadata.MD
 	if !o.silent {
-		md = first.metadata()
+		md = o.offer(1, 0)
 	}
 
 	opened, err := o.open(ctx, md)
@@ -130,12 +131,12 @@ func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error)
 		return opened, nil, err
 	}
 
-	accepted, ok := readAcceptance(opened.Header)
+	accepted, ok := offer.ParseAcceptance(opened.Header.Get(LinkKey))
 	if !ok {
 		return opened, nil, nil
 	}
 
-	o.session = accepted.session
+	o.session = accepted.Session
 
 	return opened, &accepted, nil
 }
@@ -143,9 +144,7 @@ func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error)
 // again opens a stream after a break, and returns the last frame that the neighbour
 // has received.
 func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.Stream, uint64, error) {
-	next := offer{id: o.id, epoch: epoch, received: received, frame: MaxFrame, formats: o.formats}
-
-	opened, err := o.open(ctx, next.metadata())
+	opened, err := o.open(ctx, o.offer(epoch, received))
 	if err != nil {
 		switch status.Code(err) {
 		case codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument, codes.PermissionDenied:
@@ -156,12 +155,12 @@ func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.St
 		return nil, 0, err
 	}
 
-	accepted, ok := readAcceptance(opened.Header)
-	if !ok || accepted.session != o.session {
+	accepted, ok := offer.ParseAcceptance(opened.Header.Get(LinkKey))
+	if !ok || accepted.Session != o.session {
 		opened.Release()
 
 		return nil, 0, link.ErrGone
 	}
 
-	return newWireStream(opened), accepted.received, nil
+	return newWireStream(opened), accepted.Received, nil
 }
