@@ -100,7 +100,8 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 		return s.openStream(ctx, setup, gw, metadata.Join(stream, offer), calls)
 	}
 
-	opener := &linkOpener{open: open, id: newLinkID(), formats: s.formats, silent: s.noDuplex}
+	opener := newLinkOpener(open, s.formats)
+	opener.silent = s.noDuplex
 
 	opened, accepted, err := opener.first(ctx)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
 )
@@ -14,11 +15,13 @@ import (
 // wrap.
 var ErrClosed = errors.New("closed")
 
-// ErrQueueFull is what Push returns when one of the bounds of a queue is reached.
-var ErrQueueFull = errors.New("queue is at maximum capacity")
+// ErrQueueFull is what Push returns when one of the bounds of a queue is reached. It is
+// also the cause of a [ReasonOverflow] that the own session reports then.
+var ErrQueueFull = inbox.ErrFull
 
-// ErrMemory is what Push returns when the queues and outboxes of all the sessions
-// that share a [MemoryBudget] hold as much as that allows.
+// ErrMemory is the cause of a [ReasonOverflow] that the own session reports when the
+// queues and outboxes of all the sessions that share its [MemoryBudget] hold as much as
+// that allows.
 var ErrMemory = memory.ErrExhausted
 
 // ErrStranger is what the error of a packet wraps that is refused because of whom it

@@ -1,11 +1,5 @@
 package session
 
-import (
-	"context"
-
-	"github.com/minogrpc/session/router"
-)
-
 // What the session itself uses, for the tests from outside.
 var (
 	WrapAddress   = wrapAddress
@@ -14,8 +8,12 @@ var (
 
 func (a Address) IsOrchestrator() bool { return a.isOrchestrator() }
 
-func (q *NonBlockingQueue) Pop(ctx context.Context) (router.Packet, error) { return q.pop(ctx) }
+// Depth returns the number of packets in the queue and the bytes of their messages.
+func (q *NonBlockingQueue) Depth() (packets, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 
-func (q *NonBlockingQueue) CloseWith(cause error) { q.closeWith(cause) }
+	q.countReceivedLocked()
 
-func (q *NonBlockingQueue) Depth() (packets, bytes int) { return q.depth() }
+	return q.bounds.Depth()
+}

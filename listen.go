@@ -150,7 +150,7 @@ func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err erro
 	key, _ := keyOf(unwrapAddress(relay.GetDistantAddress()))
 
 	s.mu.Lock()
-	par := s.parents.byLinkID(relay.offer.id, key)
+	par := s.parents.byLinkID(relay.offer.ID, key)
 
 	if par == nil {
 		s.mu.Unlock()
@@ -162,8 +162,8 @@ func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err erro
 	s.alive++
 	s.mu.Unlock()
 
-	resumed := l.Resume(relay.wire, relay.offer.epoch, relay.offer.received, func(received uint64) {
-		relay.header = s.acceptanceOf(relay, "", received).metadata()
+	resumed := l.Resume(relay.wire, relay.offer.Epoch, relay.offer.Received, func(received uint64) {
+		relay.header = s.acceptanceOf(relay, "", received)
 	})
 
 	if !resumed {
@@ -173,7 +173,7 @@ func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err erro
 	}
 
 	relay.attach(l)
-	superseded := s.resumed(par, relay.offer.epoch)
+	superseded := s.resumed(par, relay.offer.Epoch)
 	s.observeOpened(par.addr)
 
 	go s.serve(l, relay.wire)
@@ -257,7 +257,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 
 	switch own := relay.(type) {
 	case *DuplexRelay:
-		par.linkID = own.offer.id
+		par.linkID = own.offer.ID
 		par.goodbye = own.opener == nil
 	case carrier:
 		par.goodbye = own.saysGoodbye()

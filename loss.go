@@ -52,7 +52,7 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	case last:
 		// Recv must have its cause before Listen returns.
 		end := endOf(par, cause)
-		s.queue.closeWith(end)
+		s.queue.Close(end)
 		s.dropLocked(par, cause, &after)
 		s.closeLocked(end, (*link.Link).Close)
 	default:

@@ -57,7 +57,7 @@ func (s *session) observeDelivery(info PacketInfo) {
 
 func (s *session) observeDepth() {
 	if s.observer.QueueDepth != nil {
-		s.observe(func() { s.observer.QueueDepth(s.queue.depth()) })
+		s.observe(func() { s.observer.QueueDepth(s.queue.Depth()) })
 	}
 }
 

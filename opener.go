@@ -2,14 +2,13 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/offer"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
@@ -73,7 +72,7 @@ func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac
 		return nil, err
 	}
 
-	opener := &linkOpener{open: open, id: newLinkID(), formats: formats}
+	opener := newLinkOpener(open, formats)
 
 	opened, accepted, err := opener.first(ctx)
 	if err != nil {
@@ -131,23 +130,25 @@ type linkOpener struct {
 	session string
 }
 
-func newLinkID() string {
-	var id [linkIDSize]byte
+// newLinkOpener returns the opener for a link with a new id, whose packets may have one of the
+// binary formats.
+func newLinkOpener(open StreamOpener, formats []string) *linkOpener {
+	return &linkOpener{open: open, id: offer.NewID(), formats: formats}
+}
 
-	// It never fails.
-	_, _ = rand.Read(id[:])
+// offer returns the metadata for the next stream of the link.
+func (o *linkOpener) offer(epoch, received uint64) metadata.MD {
+	next := offer.Offer{ID: o.id, Epoch: epoch, Received: received, Frame: MaxFrame, Formats: o.formats}
 
-	return hex.EncodeToString(id[:])
+	return metadata.Pairs(LinkKey, next.Value())
 }
 
 // first opens the first stream. The acceptance is nil when the neighbour does not
 // accept a duplex link.
-func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error) {
-	first := offer{id: o.id, epoch: 1, frame: MaxFrame, formats: o.formats}
-
+func (o *linkOpener) first(ctx context.Context) (OpenStream, *offer.Acceptance, error) {
 	var md metadata.MD
 	if !o.silent {
-		md = first.metadata()
+		md = o.offer(1, 0)
 	}
 
 	opened, err := o.open(ctx, md)
@@ -155,12 +156,12 @@ func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error)
 		return opened, nil, err
 	}
 
-	accepted, ok := readAcceptance(opened.Header)
+	accepted, ok := offer.ParseAcceptance(opened.Header.Get(LinkKey))
 	if !ok {
 		return opened, nil, nil
 	}
 
-	o.session = accepted.session
+	o.session = accepted.Session
 
 	return opened, &accepted, nil
 }
@@ -168,9 +169,7 @@ func (o *linkOpener) first(ctx context.Context) (OpenStream, *acceptance, error)
 // again opens a stream after a break, and returns the last frame that the neighbour
 // has received.
 func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.Stream, uint64, error) {
-	next := offer{id: o.id, epoch: epoch, received: received, frame: MaxFrame, formats: o.formats}
-
-	opened, err := o.open(ctx, next.metadata())
+	opened, err := o.open(ctx, o.offer(epoch, received))
 	if err != nil {
 		switch status.Code(err) {
 		case codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument, codes.PermissionDenied:
@@ -181,12 +180,12 @@ func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.St
 		return nil, 0, err
 	}
 
-	accepted, ok := readAcceptance(opened.Header)
-	if !ok || accepted.session != o.session {
+	accepted, ok := offer.ParseAcceptance(opened.Header.Get(LinkKey))
+	if !ok || accepted.Session != o.session {
 		opened.Release()
 
 		return nil, 0, link.ErrGone
 	}
 
-	return newWireStream(opened), accepted.received, nil
+	return newWireStream(opened), accepted.Received, nil
 }

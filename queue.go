@@ -1,15 +1,19 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
-	"github.com/minogrpc/session/internal/memory"
+	"github.com/minogrpc/session/internal/fifo"
+	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/router"
 )
+
+// channelBuffer is how many packets the channel of a queue holds by itself. A reader that
+// keeps up is served from there without another goroutine. It is a power of two, because
+// the sizes of these packets are in a ring.
+const channelBuffer = 1024
 
 // Queue holds the packets that have been received and not yet read. Both methods
 // may be called from several goroutines at once.
@@ -35,67 +39,52 @@ func (f queueOptionFunc) applyQueue(q *NonBlockingQueue) { f(q) }
 // WithMaxPackets bounds the number of packets in a queue. It must be positive;
 // anything else is ignored. The default is [DefaultQueuePackets].
 func WithMaxPackets(n int) QueueOption {
-	return queueOptionFunc(func(q *NonBlockingQueue) { q.maxPackets = positive(n, q.maxPackets) })
+	return queueOptionFunc(func(q *NonBlockingQueue) { q.bounds.MaxPackets = positive(n, q.bounds.MaxPackets) })
 }
 
 // WithMaxBytes bounds the bytes of the messages in a queue. It must be positive;
 // anything else is ignored. An empty queue takes a message of any size. The default
 // is [DefaultQueueBytes].
 func WithMaxBytes(n int) QueueOption {
-	return queueOptionFunc(func(q *NonBlockingQueue) { q.maxBytes = positive(n, q.maxBytes) })
+	return queueOptionFunc(func(q *NonBlockingQueue) { q.bounds.MaxBytes = positive(n, q.bounds.MaxBytes) })
 }
 
-// NonBlockingQueue is a bounded [Queue], first in and first out. Push never blocks.
-// A packet is released as soon as it is taken out, and the memory of a burst with
-// it. A goroutine runs only while the channel is in use and does not hold all that
-// waits.
+// NonBlockingQueue is a bounded [Queue], first in and first out. Push never blocks. The
+// queue keeps nothing of a packet that was received from its channel, and gives back the
+// memory of a burst. A goroutine, the pump, runs only while the channel is in use and
+// does not hold all packets.
 type NonBlockingQueue struct {
-	maxPackets int
-	maxBytes   int
-
-	// budget is what the queues and outboxes of a node share. Nil is no limit. Where
-	// there is one the channel must not be in use: it gives back late.
-	budget *memory.Budget
-
-	// wake holds a token when one of the goroutines in pop has something to do.
-	wake chan struct{}
-
 	// stop is closed by Close, and ends the pump.
 	stop chan struct{}
 
-	mu      sync.Mutex
-	backlog fifo[queued]
-	waiting int // goroutines in pop
+	mu sync.Mutex
 
-	// packets and bytes are all that counts against the bounds: the backlog, what
-	// the pump holds, and what is in the channel. What has been received from the
-	// channel counts until countReceivedLocked.
-	packets, bytes int
+	// bounds counts all packets: the backlog, what the pump holds, and what is in the
+	// channel. A packet that was received from there counts until countReceivedLocked.
+	bounds inbox.Bounds
 
-	// cause is set when the queue is closed.
-	cause   error
-	stopped bool
+	// backlog has what is not in the channel, and does not fit into it.
+	backlog fifo.List[inbox.Entry]
 
-	// out is nil until somebody asks for the channel. While there is a pump, it alone
-	// sends to the channel and closes it; otherwise who holds the lock does.
-	out     *outlet
+	// out is nil until somebody asks for the channel. While there is a pump, only the pump
+	// sends to the channel and closes it; otherwise the holder of the lock does.
+	out     chan router.Packet
 	pumping bool
-}
 
-// queued is a packet with the size of its message, so that what is added to the
-// count and what is taken off is the same whatever the packet says.
-type queued struct {
-	packet router.Packet
-	size   int
+	// noted counts the packets that ever went into the channel, and gone those of them that
+	// are not in bounds any more. Both may overflow: only the difference counts. sizes has
+	// the sizes of the packets between the two, and is a ring.
+	noted, gone uint
+	sizes       []int
+
+	closed bool
 }
 
 // NewNonBlockingQueue returns an empty queue.
 func NewNonBlockingQueue(opts ...QueueOption) *NonBlockingQueue {
 	q := &NonBlockingQueue{
-		maxPackets: DefaultQueuePackets,
-		maxBytes:   DefaultQueueBytes,
-		wake:       make(chan struct{}, 1),
-		stop:       make(chan struct{}),
+		stop:   make(chan struct{}),
+		bounds: inbox.Bounds{MaxPackets: DefaultQueuePackets, MaxBytes: DefaultQueueBytes},
 	}
 
 	for _, opt := range opts {
@@ -105,188 +94,79 @@ func NewNonBlockingQueue(opts ...QueueOption) *NonBlockingQueue {
 	return q
 }
 
-// Push implements [Queue]. It returns [ErrQueueFull] when a bound is reached,
-// [ErrMemory] when that of the node is, and an error that wraps [ErrClosed] after Close.
+// Push implements [Queue]. It returns [ErrQueueFull] when a bound is reached, and an error
+// that wraps [ErrClosed] after Close.
 func (q *NonBlockingQueue) Push(p router.Packet) error {
 	if p == nil {
 		return errors.New("queue: no packet")
 	}
 
-	entry := queued{packet: p, size: len(p.GetMessage())}
+	entry := inbox.EntryOf(p)
 
 	q.mu.Lock()
 	defer q.mu.Unlock()
 
-	if q.cause != nil {
+	if q.closed {
 		return fmt.Errorf("queue: %w", ErrClosed)
 	}
 
-	// What the channel has given away matters only when it looks as if there were no
-	// room.
-	if q.fullLocked(entry.size) {
+	// What the channel has given away matters only when there seems to be no room.
+	if q.bounds.Full(entry.Size) {
 		q.countReceivedLocked()
 	}
 
-	if q.fullLocked(entry.size) {
+	if q.bounds.Full(entry.Size) {
 		return ErrQueueFull
 	}
 
-	if !q.budget.Reserve(entry.size) {
-		return ErrMemory
-	}
+	q.bounds.Add(entry.Size)
 
-	q.packets++
-	q.bytes += entry.size
-
-	if q.out == nil {
-		q.backlog.push(entry)
-		q.wakeLocked()
-	} else {
-		q.handLocked(entry)
+	if q.out == nil || q.pumping || !q.offerLocked(entry) {
+		q.backlog.Push(entry)
+		q.startPumpLocked()
 	}
 
 	return nil
 }
 
-// Close ends the queue: Push returns an error from now on, the channel is closed,
-// and what has not been received may be dropped. It may be called more than once.
-func (q *NonBlockingQueue) Close() {
-	q.closeWith(nil)
-
+// Channel implements [Queue]. A reader that only receives from the channel gets every
+// packet, also those that were pushed before the first call of Channel. The channel is
+// closed after [NonBlockingQueue.Close].
+func (q *NonBlockingQueue) Channel() <-chan router.Packet {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 
-	if !q.stopped {
-		q.stopped = true
-		close(q.stop)
+	if q.out == nil {
+		q.out = make(chan router.Packet, channelBuffer)
+		q.sizes = make([]int, 2*channelBuffer)
+		q.startPumpLocked()
+
+		if q.closed {
+			close(q.out)
+		}
 	}
 
-	for q.backlog.size > 0 {
-		q.takeLocked()
-	}
+	return q.out
 }
 
-// closeWith lets no more packets in. What is in the queue can still be taken; pop
-// returns the cause after it, or io.EOF when it is nil. The first cause counts.
-func (q *NonBlockingQueue) closeWith(cause error) {
+// Close ends the queue: Push returns an error from now on, the channel is closed,
+// and packets that have not been received may be dropped. It may be called more than once.
+func (q *NonBlockingQueue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 
-	if q.cause != nil {
+	if q.closed {
 		return
 	}
 
-	if cause == nil {
-		cause = io.EOF
-	}
+	q.closed = true
+	close(q.stop)
 
-	q.cause = cause
-	q.wakeLocked()
+	for q.backlog.Len() > 0 {
+		q.bounds.Free(q.backlog.Pop().Size)
+	}
 
 	if q.out != nil && !q.pumping {
-		close(q.out.ch)
-	}
-}
-
-// pop takes out the oldest packet, and waits for one if need be. It returns the
-// error of the context when that is done first, though a packet that is there wins;
-// and the cause of closeWith when the queue is closed and empty. Several goroutines
-// may call it at once, but not where the channel is in use.
-func (q *NonBlockingQueue) pop(ctx context.Context) (router.Packet, error) {
-	// A context of somebody's own may panic, but not between the two locks below.
-	done := ctx.Done()
-
-	q.mu.Lock()
-	defer q.mu.Unlock()
-
-	for {
-		if q.backlog.size > 0 {
-			return q.takeLocked(), nil
-		}
-
-		if q.cause != nil {
-			// The others that wait are to see it too.
-			q.wakeLocked()
-
-			return nil, q.cause
-		}
-
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-
-		q.waitLocked(done)
-	}
-}
-
-// depth returns the number of packets in the queue and the bytes of their messages.
-func (q *NonBlockingQueue) depth() (packets, bytes int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-
-	q.countReceivedLocked()
-
-	return q.packets, q.bytes
-}
-
-// leaveBudget stops counting for the node: nobody may ever come for what is left in a
-// queue that is closed, and the node has other sessions.
-func (q *NonBlockingQueue) leaveBudget() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-
-	q.budget.Release(q.bytes)
-	q.budget = nil
-}
-
-// fullLocked tells whether there is no room for a packet of that size.
-func (q *NonBlockingQueue) fullLocked(size int) bool {
-	return q.packets > 0 && (q.packets >= q.maxPackets || size > q.maxBytes-q.bytes)
-}
-
-// freeLocked takes packets off the count.
-func (q *NonBlockingQueue) freeLocked(packets, bytes int) {
-	q.packets -= packets
-	q.bytes -= bytes
-	q.budget.Release(bytes)
-}
-
-// takeLocked takes the oldest packet out of the backlog for good.
-func (q *NonBlockingQueue) takeLocked() router.Packet {
-	entry := q.backlog.pop()
-	q.freeLocked(1, entry.size)
-
-	// One token may stand for several packets, so whoever takes one passes it on.
-	if q.backlog.size > 0 {
-		q.wakeLocked()
-	}
-
-	return entry.packet
-}
-
-// waitLocked gives the lock away until there is a token or a context is done.
-func (q *NonBlockingQueue) waitLocked(done <-chan struct{}) {
-	q.waiting++
-	q.mu.Unlock()
-
-	select {
-	case <-q.wake:
-	case <-done:
-	}
-
-	q.mu.Lock()
-	q.waiting--
-}
-
-// wakeLocked wakes one of the goroutines in pop. A token that nobody takes does no
-// harm: the next to wait looks once more than needed.
-func (q *NonBlockingQueue) wakeLocked() {
-	if q.waiting == 0 {
-		return
-	}
-
-	select {
-	case q.wake <- struct{}{}:
-	default:
+		close(q.out)
 	}
 }

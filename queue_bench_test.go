@@ -24,11 +24,6 @@ func BenchmarkQueue(b *testing.B) {
 		ch := q.Channel()
 		benchmark(b, func() error { return q.Push(p) }, func() { <-ch })
 	})
-
-	b.Run("pop", func(b *testing.B) {
-		q := session.NewNonBlockingQueue(session.WithMaxPackets(capacity))
-		benchmark(b, func() error { return q.Push(p) }, func() { _, _ = q.Pop(b.Context()) })
-	})
 }
 
 // benchmark runs one producer and one consumer.

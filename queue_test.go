@@ -1,14 +1,10 @@
 package session_test
 
 import (
-	"context"
 	"encoding/binary"
-	"io"
 	"runtime"
-	"sync"
 	"testing"
 	"testing/synctest"
-	"weak"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/router"
@@ -83,53 +79,22 @@ func TestQueue_MemoryGoesBackAfterABurst(t *testing.T) {
 		slack = 10 << 20
 	)
 
-	takers := map[string]func(q *session.NonBlockingQueue) func(){
-		"channel": func(q *session.NonBlockingQueue) func() {
-			ch := q.Channel()
-
-			return func() { <-ch }
-		},
-		"pop": func(q *session.NonBlockingQueue) func() {
-			return func() { _, _ = q.Pop(t.Context()) }
-		},
-	}
-
-	for name, taker := range takers {
-		t.Run(name, func(t *testing.T) {
-			q := session.NewNonBlockingQueue()
-			take := taker(q)
-			before := liveHeap()
-
-			for range count {
-				require.NoError(t, q.Push(fakePacket{message: make([]byte, size)}))
-			}
-
-			require.Greater(t, liveHeap(), before+(count-1)*size)
-
-			for range count - 1 {
-				take()
-			}
-
-			require.Less(t, liveHeap(), before+slack)
-			q.Close()
-		})
-	}
-}
-
-// Promise M1: a slot keeps nothing of the packet that was in it.
-func TestQueue_PoppedPacketIsReleasedAtOnce(t *testing.T) {
 	q := session.NewNonBlockingQueue()
-	first := &fakePacket{}
-	reference := weak.Make(first)
+	ch := q.Channel()
+	before := liveHeap()
 
-	require.NoError(t, q.Push(first))
-	pushNumbers(t, q, 1, 3)
-	_, err := q.Pop(t.Context())
-	require.NoError(t, err)
+	for range count {
+		require.NoError(t, q.Push(fakePacket{message: make([]byte, size)}))
+	}
 
-	runtime.GC()
-	require.Nil(t, reference.Value())
-	requireDepth(t, q, 2, 2*packetSize)
+	require.Greater(t, liveHeap(), before+(count-1)*size)
+
+	for range count - 1 {
+		<-ch
+	}
+
+	require.Less(t, liveHeap(), before+slack)
+	q.Close()
 }
 
 // Promise M1: both bounds hold, and reading makes room again.
@@ -166,12 +131,13 @@ func TestQueue_BoundsInPacketsAndBytes(t *testing.T) {
 
 func TestQueue_EmptyOneAdmitsAnyMessage(t *testing.T) {
 	q := session.NewNonBlockingQueue(session.WithMaxBytes(1))
+	ch := q.Channel()
 
 	for range 3 {
 		require.NoError(t, q.Push(packet(0)))
 		require.ErrorIs(t, q.Push(packet(1)), session.ErrQueueFull)
 		require.ErrorIs(t, q.Push(fakePacket{}), session.ErrQueueFull)
-		requirePopped(t, q, 0)
+		requireNumbers(t, ch, 0, 1)
 	}
 }
 
@@ -187,118 +153,6 @@ func TestQueue_NoPacketIsAnError(t *testing.T) {
 
 	require.ErrorContains(t, q.Push(nil), "no packet")
 	requireDepth(t, q, 0, 0)
-}
-
-func TestQueue_PopReturnsWhenTheContextOrTheQueueEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := session.NewNonBlockingQueue()
-		ctx, cancel := context.WithCancel(t.Context())
-		byContext, byClose := popErrors(ctx, q, 3), popErrors(t.Context(), q, 3)
-
-		synctest.Wait()
-		cancel()
-
-		for range 3 {
-			require.Equal(t, context.Canceled, <-byContext)
-		}
-
-		q.CloseWith(nil)
-
-		for range 3 {
-			require.Equal(t, io.EOF, <-byClose)
-		}
-	})
-}
-
-func TestQueue_PacketWinsOverDoneContext(t *testing.T) {
-	q := session.NewNonBlockingQueue()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-
-	_, err := q.Pop(ctx)
-	require.Equal(t, context.Canceled, err)
-
-	require.NoError(t, q.Push(packet(7)))
-
-	p, err := q.Pop(ctx)
-	require.NoError(t, err)
-	require.Equal(t, 7, numberOf(p))
-
-	q.CloseWith(nil)
-
-	_, err = q.Pop(ctx)
-	require.Equal(t, io.EOF, err)
-}
-
-// There is room for one token only, and for those who are just about to wait it
-// must do: the one who takes it wakes the next.
-func TestQueue_OneTokenWakesAllForWhomThereIsAPacket(t *testing.T) {
-	const poppers = 4
-
-	synctest.Test(t, func(t *testing.T) {
-		q := session.NewNonBlockingQueue()
-		ctx := gatedContext{Context: t.Context(), gate: make(chan struct{})}
-		popped := popErrors(ctx, q, poppers)
-
-		synctest.Wait()
-		pushNumbers(t, q, 0, poppers)
-		close(ctx.gate)
-
-		for range poppers {
-			require.NoError(t, <-popped)
-		}
-	})
-}
-
-// A packet must not be left behind because the goroutine that was woken for it had
-// its context cancelled at the same moment.
-func TestQueue_CancelledPopLosesNoWakeUp(t *testing.T) {
-	for range 200 {
-		synctest.Test(t, func(t *testing.T) {
-			q := session.NewNonBlockingQueue()
-			ctx, cancel := context.WithCancel(t.Context())
-			cancelled, popped := popErrors(ctx, q, 1), popErrors(t.Context(), q, 1)
-
-			synctest.Wait()
-
-			var wg sync.WaitGroup
-			wg.Go(cancel)
-			wg.Go(func() { _ = q.Push(packet(0)) })
-			wg.Wait()
-
-			if <-cancelled == nil {
-				require.NoError(t, q.Push(packet(1)))
-			}
-
-			require.NoError(t, <-popped)
-		})
-	}
-}
-
-func TestQueue_ConcurrentPoppersGetEachPacketOnce(t *testing.T) {
-	const poppers, pushers, each = 8, 4, 2000
-
-	q := session.NewNonBlockingQueue()
-	seen := make([][]int, poppers)
-
-	var popping, pushing sync.WaitGroup
-
-	for i := range poppers {
-		popping.Go(func() {
-			for p, err := q.Pop(t.Context()); err == nil; p, err = q.Pop(t.Context()) {
-				seen[i] = append(seen[i], numberOf(p))
-			}
-		})
-	}
-
-	for i := range pushers {
-		pushing.Go(func() { pushNumbers(t, q, i*each, (i+1)*each) })
-	}
-
-	pushing.Wait()
-	q.CloseWith(nil)
-	popping.Wait()
-	requireEachOnceInOrder(t, seen, pushers, each)
 }
 
 // packetSize is the size of the message of a numbered packet.
@@ -337,14 +191,6 @@ func requireNumbers(t *testing.T, ch <-chan router.Packet, from, to int) {
 	}
 }
 
-func requirePopped(t *testing.T, q *session.NonBlockingQueue, n int) {
-	t.Helper()
-
-	p, err := q.Pop(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, n, numberOf(p))
-}
-
 func requireClosed(t *testing.T, ch <-chan router.Packet) {
 	t.Helper()
 
@@ -356,56 +202,6 @@ func requireDepth(t require.TestingT, q *session.NonBlockingQueue, packets, byte
 	gotPackets, gotBytes := q.Depth()
 	require.Equal(t, packets, gotPackets)
 	require.Equal(t, bytes, gotBytes)
-}
-
-// requireEachOnceInOrder checks that every number arrived once, and that each
-// receiver saw the numbers of one pusher in their order.
-func requireEachOnceInOrder(t *testing.T, seen [][]int, pushers, each int) {
-	t.Helper()
-
-	counts := make([]int, pushers*each)
-
-	for _, numbers := range seen {
-		last := make([]int, pushers)
-
-		for _, n := range numbers {
-			counts[n]++
-
-			require.GreaterOrEqual(t, n, last[n/each])
-			last[n/each] = n
-		}
-	}
-
-	for n, count := range counts {
-		require.Equal(t, 1, count, n)
-	}
-}
-
-// gatedContext holds whoever is about to wait for it until the gate is open.
-type gatedContext struct {
-	context.Context
-
-	gate chan struct{}
-}
-
-func (c gatedContext) Done() <-chan struct{} {
-	<-c.gate
-
-	return c.Context.Done()
-}
-
-// popErrors lets goroutines pop once each and returns what they got for errors.
-func popErrors(ctx context.Context, q *session.NonBlockingQueue, count int) <-chan error {
-	errs := make(chan error, count)
-
-	for range count {
-		go func() {
-			_, err := q.Pop(ctx)
-			errs <- err
-		}()
-	}
-
-	return errs
 }
 
 func liveHeap() uint64 {

@@ -111,6 +111,28 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 	}
 }
 
+// arrived takes a packet that has come over a duplex link.
+func (s *session) arrived(l *link.Link, a link.Arrival) {
+	id := a.GetId()
+
+	in := arrival{
+		from:      l.Key,
+		addr:      l.Peer,
+		down:      l.Down,
+		identity:  a.Parcel,
+		unordered: a.GetUnordered(),
+		header:    a.GetHeader(),
+		body:      a.GetBody(),
+		err:       a.Err,
+	}
+
+	err := s.accept(in, &replier{session: s, link: l, id: id})
+	if err != nil {
+		failure := writeFailure(s.refuse(err))
+		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})
+	}
+}
+
 // replier implements pending.Waiter. It answers a parcel with receipts: for each
 // destination at once, so that what has become of it is known if the link ends before
 // that of the others. It outlives the packet, which may be large, and does not hold it.
@@ -365,7 +387,7 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 		return nil, nil, errNoContext
 	}
 
-	packet, err := s.queue.pop(ctx)
+	packet, err := s.queue.Pop(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

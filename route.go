@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/dedupe"
+	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
@@ -88,7 +89,7 @@ func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath
 	err := s.queue.Push(mine)
 
 	switch {
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, inbox.ErrClosed):
 		return s.failure(ReasonClosed, errCanceled)
 	case err != nil:
 		return s.failure(ReasonOverflow, err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/dedupe"
+	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -120,7 +121,7 @@ type session struct {
 	// formats are the binary formats of the packets of pktFac. It is asked once, and not
 	// under the lock.
 	formats []string
-	queue   *NonBlockingQueue
+	queue   *inbox.Inbox
 
 	// warned is set when a packet has been refused for where it comes from.
 	warned atomic.Bool
@@ -166,8 +167,8 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 
 	// An address that has no text is found out when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
-	s.queue = NewNonBlockingQueue(WithMaxPackets(s.queuePackets), WithMaxBytes(s.queueBytes))
-	s.queue.budget = s.memory()
+	s.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
+
 	formats, err := formatsOf(pktFac)
 	s.formats = formats
 	s.fault(err)
@@ -238,8 +239,8 @@ func (s *session) closeLocked(cause error, part func(*link.Link)) {
 
 	s.closed = true
 	s.cause = cause
-	s.queue.closeWith(cause)
-	s.queue.leaveBudget()
+	s.queue.Close(cause)
+	s.queue.LeaveBudget()
 
 	s.leaving = s.children.end()
 	for _, l := range s.leaving {
@@ -268,7 +269,7 @@ func (s *session) CloseRecv() {
 	s.deaf = true
 	s.mu.Unlock()
 
-	s.queue.closeWith(nil)
+	s.queue.Close(nil)
 }
 
 // Done implements Lifecycle.

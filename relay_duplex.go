@@ -2,14 +2,13 @@ package session
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/offer"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -35,13 +34,13 @@ type DuplexRelay struct {
 
 	// offer is that of the opener, at the end that does not dial, and header the
 	// answer, once the relay is registered. accept sends that, once.
-	offer  offer
+	offer  offer.Offer
 	header metadata.MD
 	accept func() error
 
 	// opener and accepted are set at the end that dials.
 	opener   *linkOpener
-	accepted *acceptance
+	accepted *offer.Acceptance
 
 	// attached is closed when link is set.
 	attached chan struct{}
@@ -56,12 +55,12 @@ type DuplexRelay struct {
 // A stream that [DuplexRelay] Resumes belongs to a session that is there already: it must
 // not get a new one.
 func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexRelay, bool) {
-	o, ok := readOffer(md)
+	offered, ok := offer.Parse(md.Get(LinkKey))
 	if !ok {
 		return nil, false
 	}
 
-	r := &DuplexRelay{gw: gw, offer: o, attached: make(chan struct{})}
+	r := &DuplexRelay{gw: gw, offer: offered, attached: make(chan struct{})}
 	r.accept = sync.OnceValue(func() error {
 		server, ok := stream.(interface{ SendHeader(md metadata.MD) error })
 		if !ok {
@@ -85,7 +84,7 @@ func (r *DuplexRelay) Accept() error {
 
 // Resumes tells whether the stream goes on with a link that has broken.
 func (r *DuplexRelay) Resumes() bool {
-	return r.offer.epoch > 1
+	return r.offer.Epoch > 1
 }
 
 // Header returns what accepts the link, from when the session closes ready or sends
@@ -226,96 +225,5 @@ func (s *wireStream) Shut() bool {
 func (s *wireStream) Release() {
 	if s.release != nil {
 		s.release()
-	}
-}
-
-// dialledFrames returns what a link needs to exchange frames with a neighbour that
-// this node has dialled.
-func (s *session) dialledFrames(o *linkOpener, wire *wireStream, accepted *acceptance) link.Frames {
-	frames := s.framesOf(accepted.frame, accepted.format)
-	frames.Stream = wire
-	frames.Redial = o.again
-
-	return frames
-}
-
-// relayFrames does the same for a relay, which it gives the header that accepts the
-// link where this node has been dialled.
-func (s *session) relayFrames(r *DuplexRelay) link.Frames {
-	if r.opener != nil {
-		return s.dialledFrames(r.opener, r.wire, r.accepted)
-	}
-
-	format := chosenFormat(s.formats, r.offer.formats)
-	r.header = s.acceptanceOf(r, format, 0).metadata()
-
-	frames := s.framesOf(r.offer.frame, format)
-	frames.Stream = r.wire
-
-	return frames
-}
-
-func (s *session) acceptanceOf(r *DuplexRelay, format string, received uint64) acceptance {
-	return acceptance{
-		received: received,
-		frame:    r.offer.frame,
-		format:   format,
-		session:  hex.EncodeToString(s.origin[:]),
-	}
-}
-
-// encoderOf returns how packets travel over a link.
-func (s *session) encoderOf(binary bool) func(*link.Parcel, *ptypes.Parcel) error {
-	return func(p *link.Parcel, wire *ptypes.Parcel) (err error) {
-		split, ok := p.Packet.(router.BinaryPacket)
-		if ok && binary {
-			wire.Header, err = split.AppendHeader(make([]byte, 0, headerSize(p)))
-			wire.Body = split.GetMessage()
-		} else {
-			wire.Body, err = p.Packet.Serialize(s.ctx)
-		}
-
-		switch {
-		case err != nil:
-			return fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
-		case len(wire.GetHeader()) > s.maxMetadata:
-			return fmt.Errorf("%w: destinations of %d bytes are more than %d", link.ErrPacket,
-				len(wire.GetHeader()), s.maxMetadata)
-		default:
-			return nil
-		}
-	}
-}
-
-// headerSize estimates the size of the header of a packet: its addresses, a few bytes
-// for each of them, and the source.
-func headerSize(p *link.Parcel) int {
-	size := 64
-	for _, key := range p.Keys {
-		size += len(key) + 2
-	}
-
-	return size
-}
-
-// arrived takes a packet that has come over a duplex link.
-func (s *session) arrived(l *link.Link, a link.Arrival) {
-	id := a.GetId()
-
-	in := arrival{
-		from:      l.Key,
-		addr:      l.Peer,
-		down:      l.Down,
-		identity:  a.Parcel,
-		unordered: a.GetUnordered(),
-		header:    a.GetHeader(),
-		body:      a.GetBody(),
-		err:       a.Err,
-	}
-
-	err := s.accept(in, &replier{session: s, link: l, id: id})
-	if err != nil {
-		failure := writeFailure(s.refuse(err))
-		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})
 	}
 }

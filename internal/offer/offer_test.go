@@ -1,0 +1,200 @@
+package offer_test
+
+import (
+	"encoding/hex"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/minogrpc/session/internal/offer"
+	"github.com/stretchr/testify/require"
+)
+
+const id = "000102030405060708090a0b0c0d0e0f"
+
+// Promise R3: an offer is input, and one that this node cannot keep to is none.
+func TestParse_TakesWhatCanBeKept(t *testing.T) {
+	first := offer.Offer{ID: id, Epoch: 1, Frame: 1 << 18, Formats: []string{"tree1"}}
+
+	table := map[string]struct {
+		values []string
+		// want is nil where there is no offer.
+		want *offer.Offer
+	}{
+		"first stream": {
+			values: []string{"duplex-1;id=" + id + ";epoch=1;received=0;frame=262144;format=tree1"},
+			want:   &first,
+		},
+		"later stream": {
+			values: []string{"duplex-1;id=" + id + ";epoch=7;received=42;frame=4096;format=a+b"},
+			want:   &offer.Offer{ID: id, Epoch: 7, Received: 42, Frame: 4096, Formats: []string{"a", "b"}},
+		},
+		"no format":       {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=4096"}, want: &offer.Offer{ID: id, Epoch: 1, Frame: 4096}},
+		"any order":       {values: []string{"duplex-1;frame=262144;format=tree1;epoch=1;id=" + id}, want: &first},
+		"unknown fields":  {values: []string{"duplex-1;new;id=" + id + ";epoch=1;x=y=z;frame=262144;format=tree1;"}, want: &first},
+		"first of two":    {values: []string{"duplex-1;epoch=1;epoch=2;id=" + id + ";frame=262144;format=tree1"}, want: &first},
+		"behind another":  {values: []string{"goodbye", "duplex-1;id=" + id + ";epoch=1;frame=262144;format=tree1"}, want: &first},
+		"frame too large": {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=18446744073709551615;format=tree1"}, want: &first},
+		"received is no number": {
+			values: []string{"duplex-1;id=" + id + ";epoch=1;received=-1;frame=262144;format=tree1"},
+			want:   &first,
+		},
+
+		"none":               {},
+		"only a goodbye":     {values: []string{"goodbye"}},
+		"empty":              {values: []string{""}},
+		"another version":    {values: []string{"duplex-2;id=" + id + ";epoch=1;frame=4096"}},
+		"longer version":     {values: []string{"duplex-10;id=" + id + ";epoch=1;frame=4096"}},
+		"no id":              {values: []string{"duplex-1;epoch=1;frame=4096"}},
+		"short id":           {values: []string{"duplex-1;id=00;epoch=1;frame=4096"}},
+		"long id":            {values: []string{"duplex-1;id=" + id + "00;epoch=1;frame=4096"}},
+		"id of other digits": {values: []string{"duplex-1;id=" + strings.Repeat("xy", 16) + ";epoch=1;frame=4096"}},
+		"no epoch":           {values: []string{"duplex-1;id=" + id + ";frame=4096"}},
+		"epoch of 0":         {values: []string{"duplex-1;id=" + id + ";epoch=0;frame=4096"}},
+		"epoch too large":    {values: []string{"duplex-1;id=" + id + ";epoch=18446744073709551616;frame=4096"}},
+		"no frame":           {values: []string{"duplex-1;id=" + id + ";epoch=1"}},
+		"frame too small":    {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=4095"}},
+		"frame is negative":  {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=-4096"}},
+		"acceptance":         {values: []string{"duplex-1;received=0;frame=262144;session=00"}},
+	}
+
+	for name, row := range table {
+		t.Run(name, func(t *testing.T) {
+			got, ok := offer.Parse(row.values)
+			require.Equal(t, row.want != nil, ok)
+
+			if ok {
+				require.Equal(t, *row.want, got)
+			} else {
+				require.Zero(t, got)
+			}
+		})
+	}
+}
+
+// Promise R3: so is an acceptance.
+func TestParseAcceptance_TakesWhatCanBeKept(t *testing.T) {
+	plain := offer.Acceptance{Frame: 4096, Session: "b0"}
+
+	table := map[string]struct {
+		values []string
+		want   *offer.Acceptance
+	}{
+		"full": {
+			values: []string{"duplex-1;received=9;frame=262144;format=tree1;session=b0"},
+			want:   &offer.Acceptance{Received: 9, Frame: 1 << 18, Format: "tree1", Session: "b0"},
+		},
+		"plain":           {values: []string{"duplex-1;frame=4096;session=b0"}, want: &plain},
+		"behind another":  {values: []string{"x", "duplex-1;session=b0;frame=4096"}, want: &plain},
+		"unknown fields":  {values: []string{"duplex-1;frame=4096;session=b0;more=1"}, want: &plain},
+		"frame too large": {values: []string{"duplex-1;frame=262145;session=b0"}, want: &offer.Acceptance{Frame: 1 << 18, Session: "b0"}},
+
+		"none":            {},
+		"another version": {values: []string{"duplex-2;frame=4096;session=b0"}},
+		"no session":      {values: []string{"duplex-1;frame=4096"}},
+		"empty session":   {values: []string{"duplex-1;frame=4096;session="}},
+		"no frame":        {values: []string{"duplex-1;session=b0"}},
+		"frame too small": {values: []string{"duplex-1;frame=4095;session=b0"}},
+		"offer":           {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=4096"}},
+	}
+
+	for name, row := range table {
+		t.Run(name, func(t *testing.T) {
+			got, ok := offer.ParseAcceptance(row.values)
+			require.Equal(t, row.want != nil, ok)
+
+			if ok {
+				require.Equal(t, *row.want, got)
+			} else {
+				require.Zero(t, got)
+			}
+		})
+	}
+}
+
+// The texts are what other nodes read, and empty fields are left out.
+func TestValue_IsWhatTravels(t *testing.T) {
+	o := offer.Offer{ID: id, Epoch: 2, Received: math.MaxUint64, Frame: 4096}
+	require.Equal(t, "duplex-1;id="+id+";epoch=2;received=18446744073709551615;frame=4096", o.Value())
+
+	o.Formats = []string{"tree1", "tree2"}
+	require.Equal(t, "duplex-1;id="+id+";epoch=2;received=18446744073709551615;frame=4096;format=tree1+tree2", o.Value())
+
+	a := offer.Acceptance{Received: 5, Frame: 262144, Session: "b0"}
+	require.Equal(t, "duplex-1;received=5;frame=262144;session=b0", a.Value())
+
+	a.Format = "tree1"
+	require.Equal(t, "duplex-1;received=5;frame=262144;format=tree1;session=b0", a.Value())
+}
+
+// The format of the link is the one that this node likes best of those that both have.
+func TestChoose_TakesTheFirstThatBothHave(t *testing.T) {
+	table := map[string]struct {
+		offered, own []string
+		want         string
+	}{
+		"the same":      {offered: []string{"a"}, own: []string{"a"}, want: "a"},
+		"own order":     {offered: []string{"a", "b"}, own: []string{"b", "a"}, want: "b"},
+		"second choice": {offered: []string{"a"}, own: []string{"b", "a"}, want: "a"},
+		"none in both":  {offered: []string{"a"}, own: []string{"b"}},
+		"none offered":  {own: []string{"b"}},
+		"none here":     {offered: []string{"a"}},
+	}
+
+	for name, row := range table {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, row.want, offer.Offer{Formats: row.offered}.Choose(row.own))
+		})
+	}
+}
+
+// Promise S2: the id of a link is 128 random bits.
+func TestNewID_IsRandom(t *testing.T) {
+	seen := make(map[string]bool)
+
+	for range 100 {
+		text := offer.NewID()
+
+		raw, err := hex.DecodeString(text)
+		require.NoError(t, err)
+		require.Len(t, raw, 16)
+		require.False(t, seen[text])
+
+		seen[text] = true
+	}
+}
+
+// Promise R3: whatever the header holds, an offer or an acceptance that is taken is within
+// the limits, and means the same when it is printed and parsed again.
+func FuzzParse(f *testing.F) {
+	f.Add("duplex-1;id=" + id + ";epoch=1;received=0;frame=262144;format=tree1")
+	f.Add("duplex-1;received=5;frame=262144;format=tree1;session=b0")
+	f.Add("duplex-1;id=" + id + ";epoch=18446744073709551615;frame=99999999999;format=a+b++;session==")
+	f.Add("goodbye")
+	f.Add("duplex-1;;=;=;frame=4096;session=;")
+
+	f.Fuzz(func(t *testing.T, value string) {
+		o, ok := offer.Parse([]string{value})
+		if ok {
+			require.Len(t, o.ID, 32)
+			require.Positive(t, o.Epoch)
+			require.GreaterOrEqual(t, o.Frame, offer.MinFrame)
+			require.LessOrEqual(t, o.Frame, offer.MaxFrame)
+
+			again, ok := offer.Parse([]string{o.Value()})
+			require.True(t, ok)
+			require.Equal(t, o, again)
+		}
+
+		a, ok := offer.ParseAcceptance([]string{value})
+		if ok {
+			require.NotEmpty(t, a.Session)
+			require.GreaterOrEqual(t, a.Frame, offer.MinFrame)
+			require.LessOrEqual(t, a.Frame, offer.MaxFrame)
+
+			again, ok := offer.ParseAcceptance([]string{a.Value()})
+			require.True(t, ok)
+			require.Equal(t, a, again)
+		}
+	})
+}
