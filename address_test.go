@@ -62,7 +62,9 @@ func TestNewAddress_KeepsWhatIsNoURL(t *testing.T) {
 }
 
 func TestAddress_GetHostnameNeedsAHost(t *testing.T) {
-	for _, host := range []string{"", ":80", "[]:80", "a:b:c", "user@h:1", "h/path", "a b:1", "\x00", "a\nb:1", "\x7f:1"} {
+	for _, host := range []string{
+		"", ":80", "[]:80", "a:b:c", "user@h:1", "h/path", "a b:1", "\x00", "a\nb:1", "\x7f:1",
+	} {
 		_, err := session.NewAddress(host).GetHostname()
 
 		require.ErrorContains(t, err, "malformed address", host)

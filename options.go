@@ -7,6 +7,11 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// MaxTimeout is the longest time that an option of a session sets. A longer one counts as
+// this. Packets say of themselves how long their sender waits, and say no more than that
+// either.
+const MaxTimeout = 24 * time.Hour
+
 // Defaults of the options.
 const (
 	// DefaultSetupTimeout is how long a neighbour may take to answer a new stream.
@@ -114,24 +119,31 @@ func WithObserver(observer Observer) Option {
 }
 
 // WithSetupTimeout sets how long a neighbour may take to answer a new stream
-// before it counts as lost. It must be positive; anything else is ignored. A
-// packet whose budget is short gives it less: a third of the budget.
+// before it counts as lost. It must be positive; anything else is ignored, and more than
+// [MaxTimeout] counts as that. A packet whose budget is short gives it less: a third of
+// the budget.
 func WithSetupTimeout(d time.Duration) Option {
-	return optionFunc(func(c *config) { c.setup = positive(d, c.setup) })
+	return optionFunc(func(c *config) { c.setup = timeout(d, c.setup) })
 }
 
-// WithOutcomeTimeout sets how long a Send waits for the outcomes before it
-// reports [ReasonTimeout]. It must be positive; anything else is ignored.
+// WithOutcomeTimeout sets how long a Send waits for the outcomes before it reports
+// [ReasonTimeout]. It must be positive; anything else is ignored, and more than
+// [MaxTimeout] counts as that.
+//
+// It also bounds the packets of others: a session waits for the outcome of a packet no
+// longer than ten times its own timeout, whatever the sender asks for. So a sender that
+// waits for longer than that learns of a timeout from the first node on the way that is
+// less patient.
 func WithOutcomeTimeout(d time.Duration) Option {
-	return optionFunc(func(c *config) { c.outcome = positive(d, c.outcome) })
+	return optionFunc(func(c *config) { c.outcome = timeout(d, c.outcome) })
 }
 
 // WithLiveness sets how long a neighbour on a duplex link may give no sign of life
 // before it counts as lost. Each end gives one every third of that, so that all the
-// nodes should have the same. Who makes it longer should look at [WithAdoptionGrace],
-// too. It must be positive; anything else is ignored.
+// nodes should have the same. If you make it longer, look at [WithAdoptionGrace], too. It
+// must be positive; anything else is ignored, and more than [MaxTimeout] counts as that.
 func WithLiveness(d time.Duration) Option {
-	return optionFunc(func(c *config) { c.silence = positive(d, c.silence) })
+	return optionFunc(func(c *config) { c.silence = timeout(d, c.silence) })
 }
 
 // WithResumeTimeout sets how long a duplex link that has broken may take, at most, to
@@ -139,9 +151,9 @@ func WithLiveness(d time.Duration) Option {
 // The first may take half of the time; the second follows 250 ms after it has failed.
 // Where dialling fails at once, as it does while gRPC waits to connect again, both are
 // over by then; see [StreamOpener] for how to wait longer. It must be positive; anything
-// else is ignored.
+// else is ignored, and more than [MaxTimeout] counts as that.
 func WithResumeTimeout(d time.Duration) Option {
-	return optionFunc(func(c *config) { c.resume = positive(d, c.resume) })
+	return optionFunc(func(c *config) { c.resume = timeout(d, c.resume) })
 }
 
 // WithoutDuplex makes the session neither offer nor accept duplex links between
@@ -156,7 +168,7 @@ func WithoutDuplex() Option {
 
 // WithAdoptionGrace sets how long a session whose last parent is gone without a
 // goodbye waits for another one before it closes; see [WithGoodbye]. It must be
-// positive; anything else is ignored.
+// positive; anything else is ignored, and more than [MaxTimeout] counts as that.
 //
 // The session may know of the loss at once, and its next parent only when the lost one
 // has been silent for too long. So the time should be no less than the bound of
@@ -164,7 +176,7 @@ func WithoutDuplex() Option {
 // has jumped, and what a set-up takes. With less an orphan may close before anybody
 // looks for it. It is not checked: the bound that counts is that of the other nodes.
 func WithAdoptionGrace(d time.Duration) Option {
-	return optionFunc(func(c *config) { c.grace = positive(d, c.grace) })
+	return optionFunc(func(c *config) { c.grace = timeout(d, c.grace) })
 }
 
 // WithQueueLimits bounds what has been received and not yet read, in packets and
@@ -271,6 +283,11 @@ func WithoutRetry() Option {
 // know: what comes from there by a detour may be refused until they do. Its sender is told.
 func WithNeighborsOnly() Option {
 	return optionFunc(func(c *config) { c.neighborsOnly = true })
+}
+
+// timeout is positive for a time. What is computed from it must not overflow.
+func timeout(value, otherwise time.Duration) time.Duration {
+	return min(positive(value, otherwise), MaxTimeout)
 }
 
 // positive returns the value, or the default when the value makes no sense.

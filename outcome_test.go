@@ -461,14 +461,19 @@ func TestDeliveryError_TextKeepsTheWordingOfTheWire(t *testing.T) {
 // An existing node tells its error in the words of the wire, and so does each of ours that
 // passes it on.
 func TestDeliveryError_SaysOnceWhatOtherNodesHaveSaid(t *testing.T) {
+	const (
+		gateway = "no route to grpc://d:1: gone"
+		dropped = "grpc://c:1 dropped the packet: "
+	)
+
 	for text, want := range map[string]string{
-		"no route to grpc://c:1: gone":                               "no route to grpc://c:1: gone",
-		"no route to grpc://c:1: no route to grpc://c:1: gone":       "no route to grpc://c:1: gone",
-		"relay: no route to grpc://c:1: gone":                        "no route to grpc://c:1: relay: gone",
-		"grpc://c:1 dropped the packet: full":                        "grpc://c:1 dropped the packet: full",
-		"session grpc://c:1 is closing: Canceled":                    "session grpc://c:1 is closing: Canceled",
-		"no route to grpc://d:1: gone":                               "grpc://c:1 dropped the packet: no route to grpc://d:1: gone",
-		"grpc://c:1 dropped the packet: no route to grpc://d:1: why": "grpc://c:1 dropped the packet: no route to grpc://d:1: why",
+		"no route to grpc://c:1: gone":                         "no route to grpc://c:1: gone",
+		"no route to grpc://c:1: no route to grpc://c:1: gone": "no route to grpc://c:1: gone",
+		"relay: no route to grpc://c:1: gone":                  "no route to grpc://c:1: relay: gone",
+		"grpc://c:1 dropped the packet: full":                  "grpc://c:1 dropped the packet: full",
+		"session grpc://c:1 is closing: Canceled":              "session grpc://c:1 is closing: Canceled",
+		gateway:           dropped + gateway,
+		dropped + gateway: dropped + gateway,
 	} {
 		t.Run(text, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

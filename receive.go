@@ -16,8 +16,8 @@ import (
 	"github.com/minogrpc/session/serde"
 )
 
-// maxPatience is how many times the own outcome deadline a packet of others may ask
-// for.
+// maxPatience is how many times the own outcome deadline a packet of others may ask for:
+// of ten times [MaxTimeout] at most.
 const maxPatience = 10
 
 // originSize is the length of the identity of a session.

@@ -144,7 +144,7 @@ func (fullTexts) Deserialize(_ serde.Context, data []byte) (serde.Message, error
 // As at nodes of an existing network, it is the factory that says what an empty answer is.
 func TestCall_AnEmptyAnswerIsForTheFactory(t *testing.T) {
 	node := start(t, transport())
-	rpc := mino.MustCreateRPC(node, rpcName, handler{process: func(req mino.Request) (serde.Message, error) {
+	rpc := mino.MustCreateRPC(node, rpcName, handler{process: func(mino.Request) (serde.Message, error) {
 		return nil, nil
 	}}, fullTexts{})
 

@@ -18,9 +18,12 @@ const DefaultLiveness = session.DefaultLiveness
 // and the end of the liveness bound.
 const probes = 3
 
+// maxKeepAlive is the longest silence that Linux takes before the first probe.
+const maxKeepAlive = 32767 * time.Second
+
 // WithLiveness sets how long a neighbour may be silent before it is lost. The default is
 // [DefaultLiveness]; all the nodes should have the same. It must be positive; anything
-// else is ignored.
+// else is ignored, and more than [session.MaxTimeout] counts as that.
 //
 // On a duplex link that is how long there may be no frame: see [session.WithLiveness].
 // Everywhere else it is the other end of the TCP connection that may be silent, while
@@ -31,6 +34,7 @@ const probes = 3
 func WithLiveness(d time.Duration) Option {
 	return optionFunc(func(c *config) {
 		if d > 0 {
+			d = min(d, session.MaxTimeout)
 			c.liveness = d
 			c.session = append(c.session, session.WithLiveness(d))
 		}
@@ -45,7 +49,7 @@ func (c *config) keepAlive() net.KeepAliveConfig {
 
 	return net.KeepAliveConfig{
 		Enable:   true,
-		Idle:     max(c.liveness-probes*interval, time.Second),
+		Idle:     min(max(c.liveness-probes*interval, time.Second), maxKeepAlive),
 		Interval: interval,
 		Count:    probes,
 	}

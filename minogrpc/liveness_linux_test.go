@@ -1,6 +1,7 @@
 package minogrpc_test
 
 import (
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -98,6 +99,10 @@ func TestLiveness_SocketsAreWatched(t *testing.T) {
 		"as short as possible": {
 			[]minogrpc.Option{minogrpc.WithLiveness(500 * time.Millisecond)},
 			map[int]int{tcpKeepIdle: 1, tcpKeepInterval: 1, tcpKeepCount: 3, tcpUserTimeout: 500},
+		},
+		"the longest": {
+			[]minogrpc.Option{minogrpc.WithLiveness(math.MaxInt64)},
+			map[int]int{tcpKeepIdle: 32767, tcpKeepInterval: 17280, tcpKeepCount: 3, tcpUserTimeout: 86_400_000},
 		},
 	}
 

@@ -146,7 +146,8 @@ func checkContext(ctx context.Context) error {
 	}
 
 	_, _ = ctx.Deadline()
-	_, _, _ = ctx.Done(), ctx.Err(), ctx.Value(protocolTag{})
+	_ = ctx.Value(protocolTag{})
+	_, _ = ctx.Done(), ctx.Err()
 
 	return nil
 }
