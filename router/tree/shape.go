@@ -14,15 +14,16 @@ func branches(height, n int) int {
 }
 
 // fits tells whether a node reaches n players within the height when every node
-// has b children: whether b + b^2 + ... + b^height >= n.
+// has b children: whether b + b^2 + ... + b^height >= n. No level but the last has n
+// players, so that the numbers stay below n * b + n: too much for an int of 32 bits.
 func fits(height, b, n int) bool {
-	sum, level := 0, 1
+	sum, level := int64(0), int64(1)
 
 	for range height {
-		level *= b
+		level *= int64(b)
 		sum += level
 
-		if sum >= n {
+		if sum >= int64(n) {
 			return true
 		}
 	}
@@ -40,9 +41,15 @@ func split(height int, list players) iter.Seq[players] {
 		b := branches(height, n)
 
 		for i := range b {
-			if !yield(list.slice(i*n/b, (i+1)*n/b)) {
+			if !yield(list.slice(bound(i, n, b), bound(i+1, n, b))) {
 				return
 			}
 		}
 	}
+}
+
+// bound returns where part i of b parts of n players begins: i * n / b. The product is
+// too much for an int of 32 bits.
+func bound(i, n, b int) int {
+	return int(int64(i) * int64(n) / int64(b))
 }

@@ -70,10 +70,48 @@ func TestShape_BranchesAreAsFewAsTheHeightAllows(t *testing.T) {
 		{2, 30, 5},
 		{2, 31, 6},
 		{64, 1_000_000, 5},
+		{1, 46_341, 46_341},
+		{1, 1_000_000, 1_000_000},
+		{2, 100_000, 316}, // 316 + 99,856
+		{2, 100_173, 317},
+		{2, 1_000_000, 1000}, // 999 + 998,001 is short of it
+		{3, 1_000_000, 100},  // 99 + 9,801 + 970,299 is short of it
 	}
 
 	for _, tt := range tests {
 		require.Equal(t, tt.branches, branches(tt.height, tt.n), "height %d, %d players", tt.height, tt.n)
+	}
+}
+
+// Promise R3: a handshake may name up to 1,000,000 players with a height of 1. The
+// product of two such numbers does not fit into an int of 32 bits, so that this test has
+// its say where an int is that small.
+func TestShape_LargePartsAreContiguousAndEven(t *testing.T) {
+	tests := []struct{ height, n, parts, least, most int }{
+		{1, 46_340, 46_340, 1, 1}, // the last whose square fits
+		{1, 46_341, 46_341, 1, 1},
+		{1, 47_000, 47_000, 1, 1},
+		{1, 1_000_000, 1_000_000, 1, 1},
+		{2, 100_000, 316, 316, 317},
+		{2, 1_000_000, 1000, 1000, 1000},
+		{3, 1_000_000, 100, 10_000, 10_000},
+		{64, 1_000_000, 5, 200_000, 200_000},
+	}
+
+	for _, tt := range tests {
+		list := players{addrs: make([]mino.Address, tt.n), texts: make([]string, tt.n)}
+		parts, next, least, most := 0, 0, tt.n, 0
+
+		for part := range split(tt.height, list) {
+			require.Same(t, &list.texts[next], &part.texts[0], "%+v", tt)
+
+			parts, next = parts+1, next+part.len()
+			least, most = min(least, part.len()), max(most, part.len())
+		}
+
+		require.Equal(t, tt.n, next, "%+v", tt)
+		require.Equal(t, tt.parts, parts, "%+v", tt)
+		require.Equal(t, []int{tt.least, tt.most}, []int{least, most}, "%+v", tt)
 	}
 }
 
