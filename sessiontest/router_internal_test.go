@@ -89,7 +89,11 @@ func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
 		"FailureOfANeighbourKeepsTheOthers": {{onFailure: giveUp}, {onFailure: ignore}},
 		"StrangerGoesToTheParentOrNowhere":  {{forward: sendDown}, {forward: forgetOne}},
 		"SourcesComeTheWayThatRoutesGo":     brokenSources,
-		"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}},
+		"OrchestratorSendsAllToItsParent": {
+			{forward: sendDown},
+			{forward: failWithoutReason},
+			{mayCome: func(router.Sources, mino.Address, mino.Address) bool { return false }},
+		},
 		"PlayersMayNameANodeTwiceAndItself": {{forgetsMe: true}},
 		"GarbageIsAnError": {
 			{packets: func(router.Packet, error) (router.Packet, error) { return nil, nil }},

@@ -68,7 +68,11 @@ func (r *treeRouter) GetHandshakeFactory() router.HandshakeFactory {
 // New implements router.Router. The players may name an address more than once,
 // and the node itself, which is left out. It returns an error when an address
 // cannot be part of a tree, or when there are too many. A nil address for the node
-// leaves nobody out; nil players are none.
+// leaves nobody out.
+//
+// Without players, nil or empty, every address goes to the parent, that of the node too:
+// the table is that of an orchestrator, whose node may be a player in the same stream,
+// under the same address.
 func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTable, error) {
 	s := borrowScratch()
 	defer scratches.Put(s)
@@ -83,8 +87,8 @@ func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTabl
 		self = string(text)
 	}
 
-	if list == nil {
-		return r.newTable(self, r.height, players{})
+	if list == nil || list.Len() == 0 {
+		return r.newTable("", r.height, players{})
 	}
 
 	if list.Len() > r.reader.max {

@@ -21,7 +21,8 @@ var errAddress = errors.New("the address is empty or malformed")
 type table struct {
 	router *treeRouter
 
-	// me is the text of the own address, empty where the node was not told.
+	// me is the text of the own address, empty where the node was not told, and where it
+	// may be that of a player above.
 	me string
 
 	// gateways has the child that is the next hop for each player below, by text.

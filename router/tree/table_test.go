@@ -48,13 +48,14 @@ func TestForward_DestinationThatCannotBeSentIsAVoid(t *testing.T) {
 
 func TestForward_KeyOfAVoidIsHashable(t *testing.T) {
 	me := session.NewAddress("me:1")
-	table, err := newRouter().New(nil, me)
+	table, err := newRouter().New(mino.NewAddresses(me), me)
 	require.NoError(t, err)
 
 	_, voids := table.Forward(table.Make(me, []mino.Address{unhashable{"FBme:1"}}, nil))
 	require.Contains(t, voids, mino.Address(me))
 
-	table, err = tree.NewRouter(unhashableFactory{}).New(nil, unhashable{"me"})
+	self := unhashable{"me"}
+	table, err = tree.NewRouter(unhashableFactory{}).New(mino.NewAddresses(self), self)
 	require.NoError(t, err)
 
 	_, voids = table.Forward(table.Make(me, []mino.Address{unhashable{"me"}}, nil))
