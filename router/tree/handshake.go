@@ -9,7 +9,7 @@ import (
 )
 
 // handshakeFormats are the engines for handshakes.
-var handshakeFormats = registry.New()
+var handshakeFormats = registry.NewSimpleRegistry()
 
 // handshake implements router.Handshake. It is never written to after it was made.
 type handshake struct {

@@ -11,7 +11,7 @@ import (
 )
 
 // packetFormats are the engines for packets.
-var packetFormats = registry.New()
+var packetFormats = registry.NewSimpleRegistry()
 
 // packet implements router.Packet. The message and the arrays behind the
 // destinations are shared with other packets and never written to.
