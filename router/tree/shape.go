@@ -3,6 +3,8 @@ package tree
 import (
 	"iter"
 	"sort"
+
+	"github.com/minogrpc/session/router/tree/internal/message"
 )
 
 // branches returns the number of children of a node that is to reach n players
@@ -35,13 +37,13 @@ func fits(height, b, n int) bool {
 // the list, whose sizes differ by at most one. The largest is then no larger than
 // what fits below a child, because a tree of b branches with one level less has
 // room for a b-th of the players less the child itself.
-func split(height int, list players) iter.Seq[players] {
-	return func(yield func(players) bool) {
-		n := list.len()
+func split(height int, list message.Players) iter.Seq[message.Players] {
+	return func(yield func(message.Players) bool) {
+		n := list.Len()
 		b := branches(height, n)
 
 		for i := range b {
-			if !yield(list.slice(bound(i, n, b), bound(i+1, n, b))) {
+			if !yield(list.Slice(bound(i, n, b), bound(i+1, n, b))) {
 				return
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router/tree/internal/message"
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,9 +15,9 @@ import (
 func TestShape_HeightIsRespectedForEveryNumberOfPlayers(t *testing.T) {
 	for height := 1; height <= 5; height++ {
 		for n := 1; n <= 1000; n++ {
-			count, depth := measure(height, players{
-				addrs: make([]mino.Address, n),
-				texts: make([]string, n),
+			count, depth := measure(height, message.Players{
+				Addrs: make([]mino.Address, n),
+				Texts: make([]string, n),
 			})
 
 			require.Equal(t, n, count, "height %d", height)
@@ -26,9 +27,9 @@ func TestShape_HeightIsRespectedForEveryNumberOfPlayers(t *testing.T) {
 }
 
 // measure returns the number of places below a node, and how deep they go.
-func measure(height int, list players) (count, depth int) {
+func measure(height int, list message.Players) (count, depth int) {
 	for part := range split(max(height, 1), list) {
-		below, deep := measure(height-1, part.slice(1, part.len()))
+		below, deep := measure(height-1, part.Slice(1, part.Len()))
 		count += 1 + below
 		depth = max(depth, 1+deep)
 	}
@@ -42,9 +43,9 @@ func TestShape_PartsAreContiguousAndEven(t *testing.T) {
 			next, sizes := 0, map[int]bool{}
 
 			for part := range split(height, numbered(n)) {
-				sizes[part.len()] = true
+				sizes[part.Len()] = true
 
-				for _, text := range part.texts {
+				for _, text := range part.Texts {
 					require.Equal(t, strconv.Itoa(next), text)
 					next++
 				}
@@ -99,14 +100,14 @@ func TestShape_LargePartsAreContiguousAndEven(t *testing.T) {
 	}
 
 	for _, tt := range tests {
-		list := players{addrs: make([]mino.Address, tt.n), texts: make([]string, tt.n)}
+		list := message.Players{Addrs: make([]mino.Address, tt.n), Texts: make([]string, tt.n)}
 		parts, next, least, most := 0, 0, tt.n, 0
 
 		for part := range split(tt.height, list) {
-			require.Same(t, &list.texts[next], &part.texts[0], "%+v", tt)
+			require.Same(t, &list.Texts[next], &part.Texts[0], "%+v", tt)
 
-			parts, next = parts+1, next+part.len()
-			least, most = min(least, part.len()), max(most, part.len())
+			parts, next = parts+1, next+part.Len()
+			least, most = min(least, part.Len()), max(most, part.Len())
 		}
 
 		require.Equal(t, tt.n, next, "%+v", tt)
@@ -116,10 +117,10 @@ func TestShape_LargePartsAreContiguousAndEven(t *testing.T) {
 }
 
 // numbered returns n players whose texts are their indices.
-func numbered(n int) players {
-	var list players
+func numbered(n int) message.Players {
+	var list message.Players
 	for i := range n {
-		list = list.with(nil, strconv.Itoa(i))
+		list = list.With(nil, strconv.Itoa(i))
 	}
 
 	return list
