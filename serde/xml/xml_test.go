@@ -12,7 +12,7 @@ import (
 // greeting is a message as a format engine declares it.
 type greeting struct {
 	To   string `xml:"to,attr"`
-	Text string
+	Text string `xml:"text"`
 }
 
 func TestContext_HasTheBytesOfEncodingXML(t *testing.T) {

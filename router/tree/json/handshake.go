@@ -12,18 +12,18 @@ import (
 // HandshakeJSON is a handshake on the wire. The order of the fields is part of it.
 type HandshakeJSON struct {
 	// Height is that of the callee's own tree, from -1 to 64.
-	Height int
+	Height int `json:"Height"`
 
 	// Addresses has the text of each player that the callee must be able to route to. It
 	// is not nil, which would be null.
-	Addresses [][]byte
+	Addresses [][]byte `json:"Addresses"`
 }
 
 // handshakeInput is a HandshakeJSON that comes from the network. See base64Text.
 type handshakeInput struct {
 	// Height is a pointer in order to tell a missing one from a leaf.
-	Height    *int
-	Addresses []base64Text
+	Height    *int         `json:"Height"`
+	Addresses []base64Text `json:"Addresses"`
 }
 
 // handshakeFormat implements serde.FormatEngine for handshakes.

@@ -23,21 +23,21 @@ func init() {
 // PacketJSON is a packet on the wire. The order of the fields is part of it.
 type PacketJSON struct {
 	// Source is the text of the address of the sender.
-	Source []byte
+	Source []byte `json:"Source"`
 
 	// Dest has the text of each destination. It is not nil, which would be null.
-	Dest [][]byte
+	Dest [][]byte `json:"Dest"`
 
 	// Message is the serialized message, which may be of any format.
-	Message []byte
+	Message []byte `json:"Message"`
 }
 
 // packetInput is a PacketJSON that comes from the network, as far as it is not read by
 // scanPacket. See base64Text.
 type packetInput struct {
-	Source  base64Text
-	Dest    []base64Text
-	Message base64Text
+	Source  base64Text   `json:"Source"`
+	Dest    []base64Text `json:"Dest"`
+	Message base64Text   `json:"Message"`
 }
 
 // packetFormat implements serde.FormatEngine for packets.

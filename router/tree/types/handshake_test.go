@@ -12,6 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// What other nodes see, byte for byte.
+const (
+	packetText    = `{"Source":"T0JhOjE=","Dest":["RkJiOjE=","RkJjOjE="],"Message":"aGVsbG8="}`
+	handshakeText = `{"Height":2,"Addresses":["RkJiOjE=","RkJjOjE="]}`
+	leafText      = `{"Height":0,"Addresses":[]}`
+)
+
 func TestHandshake_SurvivesTheNetwork(t *testing.T) {
 	h := types.NewHandshake(2, b, c, b)
 	require.Equal(t, 2, h.GetHeight())
@@ -19,7 +26,7 @@ func TestHandshake_SurvivesTheNetwork(t *testing.T) {
 
 	data, err := h.Serialize(json.NewContext())
 	require.NoError(t, err)
-	require.Equal(t, `{"Height":2,"Addresses":["RkJiOjE=","RkJjOjE="]}`, string(data))
+	require.Equal(t, handshakeText, string(data))
 
 	got, err := types.NewHandshakeFactory(session.AddressFactory{}).Deserialize(json.NewContext(), data)
 	require.NoError(t, err)
@@ -30,7 +37,7 @@ func TestHandshake_SurvivesTheNetwork(t *testing.T) {
 func TestHandshake_OfALeaf(t *testing.T) {
 	data, err := types.Handshake{}.Serialize(json.NewContext())
 	require.NoError(t, err)
-	require.Equal(t, `{"Height":0,"Addresses":[]}`, string(data))
+	require.Equal(t, leafText, string(data))
 }
 
 // Promise R3: what a node would refuse from the network it neither sends nor takes from
