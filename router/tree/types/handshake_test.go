@@ -12,32 +12,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What other nodes see, byte for byte.
-const (
-	packetText    = `{"Source":"T0JhOjE=","Dest":["RkJiOjE=","RkJjOjE="],"Message":"aGVsbG8="}`
-	handshakeText = `{"Height":2,"Addresses":["RkJiOjE=","RkJjOjE="]}`
-	leafText      = `{"Height":0,"Addresses":[]}`
-)
-
 func TestHandshake_SurvivesTheNetwork(t *testing.T) {
-	h := types.NewHandshake(2, b, c, b)
+	h := types.NewHandshake(2, players[0], players[1], players[0])
 	require.Equal(t, 2, h.GetHeight())
-	require.Equal(t, []mino.Address{b, c}, h.GetAddresses())
+	require.Equal(t, players, h.GetAddresses())
 
 	data, err := h.Serialize(json.NewContext())
 	require.NoError(t, err)
-	require.Equal(t, handshakeText, string(data))
+	require.Equal(t, golden(t, "handshake.json"), string(data))
 
 	got, err := types.NewHandshakeFactory(session.AddressFactory{}).Deserialize(json.NewContext(), data)
 	require.NoError(t, err)
 	require.Equal(t, 2, got.(types.Handshake).GetHeight())
-	require.Equal(t, []mino.Address{b, c}, got.(types.Handshake).GetAddresses())
+	require.Equal(t, players, got.(types.Handshake).GetAddresses())
 }
 
-func TestHandshake_OfALeaf(t *testing.T) {
+func TestHandshake_ZeroValueIsThatOfALeaf(t *testing.T) {
 	data, err := types.Handshake{}.Serialize(json.NewContext())
 	require.NoError(t, err)
-	require.Equal(t, leafText, string(data))
+	require.Equal(t, golden(t, "handshake_stranger.json"), string(data))
 }
 
 // Promise R3: what a node would refuse from the network it neither sends nor takes from

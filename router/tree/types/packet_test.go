@@ -2,6 +2,8 @@ package types_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/minogrpc/session"
@@ -20,6 +22,19 @@ var (
 	b mino.Address = session.NewAddress("b:1")
 	c mino.Address = session.NewAddress("c:1")
 )
+
+// players are those of the golden files.
+var players = []mino.Address{session.NewAddress("127.0.0.1:2001"), session.NewAddress("grpc://127.0.0.1:2002")}
+
+// golden returns a file that holds what other nodes see.
+func golden(t *testing.T, name string) string {
+	t.Helper()
+
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "testdata", "tree", name))
+	require.NoError(t, err)
+
+	return string(data)
+}
 
 func TestPacket_HoldsEachDestinationOnce(t *testing.T) {
 	dest := []mino.Address{b, c, b}
@@ -68,11 +83,12 @@ func TestPacket_PartsShareNoDestinations(t *testing.T) {
 
 func TestPacket_SurvivesTheNetworkInEveryForm(t *testing.T) {
 	factory := types.NewPacketFactory(session.AddressFactory{})
-	p := types.NewPacket(session.NewOrchestratorAddress(a), []byte("hello"), b, c)
+	source := session.NewOrchestratorAddress(session.NewAddress("127.0.0.1:2000"))
+	p := types.NewPacket(source, []byte("hello"), players...)
 
 	data, err := p.Serialize(json.NewContext())
 	require.NoError(t, err)
-	require.Equal(t, packetText, string(data))
+	require.Equal(t, golden(t, "packet.json"), string(data))
 
 	header, err := p.AppendHeader(nil)
 	require.NoError(t, err)
