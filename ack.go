@@ -14,7 +14,7 @@ import (
 // the destinations that it was given count, whatever it names, and each only once.
 func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 	for _, i := range a.Reached {
-		if int(i) < len(p.Keys) {
+		if uint64(i) < uint64(len(p.Keys)) { // an int may have 32 bits
 			s.settle(p.Pending, p.Keys[i], nil)
 		}
 	}

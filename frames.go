@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -121,5 +122,8 @@ func (s *session) framesOf(size int, format string) link.Frames {
 // maxBody returns the largest packet that may come in chunks. One in a format of text
 // is larger than its message.
 func (s *session) maxBody() int {
-	return s.maxMessage/2*3 + s.maxMetadata
+	// Limits that are none to speak of must not overflow, least of all on 32 bits.
+	message := min(s.maxMessage, (math.MaxInt-s.maxMetadata)/3*2)
+
+	return message/2*3 + s.maxMetadata
 }

@@ -53,6 +53,11 @@ const (
 	DefaultHopLimit = 132
 )
 
+// MaxMessageSize is the largest message that an overlay of this wire may send, in bytes.
+// Existing overlays read it for the limits of their servers and clients. The sessions do
+// not: theirs is that of [WithMaxMessageSize].
+var MaxMessageSize = int(1e9)
+
 // Option changes a default of [NewSession].
 type Option interface {
 	apply(*config)

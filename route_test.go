@@ -49,6 +49,27 @@ func TestRoute_FromAParentOnlyDown(t *testing.T) {
 	})
 }
 
+// Promise R1: an orchestrator reaches the player on its own node by the root, also with
+// the table of an existing overlay, which is made with the address of that player.
+func TestRoute_FromTheOrchestratorToThePlayerOfItsNode(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, own := range []mino.Address{addr("o"), orchestratorOf(addr("o"))} {
+			sess := w.session(orchestratorOf(addr("o")), session.WithNeighborsOnly())
+			root := fake.NewRelay(addr("root"), nil)
+			w.listen(sess, root, w.table(3, own))
+
+			require.Empty(t, w.outcomes(sess.Send(fake.Message("hello"), addr("o"))))
+			require.Len(t, root.Sent(), 1)
+
+			require.Empty(t, w.receive(sess, addr("root"), w.packet(addr("o"), orchestratorOf(addr("o")))))
+
+			from, msg := w.recv(sess)
+			require.Equal(t, addr("o"), session.FollowerOf(from))
+			require.Equal(t, fake.Message("hello"), msg)
+		}
+	})
+}
+
 // Promise R1: what came from a child goes up, but never back to it.
 func TestRoute_FromAChildNeverBack(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

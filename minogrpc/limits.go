@@ -202,12 +202,16 @@ func WithMaxPeers(n int) Option {
 // maxFrame returns the largest packet on the wire: a message in base64, or a frame of a
 // duplex link, and room for the addresses around it.
 func (l *limits) maxFrame() int {
-	return max((l.maxMessage+2)/3*4, session.MaxFrame) + l.maxMetadata
+	// Limits that are none to speak of must not overflow, least of all on 32 bits.
+	metadata := min(l.maxMetadata, math.MaxInt/2)
+	message := min(l.maxMessage, (math.MaxInt-metadata)/4*3-2)
+
+	return max((message+2)/3*4, session.MaxFrame) + metadata
 }
 
 // maxHeaderList returns the largest list of headers on the wire.
 func (l *limits) maxHeaderList() uint32 {
-	return uint32(min(l.maxMetadata+grpcHeaders, math.MaxUint32))
+	return uint32(min(uint64(l.maxMetadata)+grpcHeaders, math.MaxUint32))
 }
 
 // sessionOptions returns the options that keep the sessions within the limits.

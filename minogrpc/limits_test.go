@@ -3,6 +3,7 @@ package minogrpc_test
 import (
 	"encoding/base64"
 	"fmt"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -339,6 +340,18 @@ func TestLimits_OthersThanPositiveAreIgnored(t *testing.T) {
 		minogrpc.WithMaxMetadata(0), minogrpc.WithMaxMessageSize(-1), minogrpc.WithMemory(0),
 		minogrpc.WithHandshakeLimit(0), minogrpc.WithTokenLimit(0, -1), minogrpc.WithIntroductionLimit(0),
 		minogrpc.WithMaxPeers(0), minogrpc.WithLiveness(0))
+
+	out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
+	require.NoError(t, err)
+	requireEchoes(t, out, in, nodes...)
+}
+
+// Promise S3: a limit that is none to speak of lets everything through, and not nothing.
+func TestLimits_LargestOnesRefuseNothing(t *testing.T) {
+	nodes, rpc := startAll(t, 2, echo, minogrpc.NoTLS(),
+		minogrpc.WithStreamLimits(math.MaxInt, math.MaxInt), minogrpc.WithPendingLimit(math.MaxInt),
+		minogrpc.WithMaxPlayers(math.MaxInt), minogrpc.WithMaxMetadata(math.MaxInt),
+		minogrpc.WithMaxMessageSize(math.MaxInt), minogrpc.WithMemory(math.MaxInt))
 
 	out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
 	require.NoError(t, err)

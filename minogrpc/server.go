@@ -42,7 +42,7 @@ func (m *Minogrpc) newServer() *grpc.Server {
 		grpc.MaxRecvMsgSize(m.maxFrame()),
 		grpc.MaxSendMsgSize(m.maxFrame()),
 		grpc.MaxHeaderListSize(m.maxHeaderList()),
-		grpc.MaxConcurrentStreams(uint32(min(m.peerStreams+maxCallsPerConn, math.MaxUint32))),
+		grpc.MaxConcurrentStreams(uint32(min(uint64(m.peerStreams)+maxCallsPerConn, math.MaxUint32))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle}),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),

@@ -109,7 +109,8 @@ type Router interface {
 
 	// New returns the table of the first node of a stream, which is to reach all
 	// the players. It is also used, without players, for an orchestrator, whose
-	// packets all go to its parent.
+	// packets all go to its parent. Its own address may then be that of a player on
+	// the same node, so that packets for it go to the parent as well.
 	New(players mino.Players, me mino.Address) (RoutingTable, error)
 
 	// GenerateTableFrom returns the table of a node that was given a handshake.

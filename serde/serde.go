@@ -9,6 +9,8 @@
 // Messages, factories and engines may be called from several goroutines at once.
 package serde
 
+import "io"
+
 // Format names an encoding.
 type Format string
 
@@ -25,6 +27,13 @@ type Message interface {
 	// Serialize returns the bytes of the message in the format of the context.
 	// The caller owns them.
 	Serialize(ctx Context) ([]byte, error)
+}
+
+// Fingerprinter is an object with a binary form that is the same on every node and in
+// every run, so that it can be hashed or signed, whatever format it travels in.
+type Fingerprinter interface {
+	// Fingerprint writes that form, and returns the error of the writer, if any.
+	Fingerprint(writer io.Writer) error
 }
 
 // Factory makes messages of one kind out of bytes.

@@ -89,7 +89,7 @@ func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
 		"FailureOfANeighbourKeepsTheOthers": {{onFailure: giveUp}, {onFailure: ignore}},
 		"StrangerGoesToTheParentOrNowhere":  {{forward: sendDown}, {forward: forgetOne}},
 		"SourcesComeTheWayThatRoutesGo":     brokenSources,
-		"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}},
+		"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}, {mayCome: mayNot}},
 		"PlayersMayNameANodeTwiceAndItself": {{forgetsMe: true}},
 		"GarbageIsAnError": {
 			{packets: func(router.Packet, error) (router.Packet, error) { return nil, nil }},
@@ -109,7 +109,7 @@ func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
 // brokenSources say something else about some sources.
 var brokenSources = []brokenRouter{
 	{mayCome: func(router.Sources, mino.Address, mino.Address) bool { return true }},
-	{mayCome: func(router.Sources, mino.Address, mino.Address) bool { return false }},
+	{mayCome: mayNot},
 	{mayCome: func(s router.Sources, source, from mino.Address) bool {
 		return from == nil || s.MayCome(source, from)
 	}},
@@ -123,6 +123,11 @@ var brokenSources = []brokenRouter{
 		return from != nil && source != nil && from.Equal(source) || s.MayCome(source, from)
 	}},
 	{onFailure: giveUp}, {onFailure: ignore},
+}
+
+// mayNot lets no packet come from anywhere.
+func mayNot(router.Sources, mino.Address, mino.Address) bool {
+	return false
 }
 
 // sendUpToo sends to the parent what goes down.

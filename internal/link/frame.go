@@ -91,7 +91,7 @@ func (d *duplex) takeLocked(room int) (parcels []*Parcel, left int) {
 // it stands for, by half at most.
 func (d *duplex) sizeOf(p *Parcel) int {
 	if d.Text {
-		return p.size*3/2 + overhead
+		return p.size + p.size/2 + overhead
 	}
 
 	return p.size + overhead

@@ -24,7 +24,7 @@ const (
 	deadline = time.Minute
 
 	// endless is a fuse that does not burn down.
-	endless = 1 << 40
+	endless = 1 << 30
 
 	maxFrame = 16 << 10
 )

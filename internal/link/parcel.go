@@ -136,7 +136,7 @@ func (p *Parcel) note(r *ptypes.Receipt) {
 	}
 
 	for _, i := range r.GetReached() {
-		if int(i) < len(p.told) {
+		if uint64(i) < uint64(len(p.told)) { // an int may have 32 bits
 			p.told[i] = true
 		}
 	}

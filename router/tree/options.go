@@ -1,21 +1,25 @@
 package tree
 
-import "time"
+import (
+	"time"
+
+	"github.com/minogrpc/session/router/tree/internal/message"
+)
 
 // Defaults and limits of the options.
 const (
 	// DefaultHeight is the number of hops from the root to the lowest leaf.
 	DefaultHeight = 3
 
-	// MaxHeight is the largest height of a tree.
-	MaxHeight = 64
+	// MaxHeight is the largest height of a tree, 64.
+	MaxHeight = message.MaxHeight
 
 	// DefaultRetryAfter is the pause after which a lost neighbour is tried again.
 	DefaultRetryAfter = time.Second
 
 	// DefaultMaxAddresses is the largest number of addresses in one packet,
-	// handshake or list of players.
-	DefaultMaxAddresses = 1_000_000
+	// handshake or list of players: 1,000,000.
+	DefaultMaxAddresses = message.MaxAddresses
 )
 
 // minBranches is the number of children of a node that could do with fewer: a

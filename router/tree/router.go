@@ -17,18 +17,21 @@
 package tree
 
 import (
-	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/router/tree/internal/message"
+	_ "github.com/minogrpc/session/router/tree/json" // registers the formats
+	"github.com/minogrpc/session/router/tree/types"
 )
 
 // treeRouter implements router.Router. It is never written to after it was made.
 type treeRouter struct {
 	config
 
-	reader *reader
+	reader *message.Reader
 }
 
 // NewRouter returns a router for the addresses of the factory. The root and
@@ -51,31 +54,35 @@ func NewRouter(f mino.AddressFactory, options ...RouterOption) router.Router {
 
 	return &treeRouter{
 		config: c,
-		reader: &reader{AddressFactory: f, max: c.maxAddresses},
+		reader: message.NewReader(f, c.maxAddresses),
 	}
 }
 
 // GetPacketFactory implements router.Router.
 func (r *treeRouter) GetPacketFactory() router.PacketFactory {
-	return packetFactory{reader: r.reader}
+	return types.NewPacketFactory(r.reader)
 }
 
 // GetHandshakeFactory implements router.Router.
 func (r *treeRouter) GetHandshakeFactory() router.HandshakeFactory {
-	return handshakeFactory{reader: r.reader}
+	return types.NewHandshakeFactory(r.reader)
 }
 
 // New implements router.Router. The players may name an address more than once,
 // and the node itself, which is left out. It returns an error when an address
 // cannot be part of a tree, or when there are too many. A nil address for the node
-// leaves nobody out; nil players are none.
+// leaves nobody out.
+//
+// Without players, nil or empty, every address goes to the parent, that of the node too:
+// the table is that of an orchestrator, whose node may be a player in the same stream,
+// under the same address.
 func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTable, error) {
-	s := borrowScratch()
-	defer scratches.Put(s)
+	s := message.Borrow()
+	defer s.Return()
 
 	self := ""
 	if me != nil {
-		text, err := s.text(me)
+		text, err := s.Text(me)
 		if err != nil {
 			return nil, fmt.Errorf("own address: %w", err)
 		}
@@ -83,46 +90,60 @@ func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTabl
 		self = string(text)
 	}
 
-	if list == nil {
-		return r.newTable(self, r.height, players{})
+	if list == nil || list.Len() == 0 {
+		return r.newTable("", r.height, message.Players{})
 	}
 
-	if list.Len() > r.reader.max {
-		return nil, r.reader.tooMany()
+	err := r.reader.Admit(uint64(list.Len()))
+	if err != nil {
+		return nil, err
 	}
 
-	known := newDistinct(list.Len())
+	known := message.NewDistinct(list.Len())
 
 	for it := list.AddressIterator(); it.HasNext(); {
 		addr := it.GetNext()
 
-		text, err := r.reader.textOf(addr, s)
+		text, err := r.reader.TextOf(addr, s)
 		if err != nil {
 			return nil, fmt.Errorf("player: %w", err)
 		}
 
 		if text != self {
-			known.add(addr, text)
+			known.Add(addr, text)
 		}
 	}
 
-	return r.newTable(self, r.height, known.players)
+	return r.newTable(self, r.height, known.Players)
 }
 
-// GenerateTableFrom implements router.Router. It returns an error for a handshake
-// that no router of this package has made.
+// GenerateTableFrom implements router.Router. The handshake must be a [types.Handshake]. It
+// returns an error for one that a node would refuse to send: its height and its addresses
+// are checked like those of a handshake that comes from the network.
 func (r *treeRouter) GenerateTableFrom(h router.Handshake) (router.RoutingTable, error) {
-	hs, ok := h.(*handshake)
-	if !ok || hs == nil {
+	hs, ok := h.(types.Handshake)
+	if !ok {
 		return nil, fmt.Errorf("handshake is a %T, not one of this router", h)
 	}
 
-	return r.newTable("", hs.height, hs.players)
+	received := message.Handshake(hs)
+
+	err := received.Sendable()
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+
+	err = r.reader.Admit(uint64(received.Players().Len()))
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+
+	return r.newTable("", received.Height(), received.Players())
 }
 
 // newTable makes the table of a node that reaches the players.
-func (r *treeRouter) newTable(me string, height int, known players) (*table, error) {
-	for _, addr := range known.addrs {
+func (r *treeRouter) newTable(me string, height int, known message.Players) (*table, error) {
+	for _, addr := range known.Addrs {
 		// Forward would panic when it used the address as the key of a route.
 		if !hashable(addr) {
 			return nil, fmt.Errorf("address %v of type %T cannot be the key of a map", addr, addr)
@@ -132,7 +153,7 @@ func (r *treeRouter) newTable(me string, height int, known players) (*table, err
 	t := &table{
 		router:   r,
 		me:       me,
-		gateways: make(map[string]*child, known.len()),
+		gateways: make(map[string]*child, known.Len()),
 	}
 
 	t.adopt(height, known, nil)
@@ -140,5 +161,7 @@ func (r *treeRouter) newTable(me string, height int, known players) (*table, err
 	return t, nil
 }
 
-// errForeign is what the formats return for a message that is not theirs.
-var errForeign = errors.New("message is not of the tree router")
+// hashable tells whether the address can be the key of a map. A nil address can.
+func hashable(addr mino.Address) bool {
+	return addr == nil || reflect.ValueOf(addr).Comparable()
+}

@@ -36,13 +36,33 @@ func TestNew_LeavesOutItselfAndDuplicates(t *testing.T) {
 func TestNew_OwnAddressIsAVoid(t *testing.T) {
 	me := session.NewAddress("me:1")
 
-	table, err := newRouter().New(nil, me)
-	require.NoError(t, err)
+	for _, players := range [][]mino.Address{addresses(3), {me}} {
+		table, err := newRouter().New(mino.NewAddresses(players...), me)
+		require.NoError(t, err)
 
-	routes, voids := table.Forward(table.Make(me, []mino.Address{me}, nil))
-	require.Empty(t, routes)
-	require.NotErrorIs(t, voids[me].Error, router.ErrUnreachable)
-	require.EqualError(t, voids[me].Error, "the node has no route to itself")
+		routes, voids := table.Forward(table.Make(me, []mino.Address{me}, nil))
+		require.Empty(t, routes)
+		require.NotErrorIs(t, voids[me].Error, router.ErrUnreachable)
+		require.EqualError(t, voids[me].Error, "the node has no route to itself")
+	}
+}
+
+// Promise R1: a table of no players belongs to an orchestrator, whose node may be a player
+// too. An existing overlay gives such a table the address of that player.
+func TestNew_OwnAddressGoesToTheParentWithoutPlayers(t *testing.T) {
+	me := session.NewAddress("me:1")
+
+	for _, players := range []mino.Players{nil, mino.NewAddresses()} {
+		table, err := newRouter().New(players, me)
+		require.NoError(t, err)
+
+		to := append(addresses(2), me)
+		routes, voids := table.Forward(table.Make(session.NewOrchestratorAddress(me), to, nil))
+		require.Empty(t, voids)
+		require.Len(t, routes, 1)
+		require.Equal(t, to, routes[nil].GetDestination())
+		require.True(t, table.(router.Sources).MayCome(me, nil), "the player answers")
+	}
 }
 
 // Promise R3: what the players' addresses look like is checked.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/tree/types"
 )
 
 // errSelf is the reason of a void for the node itself, which its session is to
@@ -21,7 +23,8 @@ var errAddress = errors.New("the address is empty or malformed")
 type table struct {
 	router *treeRouter
 
-	// me is the text of the own address, empty where the node was not told.
+	// me is the text of the own address, empty where the node was not told, and where it
+	// may be that of a player above.
 	me string
 
 	// gateways has the child that is the next hop for each player below, by text.
@@ -41,7 +44,7 @@ type child struct {
 	// height is that of the child's own tree, and rest the players it reaches. A
 	// lost child reaches nobody.
 	height int
-	rest   players
+	rest   message.Players
 
 	// lostUntil is when the child is tried again. It is zero, or in the past, for
 	// one that is not known to be lost.
@@ -58,24 +61,24 @@ type child struct {
 // share is the part of a packet for one next hop.
 type share struct {
 	size int
-	part *packet
+	part *message.Packet
 }
 
 // adopt makes children out of the players, as many as the height asks for. They were
 // reached through the child before, which is nil in the beginning.
-func (t *table) adopt(height int, list players, before *child) {
+func (t *table) adopt(height int, list message.Players, before *child) {
 	height = max(height, 1)
 
 	for part := range split(height, list) {
 		c := &child{
-			addr:   part.addrs[0],
-			text:   part.texts[0],
+			addr:   part.Addrs[0],
+			text:   part.Texts[0],
 			height: height - 1,
-			rest:   part.slice(1, part.len()),
+			rest:   part.Slice(1, part.Len()),
 			before: before,
 		}
 
-		for _, text := range part.texts {
+		for _, text := range part.Texts {
 			t.gateways[text] = c
 		}
 	}
@@ -98,10 +101,10 @@ func (t *table) lookup(addr mino.Address) (c *child, valid, neighbour bool) {
 		return nil, false, false
 	}
 
-	s := borrowScratch()
-	defer scratches.Put(s)
+	s := message.Borrow()
+	defer s.Return()
 
-	text, err := s.text(addr)
+	text, err := s.Text(addr)
 	if err != nil || len(text) == 0 {
 		return nil, false, false
 	}
@@ -114,22 +117,7 @@ func (t *table) lookup(addr mino.Address) (c *child, valid, neighbour bool) {
 // Make implements router.RoutingTable. A destination that is there twice counts
 // once.
 func (t *table) Make(src mino.Address, to []mino.Address, msg []byte) router.Packet {
-	return t.pack(src, to, msg)
-}
-
-// pack is Make with the type that it returns.
-func (t *table) pack(src mino.Address, to []mino.Address, msg []byte) *packet {
-	s := borrowScratch()
-	defer scratches.Put(s)
-
-	p := &packet{source: src, dest: t.router.reader.collect(to, s), message: msg}
-
-	text, err := t.router.reader.textOf(src, s)
-	if err == nil {
-		p.sourceText = text
-	}
-
-	return p
+	return (*types.Packet)(message.MakePacket(t.router.reader, src, to, msg))
 }
 
 // PrepareHandshakeFor implements router.RoutingTable. An address that is no
@@ -137,19 +125,19 @@ func (t *table) pack(src mino.Address, to []mino.Address, msg []byte) *packet {
 func (t *table) PrepareHandshakeFor(to mino.Address) router.Handshake {
 	c := t.child(to)
 	if c == nil {
-		return &handshake{}
+		return types.Handshake{}
 	}
 
-	return &handshake{height: c.height, players: c.rest}
+	return types.Handshake(message.NewHandshake(c.height, c.rest))
 }
 
 // Forward implements router.RoutingTable. It looks every destination up before it
 // makes the parts, which then have the right size from the beginning.
 func (t *table) Forward(p router.Packet) (router.Routes, router.Voids) {
-	var few [fewPlayers]*child
+	var few [message.Few]*child
 
 	own := t.own(p)
-	hops, voids := t.hops(own.dest, few[:0])
+	hops, voids := t.hops(own.Players(), few[:0])
 	routes := make(router.Routes)
 
 	// The children are contiguous parts of the players, and packets often name
@@ -172,12 +160,12 @@ func (t *table) Forward(p router.Packet) (router.Routes, router.Voids) {
 
 // hops appends the next hop of each destination, which is nil for one among the
 // voids, and leaves the number of destinations with each hop.
-func (t *table) hops(dest players, hops []*child) ([]*child, router.Voids) {
+func (t *table) hops(dest message.Players, hops []*child) ([]*child, router.Voids) {
 	var voids router.Voids
 
-	hops = slices.Grow(hops, dest.len())
+	hops = slices.Grow(hops, dest.Len())
 
-	for i, text := range dest.texts {
+	for i, text := range dest.Texts {
 		hop, err := t.next(text)
 		if err == nil {
 			hop.share.size++
@@ -186,7 +174,7 @@ func (t *table) hops(dest players, hops []*child) ([]*child, router.Voids) {
 				voids = make(router.Voids)
 			}
 
-			voids[t.voidKey(dest.addrs[i], text)] = router.Void{Error: err}
+			voids[t.voidKey(dest.Addrs[i], text)] = router.Void{Error: err}
 		}
 
 		hops = append(hops, hop)
@@ -196,35 +184,35 @@ func (t *table) hops(dest players, hops []*child) ([]*child, router.Voids) {
 }
 
 // take adds the destinations from <= i < to of a packet to the part for this hop.
-func (c *child) take(p *packet, from, to int, routes router.Routes) {
-	if to-from == p.dest.len() {
-		routes[c.addr] = p.to(p.dest)
+func (c *child) take(p *message.Packet, from, to int, routes router.Routes) {
+	if to-from == p.Players().Len() {
+		routes[c.addr] = (*types.Packet)(p.ToAll())
 		c.share = share{}
 
 		return
 	}
 
 	if c.share.part == nil {
-		c.share.part = p.to(room(c.share.size))
-		routes[c.addr] = c.share.part
+		c.share.part = p.To(message.Room(c.share.size))
+		routes[c.addr] = (*types.Packet)(c.share.part)
 	}
 
-	c.share.part.dest = c.share.part.dest.withAll(p.dest.slice(from, to))
+	c.share.part.AddAll(p.Players().Slice(from, to))
 
-	if c.share.part.dest.len() == c.share.size {
+	if c.share.part.Players().Len() == c.share.size {
 		c.share = share{}
 	}
 }
 
 // own returns the packet as one of this package. One of another kind is read
 // through its interface.
-func (t *table) own(p router.Packet) *packet {
-	own, ok := p.(*packet)
+func (t *table) own(p router.Packet) *message.Packet {
+	own, ok := p.(*types.Packet)
 	if ok {
-		return own
+		return (*message.Packet)(own)
 	}
 
-	return t.pack(p.GetSource(), p.GetDestination(), p.GetMessage())
+	return message.MakePacket(t.router.reader, p.GetSource(), p.GetDestination(), p.GetMessage())
 }
 
 // next returns the next hop for a text, or an error when there is no way.
@@ -279,10 +267,10 @@ func (t *table) OnFailure(to mino.Address) error {
 	}
 
 	orphans, height := c.rest, c.height
-	c.rest, c.height = players{}, 0
+	c.rest, c.height = message.Players{}, 0
 	c.lostUntil = time.Now().Add(t.router.retryAfter)
 
-	if orphans.len() == 0 {
+	if orphans.Len() == 0 {
 		return fmt.Errorf("%w: nobody is behind %v", router.ErrUnreachable, to)
 	}
 
@@ -320,5 +308,5 @@ func (t *table) Descendants(gateway mino.Address) []mino.Address {
 		return nil
 	}
 
-	return slices.Clone(c.rest.addrs)
+	return slices.Clone(c.rest.Addrs)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/router/tree"
+	"github.com/minogrpc/session/router/tree/types"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
 	"github.com/stretchr/testify/require"
@@ -48,17 +49,35 @@ func TestForward_DestinationThatCannotBeSentIsAVoid(t *testing.T) {
 
 func TestForward_KeyOfAVoidIsHashable(t *testing.T) {
 	me := session.NewAddress("me:1")
-	table, err := newRouter().New(nil, me)
+	table, err := newRouter().New(mino.NewAddresses(me), me)
 	require.NoError(t, err)
 
 	_, voids := table.Forward(table.Make(me, []mino.Address{unhashable{"FBme:1"}}, nil))
 	require.Contains(t, voids, mino.Address(me))
 
-	table, err = tree.NewRouter(unhashableFactory{}).New(nil, unhashable{"me"})
+	self := unhashable{"me"}
+	table, err = tree.NewRouter(unhashableFactory{}).New(mino.NewAddresses(self), self)
 	require.NoError(t, err)
 
 	_, voids = table.Forward(table.Make(me, []mino.Address{unhashable{"me"}}, nil))
 	require.Contains(t, voids, nil)
+}
+
+// What is added to a packet later is in no part of it that is already under way.
+func TestForward_PartsShareNoDestinations(t *testing.T) {
+	table, err := newRouter().New(nil, nil)
+	require.NoError(t, err)
+
+	all := addresses(3)
+	p := types.NewPacket(all[0], nil, all[0], all[0], all[0]) // with room for others
+
+	routes, _ := table.Forward(p)
+	part := routes[nil].(*types.Packet)
+
+	part.Add(all[1])
+	p.Add(all[2])
+	require.Equal(t, []mino.Address{all[0], all[1]}, part.GetDestination())
+	require.Equal(t, []mino.Address{all[0], all[2]}, p.GetDestination())
 }
 
 // Promise R2: Forward is linear in the number of destinations. What it asks of the

@@ -10,6 +10,7 @@ import (
 	"github.com/minogrpc/session/router/tree"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
+	"github.com/minogrpc/session/serde/xml"
 	"github.com/stretchr/testify/require"
 )
 
@@ -178,7 +179,7 @@ func TestHandshakeOf_ListBeyondTheLimitCostsNothing(t *testing.T) {
 }
 
 func TestFormats_UnknownOneIsAnError(t *testing.T) {
-	ctx := serde.NewContext(xmlEngine{})
+	ctx := xml.NewContext()
 	table := newTable(t, newRouter(), addresses(2))
 
 	_, err := table.Make(addresses(1)[0], addresses(2), nil).Serialize(ctx)
@@ -193,11 +194,6 @@ func TestFormats_UnknownOneIsAnError(t *testing.T) {
 	_, err = newRouter().GetHandshakeFactory().HandshakeOf(ctx, nil)
 	require.ErrorContains(t, err, `no engine for format "XML"`)
 }
-
-// xmlEngine has a format that the router does not know.
-type xmlEngine struct{ serde.ContextEngine }
-
-func (xmlEngine) GetFormat() serde.Format { return serde.FormatXML }
 
 // Promise R3: no input makes the factory panic, and what it accepts it writes in
 // one form only.

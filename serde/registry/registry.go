@@ -12,20 +12,31 @@ import (
 	"github.com/minogrpc/session/serde"
 )
 
-// Registry maps a format to its engine. The zero value is empty and ready for
-// use. All methods may be called from several goroutines at once.
-type Registry struct {
+// Registry maps a format to its engine. All methods may be called from several
+// goroutines at once.
+type Registry interface {
+	// Register stores the engine for a format and replaces the one that was there.
+	Register(format serde.Format, engine serde.FormatEngine)
+
+	// Get returns the engine for a format. It is never nil: for an unknown format it
+	// is an engine whose methods return an error that says so.
+	Get(format serde.Format) serde.FormatEngine
+}
+
+// SimpleRegistry implements [Registry] with a map. The zero value is empty and ready
+// for use.
+type SimpleRegistry struct {
 	mu      sync.RWMutex
 	engines map[serde.Format]serde.FormatEngine
 }
 
-// New returns an empty registry.
-func New() *Registry {
-	return &Registry{}
+// NewSimpleRegistry returns an empty registry.
+func NewSimpleRegistry() *SimpleRegistry {
+	return &SimpleRegistry{}
 }
 
-// Register stores the engine for a format and replaces the one that was there.
-func (r *Registry) Register(format serde.Format, engine serde.FormatEngine) {
+// Register implements Registry. A nil engine takes away the one that was there.
+func (r *SimpleRegistry) Register(format serde.Format, engine serde.FormatEngine) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
@@ -36,9 +47,8 @@ func (r *Registry) Register(format serde.Format, engine serde.FormatEngine) {
 	r.engines[format] = engine
 }
 
-// Get returns the engine for a format. It is never nil: for an unknown format it
-// is an engine whose methods return an error that says so.
-func (r *Registry) Get(format serde.Format) serde.FormatEngine {
+// Get implements Registry.
+func (r *SimpleRegistry) Get(format serde.Format) serde.FormatEngine {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 

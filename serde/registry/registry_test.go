@@ -11,7 +11,7 @@ import (
 )
 
 func TestRegistry_GivesTheEngineOfTheFormat(t *testing.T) {
-	r := registry.New()
+	r := registry.NewSimpleRegistry()
 	r.Register(serde.FormatJSON, engine("json"))
 	r.Register(serde.FormatXML, engine("xml"))
 
@@ -20,7 +20,7 @@ func TestRegistry_GivesTheEngineOfTheFormat(t *testing.T) {
 }
 
 func TestRegistry_LastEngineOfAFormatCounts(t *testing.T) {
-	r := registry.New()
+	r := registry.NewSimpleRegistry()
 	r.Register(serde.FormatJSON, engine("first"))
 	r.Register(serde.FormatJSON, engine("second"))
 
@@ -28,9 +28,9 @@ func TestRegistry_LastEngineOfAFormatCounts(t *testing.T) {
 }
 
 func TestRegistry_UnknownFormatHasAnEngineThatFails(t *testing.T) {
-	var zero registry.Registry
+	var zero registry.SimpleRegistry
 
-	for _, r := range []*registry.Registry{registry.New(), &zero} {
+	for _, r := range []registry.Registry{registry.NewSimpleRegistry(), &zero} {
 		r.Register(serde.FormatXML, engine("xml"))
 
 		_, err := r.Get(serde.FormatJSON).Encode(json.NewContext(), message{})
@@ -43,7 +43,7 @@ func TestRegistry_UnknownFormatHasAnEngineThatFails(t *testing.T) {
 
 // Packages register while others are already at work. The race detector has the say.
 func TestRegistry_IsSharedByGoroutines(t *testing.T) {
-	r := registry.New()
+	r := registry.NewSimpleRegistry()
 
 	var wg sync.WaitGroup
 	for range 8 {

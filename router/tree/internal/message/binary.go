@@ -1,17 +1,15 @@
-package tree
+package message
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
-
-	"github.com/minogrpc/session/router"
 )
 
 const (
-	// binaryFormat names the form below.
-	binaryFormat = "tree1"
+	// BinaryFormat names the form below.
+	BinaryFormat = "tree1"
 
 	// binaryVersion is the first byte of it, which tells it from a text.
 	binaryVersion = 1
@@ -22,20 +20,23 @@ var (
 	errCanonical = errors.New("a number is not in its shortest form")
 )
 
-// AppendHeader implements router.BinaryPacket. The form is the version, the text of
-// the source, the number of destinations, and the text of each. A text has its
-// length in bytes in front of it; the version is a byte, and the other numbers are
-// unsigned varints in their shortest form. A packet has exactly one header.
-func (p *packet) AppendHeader(b []byte) ([]byte, error) {
-	err := p.sendable()
+// AppendHeader appends everything but the message to b. It returns b and an error when the
+// packet cannot be sent.
+//
+// The form is the version, the text of the source, the number of destinations, and the
+// text of each. A text has its length in bytes in front of it; the version is a byte, and
+// the other numbers are unsigned varints in their shortest form. A packet has exactly one
+// header.
+func (p *Packet) AppendHeader(b []byte) ([]byte, error) {
+	err := p.Sendable()
 	if err != nil {
 		return b, fmt.Errorf("failed to encode packet: %w", err)
 	}
 
 	b = appendText(append(b, binaryVersion), p.sourceText)
-	b = binary.AppendUvarint(b, uint64(p.dest.len()))
+	b = binary.AppendUvarint(b, uint64(p.dest.Len()))
 
-	for _, text := range p.dest.texts {
+	for _, text := range p.dest.Texts {
 		b = appendText(b, text)
 	}
 
@@ -46,36 +47,31 @@ func appendText(b []byte, text string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// BinaryFormat implements router.BinaryPacketFactory.
-func (f packetFactory) BinaryFormat() string {
-	return binaryFormat
-}
-
-// PacketOfHeader implements router.BinaryPacketFactory. The packet keeps nothing of
-// the header. It returns an error for a destination that is there twice, because no
+// ReadHeader returns the packet of a header and of a message. The packet keeps nothing
+// of the header. It returns an error for a destination that is there twice, because no
 // packet has such a header.
-func (f packetFactory) PacketOfHeader(header, message []byte) (router.Packet, error) {
-	h := headerReader{reader: f.reader, rest: header}
+func (r *Reader) ReadHeader(header, msg []byte) (*Packet, error) {
+	h := headerReader{Reader: r, rest: header}
 
 	p, err := h.packet()
 	if err != nil {
-		return nil, fmt.Errorf("failed to decode packet: %w", err)
+		return nil, err
 	}
 
-	p.message = message
+	p.message = msg
 
 	return p, nil
 }
 
 // headerReader goes through a header.
 type headerReader struct {
-	*reader
+	*Reader
 
 	rest []byte
 }
 
 // packet reads all of the header.
-func (h *headerReader) packet() (*packet, error) {
+func (h *headerReader) packet() (*Packet, error) {
 	if len(h.rest) == 0 || h.rest[0] != binaryVersion {
 		return nil, fmt.Errorf("it is not of version %d", binaryVersion)
 	}
@@ -96,57 +92,58 @@ func (h *headerReader) packet() (*packet, error) {
 		return nil, fmt.Errorf("%d bytes are left over", len(h.rest))
 	}
 
-	return &packet{source: source.addr, sourceText: source.text, dest: dest}, nil
+	return NewPacket(source, dest, nil), nil
 }
 
 // players reads the destinations.
-func (h *headerReader) players() (players, error) {
+func (h *headerReader) players() (Players, error) {
 	n, err := h.uvarint()
 	if err != nil {
-		return players{}, err
+		return Players{}, err
 	}
 
-	if n > uint64(h.max) {
-		return players{}, h.tooMany()
+	err = h.Admit(n)
+	if err != nil {
+		return Players{}, err
 	}
 
 	// No text is empty, so that each takes two bytes at least. Without this check
 	// the number would allocate more than was received.
 	if n > uint64(len(h.rest)/2) {
-		return players{}, errCut
+		return Players{}, errCut
 	}
 
-	unique := newDistinct(int(n))
+	unique := NewDistinct(int(n))
 
 	for range n {
 		p, err := h.player()
 		if err != nil {
-			return players{}, err
+			return Players{}, err
 		}
 
-		if !unique.add(p.addr, p.text) {
-			return players{}, fmt.Errorf("address %v is there twice", p.addr)
+		if !unique.Add(p.Addr, p.Text) {
+			return Players{}, fmt.Errorf("address %v is there twice", p.Addr)
 		}
 	}
 
-	return unique.players, nil
+	return unique.Players, nil
 }
 
 // player reads an address.
-func (h *headerReader) player() (player, error) {
+func (h *headerReader) player() (Player, error) {
 	size, err := h.uvarint()
 	if err != nil {
-		return player{}, err
+		return Player{}, err
 	}
 
 	if size > uint64(len(h.rest)) {
-		return player{}, errCut
+		return Player{}, errCut
 	}
 
 	text := h.rest[:size]
 	h.rest = h.rest[size:]
 
-	return h.parse(text)
+	return h.Parse(text)
 }
 
 // uvarint reads a number.

@@ -1,10 +1,6 @@
-package tree
+package message
 
-import (
-	"sync"
-
-	"github.com/minogrpc/session/mino"
-)
+import "sync"
 
 const (
 	// maxKnown is the number of addresses that a router remembers: enough for the
@@ -16,23 +12,17 @@ const (
 	maxKnownText = 300
 )
 
-// player is an address with its text form.
-type player struct {
-	addr mino.Address
-	text string
-}
-
 // cache remembers the addresses that have passed the checks, because it is the same
 // few that come and go with every packet. They may come from anyone, so that it
 // has a bound in both directions; past it, it starts over. It may be used from
 // several goroutines at once.
 type cache struct {
 	mu     sync.RWMutex
-	byText map[string]player
+	byText map[string]Player
 }
 
 // get returns what is known by the text, without an allocation.
-func (c *cache) get(text []byte) (player, bool) {
+func (c *cache) get(text []byte) (Player, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 
@@ -42,8 +32,8 @@ func (c *cache) get(text []byte) (player, bool) {
 }
 
 // put remembers an address, unless its text is too long.
-func (c *cache) put(p player) {
-	if len(p.text) > maxKnownText {
+func (c *cache) put(p Player) {
+	if len(p.Text) > maxKnownText {
 		return
 	}
 
@@ -51,8 +41,8 @@ func (c *cache) put(p player) {
 	defer c.mu.Unlock()
 
 	if c.byText == nil || len(c.byText) >= maxKnown {
-		c.byText = make(map[string]player)
+		c.byText = make(map[string]Player)
 	}
 
-	c.byText[p.text] = p
+	c.byText[p.Text] = p
 }

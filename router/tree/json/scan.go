@@ -1,14 +1,16 @@
-package tree
+package json
 
 import (
 	"bytes"
 	"encoding/base64"
+
+	"github.com/minogrpc/session/router/tree/internal/message"
 )
 
 // scanPacket reads a packet in the very form in which nodes write it, in one pass:
 // encoding/json looks at each byte of a message four times. False means that the
 // text is of another form, good or bad, which is for encoding/json to tell.
-func (r *reader) scanPacket(data []byte) (*packet, bool) {
+func scanPacket(r *message.Reader, data []byte) (*message.Packet, bool) {
 	s := scanner{rest: data, ok: true}
 
 	s.expect(`{"Source":"`)
@@ -16,14 +18,14 @@ func (r *reader) scanPacket(data []byte) (*packet, bool) {
 	s.expect(`,"Dest":[`)
 	dest := s.players(r)
 	s.expect(`,"Message":"`)
-	message := s.base64(nil)
+	msg := s.base64(nil)
 	s.expect(`}`)
 
 	if !s.ok || len(s.rest) > 0 {
 		return nil, false
 	}
 
-	return &packet{source: source.addr, sourceText: source.text, dest: dest, message: message}, true
+	return message.NewPacket(source, dest, msg), true
 }
 
 // scanner goes through a text until it meets what it does not expect. From then on
@@ -83,38 +85,38 @@ func (s *scanner) base64(b []byte) []byte {
 }
 
 // player reads the rest of a string with an address.
-func (s *scanner) player(r *reader) player {
+func (s *scanner) player(r *message.Reader) message.Player {
 	var room [64]byte
 
 	text := s.base64(room[:0])
 	if !s.ok {
-		return player{}
+		return message.Player{}
 	}
 
-	p, err := r.parse(text)
+	p, err := r.Parse(text)
 	s.ok = err == nil
 
 	return p
 }
 
 // players reads the rest of a list of addresses.
-func (s *scanner) players(r *reader) players {
+func (s *scanner) players(r *message.Reader) message.Players {
 	list := scanner{ok: s.ok}
 
 	// Neither bracket nor comma is a letter of base64.
 	list.rest = s.until(']')
 	if !s.ok || len(list.rest) == 0 {
-		return room(0)
+		return message.Room(0)
 	}
 
 	n := bytes.Count(list.rest, []byte{','}) + 1
-	if n > r.max {
+	if r.Admit(uint64(n)) != nil {
 		s.ok = false
 
-		return players{}
+		return message.Players{}
 	}
 
-	unique := newDistinct(n)
+	unique := message.NewDistinct(n)
 
 	for i := 0; list.ok && i < n; i++ {
 		if i > 0 {
@@ -125,11 +127,11 @@ func (s *scanner) players(r *reader) players {
 
 		p := list.player(r)
 		if list.ok {
-			unique.add(p.addr, p.text)
+			unique.Add(p.Addr, p.Text)
 		}
 	}
 
 	s.ok = list.ok && len(list.rest) == 0
 
-	return unique.players
+	return unique.Players
 }
