@@ -61,29 +61,31 @@ func Digest(chain []byte) []byte {
 }
 
 // Trust stores the certificates of another node.
-func (n *Node) Trust(addr Address, chain []byte) { n.store.put(addr, chain) }
+func (n *Node) Trust(addr Address, chain []byte) { n.store.Put(addr, chain) }
 
 // Known returns the certificates that the node holds for an address, or nil.
 func (n *Node) Known(addr Address) []byte { return n.store.get(addr) }
 
-// store has the certificates of the nodes that this one believes.
-type store struct {
+// Store has the certificates of the nodes that others believe. Several nodes may share one.
+type Store struct {
 	mu     sync.Mutex
 	chains map[Address][]byte
 }
 
-func newStore() *store {
-	return &store{chains: make(map[Address][]byte)}
+// NewStore returns a store that knows nobody.
+func NewStore() *Store {
+	return &Store{chains: make(map[Address][]byte)}
 }
 
-func (s *store) put(addr Address, chain []byte) {
+// Put stores the certificates of a node.
+func (s *Store) Put(addr Address, chain []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	s.chains[addr.Follower()] = chain
 }
 
-func (s *store) get(addr Address) []byte {
+func (s *Store) get(addr Address) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -91,7 +93,7 @@ func (s *store) get(addr Address) []byte {
 }
 
 // all returns what the store holds, as it travels.
-func (s *store) all() []certificateChain {
+func (s *Store) all() []certificateChain {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -104,7 +106,7 @@ func (s *store) all() []certificateChain {
 }
 
 // pool returns what the node at the address must prove to have.
-func (s *store) pool(addr Address) (*x509.CertPool, error) {
+func (s *Store) pool(addr Address) (*x509.CertPool, error) {
 	chain := s.get(addr)
 	if chain == nil {
 		return nil, fmt.Errorf("no certificate of %v", addr)

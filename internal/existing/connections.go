@@ -13,7 +13,7 @@ import (
 // connections are those to other nodes, shared by all who use them. One closes with its last
 // user.
 type connections struct {
-	store *store
+	store *Store
 	dial  dialer
 
 	mu   sync.Mutex
@@ -27,7 +27,7 @@ type connection struct {
 	users int
 }
 
-func newConnections(store *store, dial dialer) *connections {
+func newConnections(store *Store, dial dialer) *connections {
 	return &connections{store: store, dial: dial, open: make(map[Address]*connection)}
 }
 

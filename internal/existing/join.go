@@ -107,7 +107,7 @@ func (n *Node) share(_ context.Context, request []byte) ([]byte, error) {
 }
 
 func (n *Node) learn(peer certificateChain) {
-	n.store.put(Address(peer.address), slices.Clone(peer.value))
+	n.store.Put(Address(peer.address), slices.Clone(peer.value))
 }
 
 // Join makes the node a member of the network of another one, which has generated the
@@ -124,7 +124,9 @@ func (n *Node) Join(ctx context.Context, to Address, token string, digest []byte
 
 	defer n.conns.release(to)
 
-	data, err := invoke(ctx, conn, "Join", joinRequest{token: token, chain: n.introduction()}.encode())
+	request := joinRequest{token: token, chain: n.introduction()}
+
+	data, err := invoke(ctx, conn, "Join", request.encode())
 	if err != nil {
 		return fmt.Errorf("join through %v: %w", to, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -34,6 +35,9 @@ type Config struct {
 	// Certificate is what the node presents: see [NewCertificate]. Nil is a node without TLS.
 	Certificate *tls.Certificate
 
+	// Store has the certificates of the other nodes. Nil stands for one of its own.
+	Store *Store
+
 	// Height is that of the trees whose root this node is; 0 stands for 3.
 	Height int
 
@@ -59,8 +63,11 @@ type Node struct {
 	server  *grpc.Server
 	sockets *sockets
 	conns   *connections
-	store   *store
+	store   *Store
 	tokens  *tokens
+
+	// moved counts the packets that came or went.
+	moved atomic.Int64
 
 	// life ends with the node, and tasks are all its goroutines but those of gRPC.
 	life  context.Context
@@ -93,6 +100,10 @@ func Start(cfg Config) (*Node, error) {
 		cfg.Dial = dialTCP
 	}
 
+	if cfg.Store == nil {
+		cfg.Store = NewStore()
+	}
+
 	if cfg.Height == 0 {
 		cfg.Height = defaultHeight
 	}
@@ -101,7 +112,7 @@ func Start(cfg Config) (*Node, error) {
 		cfg:      cfg,
 		me:       newAddress(cfg.Host, cfg.Certificate != nil),
 		sockets:  newSockets(),
-		store:    newStore(),
+		store:    cfg.Store,
 		tokens:   newTokens(),
 		handlers: make(map[string]Handler),
 		sessions: make(map[string]*Session),
@@ -110,7 +121,7 @@ func Start(cfg Config) (*Node, error) {
 	n.conns = newConnections(n.store, n.sockets.watched(cfg.Dial))
 
 	if cfg.Certificate != nil {
-		n.store.put(n.me, n.Chain())
+		n.store.Put(n.me, n.Chain())
 	}
 
 	n.serve()
@@ -204,6 +215,9 @@ func (n *Node) Sessions() int { return len(n.players()) }
 
 // Connections returns how many connections to other nodes the node has open.
 func (n *Node) Connections() int { return n.conns.len() }
+
+// Packets counts those that the node has sent to others, or received from them.
+func (n *Node) Packets() int { return int(n.moved.Load()) }
 
 // Oddities returns what other nodes have done that no existing node would have done, such as
 // a packet over the stream of a follower. A good neighbour leaves none.

@@ -20,7 +20,7 @@ func (n *Node) Open(ctx context.Context, uri string, players ...Address) (*Sessi
 		return nil, errors.New("no players")
 	}
 
-	s := newSession(n, ctx, incoming{uri: uri, stream: rand.Text()}, n.me.Orchestrator())
+	s := newSession(ctx, n, incoming{uri: uri, stream: rand.Text()}, n.me.Orchestrator())
 	md := metadata.Pairs(protocolKey, noProtocol)
 
 	for _, player := range players[1:] {
@@ -78,6 +78,8 @@ func (s *Session) read(stream grpc.ClientStream) {
 
 // take reads one packet from the root. The orchestrator routes nothing.
 func (s *Session) take(data []byte) error {
+	s.node.moved.Add(1)
+
 	serialized, err := decodePacket(data)
 	if err != nil {
 		return err

@@ -8,9 +8,9 @@ import (
 
 // packet is what the tree router sends. The order of the fields is that of the JSON.
 type packet struct {
-	Source  []byte
-	Dest    [][]byte
-	Message []byte
+	Source  []byte   `json:"Source"`
+	Dest    [][]byte `json:"Dest"`
+	Message []byte   `json:"Message"`
 }
 
 func newPacket(source Address, to []Address, msg []byte) packet {
@@ -40,8 +40,8 @@ func decodeJSONPacket(data []byte) (packet, error) {
 
 // handshake tells a child what it must be able to route to, and how high its own tree is.
 type handshake struct {
-	Height    int
-	Addresses [][]byte
+	Height    int      `json:"Height"`
+	Addresses [][]byte `json:"Addresses"`
 }
 
 func newHandshake(height int, players []Address) handshake {

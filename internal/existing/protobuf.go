@@ -46,7 +46,7 @@ func appendElement(data []byte, number protowire.Number, value []byte) []byte {
 
 // scan calls the function for each length-delimited field. It skips all others, because a
 // node that does not know a field must not mind it.
-func scan(data []byte, take func(number protowire.Number, value []byte) error) error {
+func scan(data []byte, take func(number int, value []byte) error) error {
 	for len(data) > 0 {
 		number, kind, n := protowire.ConsumeTag(data)
 		if n < 0 {
@@ -62,7 +62,7 @@ func scan(data []byte, take func(number protowire.Number, value []byte) error) e
 
 		if kind == protowire.BytesType {
 			value, _ := protowire.ConsumeBytes(data)
-			if err := take(number, value); err != nil {
+			if err := take(int(number), value); err != nil {
 				return err
 			}
 		}
@@ -73,12 +73,12 @@ func scan(data []byte, take func(number protowire.Number, value []byte) error) e
 	return nil
 }
 
-func (c certificateChain) encode() []byte {
+func (c *certificateChain) encode() []byte {
 	return appendBytes(appendBytes(nil, 1, c.address), 2, c.value)
 }
 
 func (c *certificateChain) decode(data []byte) error {
-	return scan(data, func(number protowire.Number, value []byte) error {
+	return scan(data, func(number int, value []byte) error {
 		switch number {
 		case 1:
 			c.address = value
@@ -90,12 +90,12 @@ func (c *certificateChain) decode(data []byte) error {
 	})
 }
 
-func (r joinRequest) encode() []byte {
+func (r *joinRequest) encode() []byte {
 	return appendElement(appendBytes(nil, 1, []byte(r.token)), 2, r.chain.encode())
 }
 
 func (r *joinRequest) decode(data []byte) error {
-	return scan(data, func(number protowire.Number, value []byte) error {
+	return scan(data, func(number int, value []byte) error {
 		switch {
 		case number == 1 && !utf8.Valid(value):
 			return errUTF8
@@ -123,7 +123,7 @@ func encodePeers(peers []certificateChain) []byte {
 func decodePeers(data []byte) ([]certificateChain, error) {
 	var peers []certificateChain
 
-	err := scan(data, func(number protowire.Number, value []byte) error {
+	err := scan(data, func(number int, value []byte) error {
 		if number != 1 {
 			return nil
 		}
@@ -139,12 +139,12 @@ func decodePeers(data []byte) ([]certificateChain, error) {
 	return peers, err
 }
 
-func (m message) encode() []byte {
+func (m *message) encode() []byte {
 	return appendBytes(appendBytes(nil, 1, m.from), 2, m.payload)
 }
 
 func (m *message) decode(data []byte) error {
-	return scan(data, func(number protowire.Number, value []byte) error {
+	return scan(data, func(number int, value []byte) error {
 		switch number {
 		case 1:
 			m.from = value
@@ -163,7 +163,7 @@ func encodePacket(serialized []byte) []byte {
 
 // decodePacket returns what is inside a Packet.
 func decodePacket(data []byte) (serialized []byte, err error) {
-	err = scan(data, func(number protowire.Number, value []byte) error {
+	err = scan(data, func(number int, value []byte) error {
 		if number == 1 {
 			serialized = value
 		}
@@ -174,7 +174,7 @@ func decodePacket(data []byte) (serialized []byte, err error) {
 	return serialized, err
 }
 
-func (a ack) encode() []byte {
+func (a *ack) encode() []byte {
 	var data []byte
 	for _, text := range a.errors {
 		data = appendElement(data, 1, []byte(text))
@@ -184,7 +184,7 @@ func (a ack) encode() []byte {
 }
 
 func (a *ack) decode(data []byte) error {
-	return scan(data, func(number protowire.Number, value []byte) error {
+	return scan(data, func(number int, value []byte) error {
 		switch {
 		case number != 1:
 		case !utf8.Valid(value):

@@ -86,6 +86,7 @@ func (s *Session) sendAll(parent *parent, p packet, routes map[Address][]Address
 	)
 
 	for child, to := range routes {
+		s.node.moved.Add(1)
 		group.Go(func() {
 			one := sent{child: child, to: to}
 			if child == "" {

@@ -31,11 +31,21 @@ const (
 // method is the name of a call of the service.
 func method(name string) string { return "/" + serviceName + "/" + name }
 
+// server is what gRPC checks a registered service for.
+type server interface{ Address() Address }
+
+// nodeOf returns what was registered, which is a node.
+func nodeOf(registered any) *Node {
+	n, _ := registered.(*Node)
+
+	return n
+}
+
 // service describes what a node serves. There is no generated code, because the messages
 // are read and written by hand.
 var service = grpc.ServiceDesc{
 	ServiceName: serviceName,
-	HandlerType: (*any)(nil),
+	HandlerType: (*server)(nil),
 	Methods: []grpc.MethodDesc{
 		unary("Join", (*Node).join),
 		unary("Share", (*Node).share),
@@ -44,7 +54,7 @@ var service = grpc.ServiceDesc{
 	},
 	Streams: []grpc.StreamDesc{{
 		StreamName:    "Stream",
-		Handler:       func(n any, stream grpc.ServerStream) error { return n.(*Node).stream(stream) },
+		Handler:       func(n any, stream grpc.ServerStream) error { return nodeOf(n).stream(stream) },
 		ServerStreams: true,
 		ClientStreams: true,
 	}},
@@ -60,7 +70,7 @@ func unary(name string, answer func(n *Node, ctx context.Context, request []byte
 				return nil, err
 			}
 
-			reply, err := answer(n.(*Node), ctx, request)
+			reply, err := answer(nodeOf(n), ctx, request)
 
 			return (*frame)(&reply), err
 		},
@@ -201,7 +211,9 @@ func (n *Node) forward(ctx context.Context, request []byte) ([]byte, error) {
 
 	texts, err := s.receive(p)
 
-	return ack{errors: texts}.encode(), err
+	answer := ack{errors: texts}
+
+	return answer.encode(), err
 }
 
 // call asks the handler of a procedure.
@@ -223,7 +235,9 @@ func (n *Node) call(ctx context.Context, request []byte) ([]byte, error) {
 		return nil, err
 	}
 
-	return message{from: []byte(n.me), payload: answer}.encode(), nil
+	reply := message{from: []byte(n.me), payload: answer}
+
+	return reply.encode(), nil
 }
 
 // Call asks one node a question.
@@ -237,7 +251,9 @@ func (n *Node) Call(ctx context.Context, uri string, question []byte, to Address
 
 	ctx = metadata.AppendToOutgoingContext(ctx, uriKey, uri)
 
-	data, err := invoke(ctx, conn, "Call", message{from: []byte(n.me), payload: question}.encode())
+	request := message{from: []byte(n.me), payload: question}
+
+	data, err := invoke(ctx, conn, "Call", request.encode())
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ type parent struct {
 	conn *grpc.ClientConn
 }
 
-func newSession(n *Node, ctx context.Context, in incoming, me Address) *Session {
+func newSession(ctx context.Context, n *Node, in incoming, me Address) *Session {
 	s := &Session{
 		node: n, uri: in.uri, id: in.stream, me: me,
 		children: make(map[Address]*child),
@@ -85,7 +85,7 @@ func (n *Node) enter(in incoming, p *parent) (*Session, error) {
 		return s, nil
 	}
 
-	s := newSession(n, n.life, in, n.me)
+	s := newSession(n.life, n, in, n.me)
 	s.parents = []*parent{p}
 	n.sessions[in.stream] = s
 
@@ -235,6 +235,8 @@ func (s *Session) Send(msg []byte, to ...Address) []string {
 
 // receive takes a packet that another node has sent.
 func (s *Session) receive(p packet) ([]string, error) {
+	s.node.moved.Add(1)
+
 	if texts := s.closing(); texts != nil {
 		return texts, nil
 	}

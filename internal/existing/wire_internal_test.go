@@ -38,14 +38,20 @@ func TestProtobuf_HasTheBytesOfTheWire(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"packet":      {encodePacket([]byte("hi")), "0a026869"},
-		"ack":         {ack{errors: []string{"e1"}}.encode(), "0a026531"},
-		"empty ack":   {ack{}.encode(), ""},
-		"message":     {message{from: []byte("FAh:1"), payload: []byte("hi")}.encode(), "0a0546" + "41683a31" + "12026869"},
-		"chain":       {certificateChain{address: []byte("FB"), value: []byte{1}}.encode(), "0a024642" + "120101"},
-		"join":        {joinRequest{token: "t", chain: certificateChain{value: []byte{1}}}.encode(), "0a0174" + "1203120101"},
+		"packet":    {encodePacket([]byte("hi")), "0a026869"},
+		"ack":       {(&ack{errors: []string{"e1"}}).encode(), "0a026531"},
+		"empty ack": {(&ack{}).encode(), ""},
+		"message": {
+			(&message{from: []byte("FAh:1"), payload: []byte("hi")}).encode(),
+			"0a054641683a31" + "12026869",
+		},
+		"chain": {(&certificateChain{address: []byte("FB"), value: []byte{1}}).encode(), "0a024642" + "120101"},
+		"join": {
+			(&joinRequest{token: "t", chain: certificateChain{value: []byte{1}}}).encode(),
+			"0a0174" + "1203120101",
+		},
 		"peers":       {encodePeers([]certificateChain{{value: []byte{1}}, {}}), "0a03120101" + "0a00"},
-		"empty chain": {joinRequest{token: "t"}.encode(), "0a0174" + "1200"},
+		"empty chain": {(&joinRequest{token: "t"}).encode(), "0a0174" + "1200"},
 	}
 
 	for name, test := range tests {
@@ -69,7 +75,7 @@ func TestProtobuf_ReadsWhatItWrites(t *testing.T) {
 
 	var answer message
 
-	require.NoError(t, answer.decode(message{from: []byte("f"), payload: []byte("p")}.encode()))
+	require.NoError(t, answer.decode((&message{from: []byte("f"), payload: []byte("p")}).encode()))
 	require.Equal(t, message{from: []byte("f"), payload: []byte("p")}, answer)
 }
 
@@ -95,14 +101,14 @@ func TestProtobuf_RefusesWhatIsCutShort(t *testing.T) {
 }
 
 func TestPacket_HasTheJSONOfTheWire(t *testing.T) {
-	const want = `{"Source":"T0IxMjcuMC4wLjE6MjAwMA==","Dest":["RkIxMjcuMC4wLjE6MjAwMQ==","RkExMjcuMC4wLjE6MjAwMg=="],` +
-		`"Message":"aGVsbG8="}`
+	const want = `{"Source":"T0IxMjcuMC4wLjE6MjAwMA==",` +
+		`"Dest":["RkIxMjcuMC4wLjE6MjAwMQ==","RkExMjcuMC4wLjE6MjAwMg=="],"Message":"aGVsbG8="}`
 
 	p := newPacket("OB127.0.0.1:2000", []Address{"FB127.0.0.1:2001", "FA127.0.0.1:2002"}, []byte("hello"))
 
 	data, err := p.encode()
 	require.NoError(t, err)
-	require.Equal(t, want, string(data))
+	require.Equal(t, []byte(want), data)
 
 	again, err := decodeJSONPacket(data)
 	require.NoError(t, err)
