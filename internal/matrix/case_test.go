@@ -49,42 +49,44 @@ func (m mixture) String() string {
 
 // mixtures returns all cases.
 func mixtures() []mixture {
-	var all []mixture
+	all := []mixture{{}}
+
+	all = choose(all, []int{2, 3, 5, 8, 15}, func(m *mixture, n int) { m.players = n })
+	all = choose(all, []int{1, 2, 3}, func(m *mixture, height int) { m.height = height })
+	all = choose(all, []bool{false, true}, func(m *mixture, secure bool) { m.tls = secure })
+	all = choose(all, []place{outside, atRoot, atInterior, atLeaf}, func(m *mixture, p place) { m.place = p })
 
 	kinds := []kind{ours, existing}
+	all = choose(all, kinds, func(m *mixture, k kind) { m.orchestrator = k })
+	all = choose(all, kinds, func(m *mixture, k kind) { m.root = k })
+	all = choose(all, kinds, func(m *mixture, k kind) { m.leaf = k })
+	all = choose(all, append(kinds, nobody), func(m *mixture, k kind) { m.interior = k })
 
-	for _, n := range []int{2, 3, 5, 8, 15} {
-		for height := 1; height <= 3; height++ {
-			interior := kinds
-			if !slices.Contains(shape(n, height), atInterior) {
-				interior = []kind{nobody}
-			}
+	return slices.DeleteFunc(all, func(m mixture) bool { return !m.isPossible() })
+}
 
-			for _, secure := range []bool{false, true} {
-				for _, o := range kinds {
-					for _, r := range kinds {
-						for _, i := range interior {
-							for _, l := range kinds {
-								for _, p := range []place{outside, atRoot, atInterior, atLeaf} {
-									m := mixture{o, r, i, l, p, n, height, secure}
-									if m.isPossible() {
-										all = append(all, m)
-									}
-								}
-							}
-						}
-					}
-				}
-			}
+// choose returns each case with each of the values.
+func choose[T any](all []mixture, values []T, set func(*mixture, T)) []mixture {
+	chosen := make([]mixture, 0, len(all)*len(values))
+
+	for _, m := range all {
+		for _, value := range values {
+			set(&m, value)
+			chosen = append(chosen, m)
 		}
 	}
 
-	return all
+	return chosen
 }
 
-// isPossible tells whether the node of the orchestrator can be what it is in the tree.
+// isPossible tells whether the tree has the interior nodes of the case and the node of the
+// orchestrator can be what it is there, and whether there are nodes of both kinds.
 func (m mixture) isPossible() bool {
-	return m.place == outside || m.kindAt(m.place) == m.orchestrator
+	kinds := []kind{m.orchestrator, m.root, m.interior, m.leaf}
+	deep := slices.Contains(shape(m.players, m.height), atInterior)
+
+	return deep == (m.interior != nobody) && (m.place == outside || m.kindAt(m.place) == m.orchestrator) &&
+		slices.Contains(kinds, ours) && slices.Contains(kinds, existing)
 }
 
 func (m mixture) kindAt(p place) kind {

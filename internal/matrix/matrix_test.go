@@ -111,18 +111,22 @@ func (w *network) testUp(t *testing.T) {
 	from := w.addresses()[max(w.find(atLeaf), 0)]
 	requireEchoes(t, s, "begin", []text{from})
 
-	go func() {
-		p := w.newest(t, from)
+	p := w.newest(t, from)
+
+	var sending sync.WaitGroup
+
+	sending.Go(func() {
 		for i := range count {
 			assert.Empty(t, p.send(fmt.Sprintf("up %d", i), w.origin.address().orchestrator()))
 		}
-	}()
+	})
 
 	for i := range count {
 		_, msg := receive(t, s)
 		require.Equal(t, fmt.Sprintf("up %d", i), msg)
 	}
 
+	sending.Wait()
 	cancel()
 }
 
