@@ -27,7 +27,7 @@ func TestStream_PacketFromTheParentEndsIt(t *testing.T) {
 	conn, err := grpc.NewClient(nodes[0].Address().Host(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 
-	defer conn.Close()
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
 
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "apiuri", uri, "streamid", "one", "gateway", "FAh:1")
 

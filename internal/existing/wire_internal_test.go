@@ -135,7 +135,7 @@ func TestHandshake_HasTheJSONOfTheWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			data, err := newHandshake(test.height, test.players).encode()
 			require.NoError(t, err)
-			require.Equal(t, test.want, string(data))
+			require.Equal(t, []byte(test.want), data)
 
 			again, err := decodeHandshake(data)
 			require.NoError(t, err)

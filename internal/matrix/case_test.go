@@ -60,7 +60,7 @@ func mixtures() []mixture {
 	all = choose(all, kinds, func(m *mixture, k kind) { m.orchestrator = k })
 	all = choose(all, kinds, func(m *mixture, k kind) { m.root = k })
 	all = choose(all, kinds, func(m *mixture, k kind) { m.leaf = k })
-	all = choose(all, append(kinds, nobody), func(m *mixture, k kind) { m.interior = k })
+	all = choose(all, []kind{ours, existing, nobody}, func(m *mixture, k kind) { m.interior = k })
 
 	return slices.DeleteFunc(all, func(m mixture) bool { return !m.isPossible() })
 }

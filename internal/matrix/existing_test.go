@@ -73,9 +73,10 @@ type existingStream struct {
 }
 
 func (s existingStream) send(msg string, to ...text) []failure {
-	var failures []failure
+	texts := s.Send([]byte(msg), modelAddresses(to)...)
+	failures := make([]failure, 0, len(texts))
 
-	for _, words := range s.Send([]byte(msg), modelAddresses(to)...) {
+	for _, words := range texts {
 		failures = append(failures, failure{about: s.names.in(words), words: words})
 	}
 

@@ -148,6 +148,10 @@ func (w *network) testCall(t *testing.T) {
 	}
 }
 
+// perUnknown is more than the packets that one message for nobody costs, sent and received:
+// up to the root and no further.
+const perUnknown = 10
+
 // Promise R1: somebody who takes no part is reported, whoever asks, and costs nothing else.
 func (w *network) testUnknown(t *testing.T) {
 	stranger := text("F") + w.origin.address()[1:2] + "stranger:1"
@@ -167,7 +171,7 @@ func (w *network) testUnknown(t *testing.T) {
 	}
 
 	// What circulates is sent again and again, until the hop limit at least.
-	require.Less(t, w.packets()-before, 100)
+	require.Less(t, w.packets()-before, perUnknown*(len(w.players)+2))
 	cancel()
 }
 
@@ -194,7 +198,7 @@ func (w *network) testManyStreams(t *testing.T) {
 
 				for range w.players {
 					_, msg, err := s.recv(t.Context())
-					if !assert.NoError(t, err) || !assert.Equal(t, echoPrefix+question, msg) {
+					if !assert.Equal(t, echoPrefix+question, msg, "%v", err) {
 						return
 					}
 				}

@@ -67,12 +67,11 @@ func emptyNetwork(m mixture) *network {
 func (w *network) start(t *testing.T, k kind, c nodeConfig) node {
 	t.Helper()
 
-	start := w.startOurs
-	if k == existing {
-		start = w.startExisting
+	start := map[kind]func(nodeConfig) (node, error){
+		ours: w.startOurs, existing: w.startExisting, ported: w.startPorted,
 	}
 
-	n, err := start(c)
+	n, err := start[k](c)
 	require.NoError(t, err)
 	t.Cleanup(n.stop)
 
