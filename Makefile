@@ -75,6 +75,10 @@ fuzz: ## Run every fuzz target in turn (FUZZTIME=10s each)
 soak: ## Play new cases of the model test for long (SOAK=10m)
 	go test $(RACE) -timeout 0 ./internal/modeltest -run '^TestModel$$' -soak $(SOAK)
 
+.PHONY: matrix
+matrix: ## Put existing nodes and ours into one network in every way, in an hour
+	go test $(RACE) -timeout 0 ./internal/matrix -all
+
 .PHONY: generate
 generate: ## Generate the code of ptypes from overlay.proto
 	$(BUF) generate
