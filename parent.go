@@ -32,7 +32,7 @@ type parent struct {
 
 	// What follows belongs to the lock of the session.
 
-	// led is set when the table has led to a child; see registration.
+	// led is set when the table has led to a child; see provenance.Registration.
 	led bool
 	// taken is closed when another stream takes the place of the one that Listen has,
 	// which is the one with that epoch.

@@ -9,6 +9,7 @@ import (
 	"github.com/minogrpc/session/internal/dedupe"
 	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/provenance"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -129,8 +130,9 @@ type session struct {
 	// revivals are the attempts to reach those that have been lost.
 	revivals map[string]*revival
 	seen     dedupe.Memory
-	known    acquaintances
-	closed   bool
+	// provenance has the neighbours of the past, for WithNeighborsOnly.
+	provenance provenance.Book
+	closed     bool
 	// cause is what the session was closed with.
 	cause error
 	deaf  bool
