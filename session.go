@@ -135,7 +135,8 @@ type session struct {
 	closed     bool
 	// cause is what the session was closed with.
 	cause error
-	deaf  bool
+	// recvClosed is set when packets for this node are refused, while others are passed on.
+	recvClosed bool
 	// alive counts the links and readers that are not yet released.
 	alive int
 }
@@ -251,7 +252,7 @@ func (s *session) Err() error {
 // CloseRecv implements Lifecycle.
 func (s *session) CloseRecv() {
 	s.mu.Lock()
-	s.deaf = true
+	s.recvClosed = true
 	s.mu.Unlock()
 
 	s.queue.Close(nil)
