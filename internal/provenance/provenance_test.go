@@ -12,6 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// me is the text of the node that asks.
+const me = "me"
+
 // address is an address that is its text.
 type address string
 
@@ -60,108 +63,119 @@ func led(reg provenance.Registration) provenance.Registration {
 	return reg
 }
 
+// world is what a book is asked about.
+type world struct {
+	children      []string
+	over, current []provenance.Registration
+	// admits has the sources that each neighbour may send for, and refuses the others.
+	admits, refuses map[string]string
+}
+
+// Registrations of the worlds.
+var (
+	below = registration("p", tableOf(table{"": "p z", "b": "b c", "b2": "b2"}))
+	wider = registration("q", tableOf(table{"": "q", "b": "b c d"}))
+	none  = registration("p", tableOf(table{"": "p z"}))
+	muted = registration("p", mute{})
+)
+
+var worlds = map[string]world{
+	"a parent": {
+		current: []provenance.Registration{below},
+		admits:  map[string]string{"p": "p z"},
+		refuses: map[string]string{"p": "b c me", "q": "p z", "b": "b c"},
+	},
+	"a child": {
+		children: []string{"b"},
+		current:  []provenance.Registration{below},
+		admits:   map[string]string{"p": "p z", "b": "b c"},
+		refuses:  map[string]string{"p": "b c", "b": "p z b2 me", "b2": "b2", "c": "c"},
+	},
+	"a child that no parent knows": {
+		children: []string{"b"},
+		refuses:  map[string]string{"b": "b c"},
+	},
+	"a child by the table of another parent": {
+		children: []string{"b"},
+		current:  []provenance.Registration{none, wider},
+		admits:   map[string]string{"b": "b c d"},
+		refuses:  map[string]string{"b": "z"},
+	},
+	"a child by a table of the past": {
+		children: []string{"b"},
+		over:     []provenance.Registration{led(below)},
+		current:  []provenance.Registration{none},
+		admits:   map[string]string{"b": "b c"},
+		refuses:  map[string]string{"b": "d"},
+	},
+	"a parent of the past": {
+		over:    []provenance.Registration{below},
+		current: []provenance.Registration{wider},
+		admits:  map[string]string{"p": "p z", "q": "q"},
+		refuses: map[string]string{"p": "b q", "q": "p z"},
+	},
+	"a parent of the past by its last table": {
+		over:    []provenance.Registration{led(below), registration("p", tableOf(table{"": "y"}))},
+		admits:  map[string]string{"p": "y"},
+		refuses: map[string]string{"p": "p z"},
+	},
+	"a parent that is back by its present table": {
+		over:    []provenance.Registration{below},
+		current: []provenance.Registration{registration("p", tableOf(table{"": "y"}))},
+		admits:  map[string]string{"p": "y"},
+		refuses: map[string]string{"p": "p z"},
+	},
+	"one who is parent and child": {
+		children: []string{"b"},
+		current:  []provenance.Registration{below, registration("b", tableOf(table{"": "y"}))},
+		admits:   map[string]string{"b": "b c y"},
+		refuses:  map[string]string{"b": "z"},
+	},
+	"a table that cannot tell": {
+		children: []string{"b"},
+		current:  []provenance.Registration{muted},
+		admits:   map[string]string{"p": "p z c me", "b": "b c z me"},
+		refuses:  map[string]string{"q": "q"},
+	},
+	"nobody yet": {
+		refuses: map[string]string{"p": "p"},
+	},
+}
+
+// book returns the book of the world.
+func (w world) book() *provenance.Book {
+	book := new(provenance.Book)
+
+	for _, child := range w.children {
+		book.Opened(node(child))
+	}
+
+	for _, reg := range w.over {
+		book.Over(reg)
+	}
+
+	return book
+}
+
+// check compares what the book admits with what it should.
+func (w world) check(t *testing.T, want bool, rows map[string]string) {
+	t.Helper()
+
+	for from, sources := range rows {
+		for source := range strings.FieldsSeq(sources) {
+			got := w.book().Admits(me, node(from), node(source), w.current)
+			require.Equal(t, want, got, "%s of %s", source, from)
+		}
+	}
+}
+
 // Promise S2: the source of a packet must be able to come from the neighbour, by the tables
 // of the parents of now and of the past.
 func TestBook_AdmitsWhatMayCome(t *testing.T) {
-	const me = "me"
-
-	var (
-		below = registration("p", tableOf(table{"": "p z", "b": "b c", "b2": "b2"}))
-		wider = registration("q", tableOf(table{"": "q", "b": "b c d"}))
-		none  = registration("p", tableOf(table{"": "p z"}))
-		deaf  = registration("p", mute{})
-	)
-
-	worlds := map[string]struct {
-		children      []string
-		over, current []provenance.Registration
-		// admits has the sources that each neighbour may send for, and refuses the others.
-		admits, refuses map[string]string
-	}{
-		"a parent": {
-			current: []provenance.Registration{below},
-			admits:  map[string]string{"p": "p z"},
-			refuses: map[string]string{"p": "b c me", "q": "p z", "b": "b c"},
-		},
-		"a child": {
-			children: []string{"b"},
-			current:  []provenance.Registration{below},
-			admits:   map[string]string{"p": "p z", "b": "b c"},
-			refuses:  map[string]string{"p": "b c", "b": "p z b2 me", "b2": "b2", "c": "c"},
-		},
-		"a child that no parent knows": {
-			children: []string{"b"},
-			refuses:  map[string]string{"b": "b c"},
-		},
-		"a child by the table of another parent": {
-			children: []string{"b"},
-			current:  []provenance.Registration{none, wider},
-			admits:   map[string]string{"b": "b c d"},
-			refuses:  map[string]string{"b": "z"},
-		},
-		"a child by a table of the past": {
-			children: []string{"b"},
-			over:     []provenance.Registration{led(below)},
-			current:  []provenance.Registration{none},
-			admits:   map[string]string{"b": "b c"},
-			refuses:  map[string]string{"b": "d"},
-		},
-		"a parent of the past": {
-			over:    []provenance.Registration{below},
-			current: []provenance.Registration{wider},
-			admits:  map[string]string{"p": "p z", "q": "q"},
-			refuses: map[string]string{"p": "b q", "q": "p z"},
-		},
-		"a parent of the past by its last table": {
-			over:    []provenance.Registration{led(below), registration("p", tableOf(table{"": "y"}))},
-			admits:  map[string]string{"p": "y"},
-			refuses: map[string]string{"p": "p z"},
-		},
-		"a parent that is back by its present table": {
-			over:    []provenance.Registration{below},
-			current: []provenance.Registration{registration("p", tableOf(table{"": "y"}))},
-			admits:  map[string]string{"p": "y"},
-			refuses: map[string]string{"p": "p z"},
-		},
-		"one who is parent and child": {
-			children: []string{"b"},
-			current:  []provenance.Registration{below, registration("b", tableOf(table{"": "y"}))},
-			admits:   map[string]string{"b": "b c y"},
-			refuses:  map[string]string{"b": "z"},
-		},
-		"a table that cannot tell": {
-			children: []string{"b"},
-			current:  []provenance.Registration{deaf},
-			admits:   map[string]string{"p": "p z c me", "b": "b c z me"},
-			refuses:  map[string]string{"q": "q"},
-		},
-		"nobody yet": {
-			refuses: map[string]string{"p": "p"},
-		},
-	}
-
 	for name, w := range worlds {
 		t.Run(name, func(t *testing.T) {
-			var book provenance.Book
-
-			for _, child := range w.children {
-				book.Opened(node(child))
-			}
-
-			for _, reg := range w.over {
-				book.Over(reg)
-			}
-
-			check := func(want bool, rows map[string]string) {
-				for from, sources := range rows {
-					for _, source := range strings.Fields(sources) {
-						require.Equal(t, want, book.Admits(me, node(from), node(source), w.current), "%s of %s", source, from)
-					}
-				}
-			}
-
-			check(true, w.admits)
-			check(false, w.refuses)
+			w.check(t, true, w.admits)
+			w.check(t, false, w.refuses)
 		})
 	}
 }
@@ -174,9 +188,9 @@ func TestBook_AdmitsNeitherTheNodeItselfNorNobody(t *testing.T) {
 	current := []provenance.Registration{registration("p", tableOf(table{"": "me nobody"}))}
 	nameless := provenance.Node{Addr: address("nobody")}
 
-	require.False(t, book.Admits("me", node("p"), node("me"), current))
-	require.False(t, book.Admits("me", node("p"), nameless, current))
-	require.False(t, book.Admits("me", node("p"), provenance.Node{}, current))
+	require.False(t, book.Admits(me, node("p"), node("me"), current))
+	require.False(t, book.Admits(me, node("p"), nameless, current))
+	require.False(t, book.Admits(me, node("p"), provenance.Node{}, current))
 	require.True(t, book.Admits("other", node("p"), node("me"), current))
 }
 
@@ -227,8 +241,8 @@ func TestBook_RemembersTheLastRegistrations(t *testing.T) {
 	}
 
 	require.True(t, book.Knows("p6", nil))
-	require.True(t, book.Admits("me", node("b"), node("c"), nil))
-	require.False(t, book.Admits("me", node("b"), node("d"), nil))
+	require.True(t, book.Admits(me, node("b"), node("c"), nil))
+	require.False(t, book.Admits(me, node("b"), node("d"), nil))
 }
 
 // Promise R2: a child that takes the place of lost ones learns who they were.
@@ -275,7 +289,7 @@ func TestBook_PanicOfATable(t *testing.T) {
 	book.Opened(node("b"))
 	require.Empty(t, book.PassedOver(panicking{}, node("c")))
 	require.Panics(t, func() {
-		book.Admits("me", node("b"), node("c"), []provenance.Registration{registration("p", panicking{})})
+		book.Admits(me, node("b"), node("c"), []provenance.Registration{registration("p", panicking{})})
 	})
 }
 
@@ -288,5 +302,5 @@ func TestBook_AdmitsTakesNoMemory(t *testing.T) {
 
 	book.Opened(from)
 	book.Over(regs[0])
-	require.Zero(t, testing.AllocsPerRun(100, func() { book.Admits("me", from, source, regs) }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { book.Admits(me, from, source, regs) }))
 }
