@@ -24,7 +24,7 @@ func (s *session) fault(err error) {
 
 // step runs a part of the way of a packet under the lock, in which the routing table
 // and the packet are called. After a panic whatever it has left open is settled.
-func (s *session) step(set *pending.Set, keys []string, dests []mino.Address, after *aftermath, run func()) {
+func (s *session) step(set *pending.Set, keys []string, dests []mino.Address, after *effects, run func()) {
 	err := contain.Do(run)
 	if err != nil {
 		s.fault(err)

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// errCanceled is the code of a session that is closing, as nodes tell it.
+// errCanceled is what nodes say about a session that is closing. It begins with the code.
 var errCanceled = fmt.Errorf("%s: %w", codes.Canceled, ErrClosed)
 
 // errDropped is the cause of a packet that no parent took.
@@ -21,7 +21,7 @@ func errDropped(tried int) error {
 	return fmt.Errorf("packet is dropped (tried %d parent-s)", tried)
 }
 
-// about returns the error for one destination.
+// about returns a copy of the error for one destination.
 func (e *DeliveryError) about(dest mino.Address) *DeliveryError {
 	about := *e
 	about.Destination = dest
@@ -34,23 +34,27 @@ func (s *session) failure(reason Reason, cause error) *DeliveryError {
 	return &DeliveryError{Reason: reason, Hop: s.me, Cause: cause}
 }
 
-// aftermath is what a step under the lock leaves to be told when it is free. It
-// belongs to the goroutine that makes it.
+// effects is what a step under the lock leaves to be told when the lock is free. It belongs
+// to the goroutine that takes the step.
 //
-// Most packets go to one link and have one outcome to tell, if any: the first of each
-// has a place of its own.
-type aftermath struct {
+// Most packets go to one link and have at most one outcome to tell. So the first link and
+// the first outcome have places of their own, which take no memory.
+type effects struct {
 	first    outcome
 	outcomes []outcome
 
+	// delivered is empty when no observer asks for it.
 	delivered []PacketInfo
 
-	// link and links are those that a packet has been added to, each once.
+	// link and links are those that a packet was added to, each once.
 	link  *link.Link
 	links []*link.Link
 }
 
-// outcome is that of one destination; a nil err is a delivery.
+// aftermath is what the files about parents and children still call effects.
+type aftermath = effects
+
+// outcome is what became of one destination. A nil err is a delivery.
 type outcome struct {
 	set *pending.Set
 	key string
@@ -58,34 +62,34 @@ type outcome struct {
 }
 
 // fail notes the same outcome for several destinations.
-func (a *aftermath) fail(set *pending.Set, keys []string, dests []mino.Address, err *DeliveryError) {
+func (e *effects) fail(set *pending.Set, keys []string, dests []mino.Address, err *DeliveryError) {
 	for i, key := range keys {
-		a.settle(outcome{set: set, key: key, err: err.about(dests[i])})
+		e.note(outcome{set: set, key: key, err: err.about(dests[i])})
 	}
 }
 
-// settle notes the outcome of one destination.
-func (a *aftermath) settle(o outcome) {
-	if a.first.set == nil {
-		a.first = o
+// note notes the outcome of one destination.
+func (e *effects) note(o outcome) {
+	if e.first.set == nil {
+		e.first = o
 	} else {
-		a.outcomes = append(a.outcomes, o)
+		e.outcomes = append(e.outcomes, o)
 	}
 }
 
 // flush notes that something has been added to a link.
-func (a *aftermath) flush(l *link.Link) {
+func (e *effects) flush(l *link.Link) {
 	switch {
-	case a.link == nil:
-		a.link = l
-	case a.link != l && !slices.Contains(a.links, l):
-		a.links = append(a.links, l)
+	case e.link == nil:
+		e.link = l
+	case e.link != l && !slices.Contains(e.links, l):
+		e.links = append(e.links, l)
 	}
 }
 
-// settleAll sends what has been added, and tells what has become known. It is called
-// without a lock.
-func (s *session) settleAll(after *aftermath) {
+// settleAll makes the links send what was added to them, and tells what has become known.
+// The caller holds no lock.
+func (s *session) settleAll(after *effects) {
 	if after.link != nil {
 		after.link.Flush()
 	}
@@ -107,7 +111,7 @@ func (s *session) settleAll(after *aftermath) {
 	}
 }
 
-// settle tells one outcome, if that is not known already.
+// settle tells one outcome, unless the outcome of that destination is known already.
 func (s *session) settle(set *pending.Set, key string, err *DeliveryError) {
 	if err == nil {
 		set.Settle(key, nil)
@@ -120,17 +124,17 @@ func (s *session) settle(set *pending.Set, key string, err *DeliveryError) {
 	}
 }
 
-// doubt implements pending.Waiter for another copy of a message, of which a copy may have
-// arrived already. Nobody can say then that it has been refused: that is a timeout, with
-// the refusal as its cause. It passes the outcomes on to where those of the first copy
-// would have gone.
-type doubt struct {
+// maybeDelivered implements pending.Waiter for another copy of a message, when an earlier
+// copy may have been delivered. Then nobody can say that the message was refused: a refusal
+// of this copy becomes a timeout, with the refusal as its cause. Outcomes go on to the set
+// that the earlier copy settled.
+type maybeDelivered struct {
 	set  *pending.Set
 	keys []string
 }
 
 // Settled implements pending.Waiter.
-func (d doubt) Settled(i, _ int, err error) {
+func (d maybeDelivered) Settled(i, _ int, err error) {
 	failure, ok := errors.AsType[*DeliveryError](err)
 	if ok && failure.Reason.isRefusal() {
 		// Each destination has an error of its own, which nobody else has seen.
@@ -145,15 +149,15 @@ func (r Reason) isRefusal() bool {
 	return r == ReasonNoRoute || r == ReasonOverflow || r == ReasonRejected
 }
 
-// settleParcel tells the same failure for all the destinations of a parcel.
+// settleParcel tells the same failure for each destination of a parcel.
 func (s *session) settleParcel(p *link.Parcel, err *DeliveryError) {
-	var after aftermath
+	var after effects
 
 	after.fail(p.Pending, p.Keys, p.Dests, err)
 	s.settleAll(&after)
 }
 
-// failureOf translates the error that a neighbour's link has for one parcel.
+// failureOf translates the error of a link about one parcel.
 func (s *session) failureOf(err error) *DeliveryError {
 	code := status.Code(err)
 

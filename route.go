@@ -33,7 +33,7 @@ var (
 
 // dispatchLocked takes what is for this node out of a packet that is new here, and
 // routes the rest.
-func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *aftermath) {
+func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *effects) {
 	// All those without a text count as one source.
 	h.Source, _ = keyOf(packet.GetSource())
 
@@ -55,7 +55,7 @@ func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *aft
 // deliverLocked puts a packet into the queue, unless it is there or was already. What
 // has kept the order of the sends until here, and has been overtaken all the same, was
 // given up on its way: its sender may have been told so.
-func (s *session) deliverLocked(h link.Header, mine router.Packet, after *aftermath) {
+func (s *session) deliverLocked(h link.Header, mine router.Packet, after *effects) {
 	var err *DeliveryError
 
 	switch verdict := s.seen.Check(h.Source, h.Origin, h.Sequence); {
@@ -77,12 +77,12 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, after *afterm
 			o.err = err.about(dest)
 		}
 
-		after.settle(o)
+		after.note(o)
 	}
 }
 
-func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath) *DeliveryError {
-	if s.deaf {
+func (s *session) pushLocked(h link.Header, mine router.Packet, after *effects) *DeliveryError {
+	if s.recvClosed {
 		return s.failure(ReasonClosed, errCanceled)
 	}
 
@@ -105,7 +105,7 @@ func (s *session) pushLocked(h link.Header, mine router.Packet, after *aftermath
 }
 
 // routeLocked puts the parts of a packet into the outboxes of the next hops.
-func (s *session) routeLocked(h link.Header, packet router.Packet, after *aftermath) {
+func (s *session) routeLocked(h link.Header, packet router.Packet, after *effects) {
 	via := s.tableForLocked(h)
 	if via == nil {
 		s.failLocked(h, packet, s.parentlessFailure(h), after)
@@ -141,7 +141,7 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, after *afterm
 
 // forgottenLocked settles the destinations that a faulty table passed over.
 func (s *session) forgottenLocked(h link.Header, packet router.Packet, routes router.Routes, voids router.Voids,
-	after *aftermath,
+	after *effects,
 ) {
 	if len(voids) == 0 && len(routes) == 1 {
 		for _, part := range routes {
@@ -190,7 +190,7 @@ func sameDestinations(x, y router.Packet) bool {
 }
 
 // upLocked sends a part to a parent.
-func (s *session) upLocked(h link.Header, part router.Packet, after *aftermath) {
+func (s *session) upLocked(h link.Header, part router.Packet, after *effects) {
 	if h.Down {
 		s.failLocked(h, part, s.failure(ReasonNoRoute, errUpwards), after)
 
@@ -219,7 +219,7 @@ func (s *session) upLocked(h link.Header, part router.Packet, after *aftermath) 
 }
 
 // downLocked sends a part to a child, whose link is set up with its first packet.
-func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part router.Packet, after *aftermath) {
+func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part router.Packet, after *effects) {
 	key, err := keyOf(gw)
 	if err == nil && (key == h.From || key == s.meKey) {
 		err = errBack
@@ -240,7 +240,7 @@ func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part r
 }
 
 // handLocked puts a part into an outbox.
-func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, after *aftermath) {
+func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, after *effects) {
 	p := link.NewParcel(h, part)
 	for i, dest := range p.Dests {
 		p.Keys[i], _ = keyOf(dest)
@@ -261,7 +261,7 @@ func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, af
 // rerouteLocked routes the parcels that a lost neighbour leaves, in their order.
 // With refused set there is no other route for them. Any parent may be tried again:
 // which of them there are has changed.
-func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused bool, after *aftermath) {
+func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused bool, after *effects) {
 	for _, p := range parcels {
 		h := p.Header
 		h.Failed = nil
@@ -279,7 +279,7 @@ func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused boo
 
 // againLocked routes one parcel again. If the neighbour may have passed it on, this is
 // another copy, and what becomes of it is not all that there is to know.
-func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, after *aftermath) {
+func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, after *effects) {
 	h.Lost = cause
 	h.Attempts++
 
@@ -290,7 +290,7 @@ func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, after 
 		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, errAttempts))
 	default:
 		if h.MayHaveArrived() {
-			h.Pending = pending.New(p.Keys, doubt{set: h.Pending, keys: p.Keys})
+			h.Pending = pending.New(p.Keys, maybeDelivered{set: h.Pending, keys: p.Keys})
 		}
 
 		s.step(h.Pending, p.Keys, p.Dests, after, func() {
@@ -341,15 +341,15 @@ func (s *session) parentlessFailure(h link.Header) *DeliveryError {
 }
 
 // failLocked notes the same outcome for all the destinations of a packet.
-func (s *session) failLocked(h link.Header, packet router.Packet, err *DeliveryError, after *aftermath) {
+func (s *session) failLocked(h link.Header, packet router.Packet, err *DeliveryError, after *effects) {
 	for _, dest := range packet.GetDestination() {
 		s.failOneLocked(h, dest, err, after)
 	}
 }
 
-func (s *session) failOneLocked(h link.Header, dest mino.Address, err *DeliveryError, after *aftermath) {
+func (s *session) failOneLocked(h link.Header, dest mino.Address, err *DeliveryError, after *effects) {
 	key, _ := keyOf(dest)
-	after.settle(outcome{set: h.Pending, key: key, err: err.about(dest)})
+	after.note(outcome{set: h.Pending, key: key, err: err.about(dest)})
 }
 
 // tableForLocked returns the parent whose table routes a packet: the one that it

@@ -39,7 +39,7 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	set := pending.New(to.keys, outcomes(errs))
 
 	data, err := s.serialize(msg)
-	after := aftermath{}
+	after := effects{}
 
 	if err != nil {
 		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, err))
@@ -67,7 +67,7 @@ func (c outcomes) Settled(_, left int, err error) {
 }
 
 // send takes the sequence number and routes the packet in one step.
-func (s *session) send(set *pending.Set, to recipients, data []byte, after *aftermath) {
+func (s *session) send(set *pending.Set, to recipients, data []byte, after *effects) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 

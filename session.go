@@ -10,6 +10,7 @@ import (
 	"github.com/minogrpc/session/internal/dedupe"
 	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/provenance"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -135,13 +136,15 @@ type session struct {
 	parents  parents
 	children children
 	seen     dedupe.Memory
-	known    acquaintances
-	closed   bool
+	// provenance has the neighbours of the past, for WithNeighborsOnly.
+	provenance provenance.Book
+	closed     bool
 	// leaving are the links to children that the session had when it was closed.
 	leaving []*link.Link
 	// cause is what the session was closed with.
 	cause error
-	deaf  bool
+	// recvClosed is set when packets for this node are refused, while others are passed on.
+	recvClosed bool
 	// alive counts the links and readers that are not yet released.
 	alive int
 }
@@ -266,7 +269,7 @@ func (s *session) Err() error {
 // CloseRecv implements Lifecycle.
 func (s *session) CloseRecv() {
 	s.mu.Lock()
-	s.deaf = true
+	s.recvClosed = true
 	s.mu.Unlock()
 
 	s.queue.Close(nil)

@@ -12,113 +12,121 @@ import (
 
 const id = "000102030405060708090a0b0c0d0e0f"
 
-// Promise R3: an offer is input, and one that this node cannot keep to is none.
+// Promise R3: an offer is input, and means the same whatever else is around it.
 func TestParse_TakesWhatCanBeKept(t *testing.T) {
 	first := offer.Offer{ID: id, Epoch: 1, Frame: 1 << 18, Formats: []string{"tree1"}}
 
-	table := map[string]struct {
-		values []string
-		// want is nil where there is no offer.
-		want *offer.Offer
+	table := []struct {
+		name, value string
+		want        offer.Offer
 	}{
-		"first stream": {
-			values: []string{"duplex-1;id=" + id + ";epoch=1;received=0;frame=262144;format=tree1"},
-			want:   &first,
-		},
-		"later stream": {
-			values: []string{"duplex-1;id=" + id + ";epoch=7;received=42;frame=4096;format=a+b"},
-			want:   &offer.Offer{ID: id, Epoch: 7, Received: 42, Frame: 4096, Formats: []string{"a", "b"}},
-		},
-		"no format":       {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=4096"}, want: &offer.Offer{ID: id, Epoch: 1, Frame: 4096}},
-		"any order":       {values: []string{"duplex-1;frame=262144;format=tree1;epoch=1;id=" + id}, want: &first},
-		"unknown fields":  {values: []string{"duplex-1;new;id=" + id + ";epoch=1;x=y=z;frame=262144;format=tree1;"}, want: &first},
-		"first of two":    {values: []string{"duplex-1;epoch=1;epoch=2;id=" + id + ";frame=262144;format=tree1"}, want: &first},
-		"behind another":  {values: []string{"goodbye", "duplex-1;id=" + id + ";epoch=1;frame=262144;format=tree1"}, want: &first},
-		"frame too large": {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=18446744073709551615;format=tree1"}, want: &first},
-		"received is no number": {
-			values: []string{"duplex-1;id=" + id + ";epoch=1;received=-1;frame=262144;format=tree1"},
-			want:   &first,
-		},
-
-		"none":               {},
-		"only a goodbye":     {values: []string{"goodbye"}},
-		"empty":              {values: []string{""}},
-		"another version":    {values: []string{"duplex-2;id=" + id + ";epoch=1;frame=4096"}},
-		"longer version":     {values: []string{"duplex-10;id=" + id + ";epoch=1;frame=4096"}},
-		"no id":              {values: []string{"duplex-1;epoch=1;frame=4096"}},
-		"short id":           {values: []string{"duplex-1;id=00;epoch=1;frame=4096"}},
-		"long id":            {values: []string{"duplex-1;id=" + id + "00;epoch=1;frame=4096"}},
-		"id of other digits": {values: []string{"duplex-1;id=" + strings.Repeat("xy", 16) + ";epoch=1;frame=4096"}},
-		"no epoch":           {values: []string{"duplex-1;id=" + id + ";frame=4096"}},
-		"epoch of 0":         {values: []string{"duplex-1;id=" + id + ";epoch=0;frame=4096"}},
-		"epoch too large":    {values: []string{"duplex-1;id=" + id + ";epoch=18446744073709551616;frame=4096"}},
-		"no frame":           {values: []string{"duplex-1;id=" + id + ";epoch=1"}},
-		"frame too small":    {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=4095"}},
-		"frame is negative":  {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=-4096"}},
-		"acceptance":         {values: []string{"duplex-1;received=0;frame=262144;session=00"}},
+		{"first stream", "epoch=1;received=0;frame=262144;format=tree1", first},
+		{"later stream", "epoch=7;received=42;frame=4096;format=a+b", offer.Offer{
+			ID: id, Epoch: 7, Received: 42, Frame: 4096, Formats: []string{"a", "b"},
+		}},
+		{"no format", "epoch=1;frame=4096", offer.Offer{ID: id, Epoch: 1, Frame: 4096}},
+		{"any order", "frame=262144;format=tree1;epoch=1", first},
+		{"unknown fields", "new;epoch=1;x=y=z;frame=262144;format=tree1;", first},
+		{"first of two", "epoch=1;epoch=2;frame=262144;format=tree1", first},
+		{"frame too large", "epoch=1;frame=18446744073709551615;format=tree1", first},
+		{"received is no number", "epoch=1;received=-1;frame=262144;format=tree1", first},
 	}
 
-	for name, row := range table {
-		t.Run(name, func(t *testing.T) {
-			got, ok := offer.Parse(row.values)
-			require.Equal(t, row.want != nil, ok)
+	for _, row := range table {
+		t.Run(row.name, func(t *testing.T) {
+			idFirst := "duplex-1;id=" + id + ";" + row.value
+			idLast := "duplex-1;" + row.value + ";id=" + id
 
-			if ok {
-				require.Equal(t, *row.want, got)
-			} else {
-				require.Zero(t, got)
+			for _, value := range []string{idFirst, idLast} {
+				got, ok := offer.Parse([]string{"goodbye", value, "duplex-1;epoch=9"})
+				require.True(t, ok)
+				require.Equal(t, row.want, got)
 			}
 		})
 	}
 }
 
-// Promise R3: so is an acceptance.
-func TestParseAcceptance_TakesWhatCanBeKept(t *testing.T) {
-	plain := offer.Acceptance{Frame: 4096, Session: "b0"}
-
-	table := map[string]struct {
-		values []string
-		want   *offer.Acceptance
-	}{
-		"full": {
-			values: []string{"duplex-1;received=9;frame=262144;format=tree1;session=b0"},
-			want:   &offer.Acceptance{Received: 9, Frame: 1 << 18, Format: "tree1", Session: "b0"},
-		},
-		"plain":           {values: []string{"duplex-1;frame=4096;session=b0"}, want: &plain},
-		"behind another":  {values: []string{"x", "duplex-1;session=b0;frame=4096"}, want: &plain},
-		"unknown fields":  {values: []string{"duplex-1;frame=4096;session=b0;more=1"}, want: &plain},
-		"frame too large": {values: []string{"duplex-1;frame=262145;session=b0"}, want: &offer.Acceptance{Frame: 1 << 18, Session: "b0"}},
-
-		"none":            {},
-		"another version": {values: []string{"duplex-2;frame=4096;session=b0"}},
-		"no session":      {values: []string{"duplex-1;frame=4096"}},
-		"empty session":   {values: []string{"duplex-1;frame=4096;session="}},
-		"no frame":        {values: []string{"duplex-1;session=b0"}},
-		"frame too small": {values: []string{"duplex-1;frame=4095;session=b0"}},
-		"offer":           {values: []string{"duplex-1;id=" + id + ";epoch=1;frame=4096"}},
+// Promise R3: an offer that this node cannot keep to is none.
+func TestParse_RefusesWhatCannotBeKept(t *testing.T) {
+	for name, value := range map[string]string{
+		"only a goodbye":     "goodbye",
+		"empty":              "",
+		"another version":    "duplex-2;id=" + id + ";epoch=1;frame=4096",
+		"longer version":     "duplex-10;id=" + id + ";epoch=1;frame=4096",
+		"no id":              "duplex-1;epoch=1;frame=4096",
+		"short id":           "duplex-1;id=00;epoch=1;frame=4096",
+		"long id":            "duplex-1;id=" + id + "00;epoch=1;frame=4096",
+		"id of other digits": "duplex-1;id=" + strings.Repeat("xy", 16) + ";epoch=1;frame=4096",
+		"no epoch":           "duplex-1;id=" + id + ";frame=4096",
+		"epoch of 0":         "duplex-1;id=" + id + ";epoch=0;frame=4096",
+		"epoch too large":    "duplex-1;id=" + id + ";epoch=18446744073709551616;frame=4096",
+		"no frame":           "duplex-1;id=" + id + ";epoch=1",
+		"frame too small":    "duplex-1;id=" + id + ";epoch=1;frame=4095",
+		"frame is negative":  "duplex-1;id=" + id + ";epoch=1;frame=-4096",
+		"acceptance":         "duplex-1;received=0;frame=262144;session=00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := offer.Parse([]string{value})
+			require.False(t, ok)
+			require.Zero(t, got)
+		})
 	}
 
-	for name, row := range table {
-		t.Run(name, func(t *testing.T) {
-			got, ok := offer.ParseAcceptance(row.values)
-			require.Equal(t, row.want != nil, ok)
+	_, ok := offer.Parse(nil)
+	require.False(t, ok)
+}
 
-			if ok {
-				require.Equal(t, *row.want, got)
-			} else {
-				require.Zero(t, got)
-			}
+// Promise R3: an acceptance is input, too.
+func TestParseAcceptance_TakesWhatCanBeKept(t *testing.T) {
+	plain := offer.Acceptance{Frame: 1 << 18, Session: "b0"}
+
+	for name, row := range map[string]struct {
+		value string
+		want  offer.Acceptance
+	}{
+		"full": {"duplex-1;received=9;frame=4096;format=tree1;session=b0", offer.Acceptance{
+			Received: 9, Frame: 4096, Format: "tree1", Session: "b0",
+		}},
+		"plain":           {"duplex-1;frame=262144;session=b0", plain},
+		"any order":       {"duplex-1;session=b0;frame=262144", plain},
+		"unknown fields":  {"duplex-1;frame=262144;session=b0;more=1", plain},
+		"frame too large": {"duplex-1;frame=262145;session=b0", plain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := offer.ParseAcceptance([]string{"x", row.value})
+			require.True(t, ok)
+			require.Equal(t, row.want, got)
+		})
+	}
+}
+
+// Promise R3: an acceptance that this node cannot keep to is none.
+func TestParseAcceptance_RefusesWhatCannotBeKept(t *testing.T) {
+	for name, value := range map[string]string{
+		"another version": "duplex-2;frame=4096;session=b0",
+		"no session":      "duplex-1;frame=4096",
+		"empty session":   "duplex-1;frame=4096;session=",
+		"no frame":        "duplex-1;session=b0",
+		"frame too small": "duplex-1;frame=4095;session=b0",
+		"offer":           "duplex-1;id=" + id + ";epoch=1;frame=4096",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := offer.ParseAcceptance([]string{value})
+			require.False(t, ok)
+			require.Zero(t, got)
 		})
 	}
 }
 
 // The texts are what other nodes read, and empty fields are left out.
 func TestValue_IsWhatTravels(t *testing.T) {
+	const begin = "duplex-1;id=" + id + ";epoch=2;received=18446744073709551615;frame=4096"
+
 	o := offer.Offer{ID: id, Epoch: 2, Received: math.MaxUint64, Frame: 4096}
-	require.Equal(t, "duplex-1;id="+id+";epoch=2;received=18446744073709551615;frame=4096", o.Value())
+	require.Equal(t, begin, o.Value())
 
 	o.Formats = []string{"tree1", "tree2"}
-	require.Equal(t, "duplex-1;id="+id+";epoch=2;received=18446744073709551615;frame=4096;format=tree1+tree2", o.Value())
+	require.Equal(t, begin+";format=tree1+tree2", o.Value())
 
 	a := offer.Acceptance{Received: 5, Frame: 262144, Session: "b0"}
 	require.Equal(t, "duplex-1;received=5;frame=262144;session=b0", a.Value())

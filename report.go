@@ -1,0 +1,211 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+)
+
+// answered settles the destinations of a parcel by what a neighbour says about it. Only the
+// destinations of the parcel count, and each only once, whatever the neighbour names.
+func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
+	for _, i := range a.Reached {
+		if uint64(i) < uint64(len(p.Keys)) { // an int may have 32 bits
+			s.settle(p.Pending, p.Keys[i], nil)
+		}
+	}
+
+	var rest *DeliveryError
+
+	switch {
+	case len(a.Failures) > 0:
+		rest = s.settleFailures(peer, p, a.Failures)
+	case len(a.Texts) > 0:
+		rest = s.settleTexts(peer, p, a.Texts)
+	}
+
+	if !a.Last {
+		return
+	}
+
+	for i, key := range p.Keys {
+		if rest == nil {
+			s.settle(p.Pending, key, nil)
+		} else {
+			s.settle(p.Pending, key, rest.about(p.Dests[i]))
+		}
+	}
+}
+
+// settleFailures settles the destinations that typed failures name. It returns the outcome
+// of all others, which is nil for a delivery. If a failure names an address that is no
+// destination, nobody knows which destination it is about: that outcome is a timeout.
+func (s *session) settleFailures(peer mino.Address, p *link.Parcel, failures []*ptypes.Failure) *DeliveryError {
+	var rest *DeliveryError
+
+	for _, f := range failures {
+		err := s.readFailure(peer, f)
+
+		i, known := p.Index(string(f.GetDestination()))
+
+		switch {
+		case known:
+			s.settle(p.Pending, p.Keys[i], err.about(p.Dests[i]))
+		case len(f.GetDestination()) == 0:
+			rest = err
+		default:
+			rest = unknown(peer, err.Cause)
+		}
+	}
+
+	return rest
+}
+
+// unknown is the outcome of a destination when the neighbour says too little about it.
+func unknown(peer mino.Address, cause error) *DeliveryError {
+	return &DeliveryError{Reason: ReasonTimeout, Hop: peer, Cause: cause}
+}
+
+// readFailure returns the error for a typed failure. A reason of a newer version counts as
+// a timeout: nobody here knows what it means.
+func (s *session) readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryError {
+	reason := Reason(f.GetReason())
+	if reason < ReasonNoRoute || reason > ReasonRejected {
+		reason = ReasonTimeout
+	}
+
+	hop := peer
+	if text := f.GetHop(); len(text) > 0 && len(text) <= maxHop {
+		hop = AddressFactory{}.FromText(text)
+	}
+
+	return &DeliveryError{Reason: reason, Hop: hop, Cause: errors.New(f.GetCause())}
+}
+
+const (
+	// maxText bounds the text of an error that travels, in bytes.
+	maxText = 1 << 10
+
+	// maxHop bounds the address text of the node that gave up, in bytes. Each node on the way
+	// passes it on for each destination, which a neighbour could use to make others send
+	// much. The neighbour itself stands for a hop with a longer text.
+	maxHop = 512
+)
+
+// replacement takes the place of bytes that are no UTF-8. gRPC would not send those.
+const replacement = "\uFFFD"
+
+// writeFailure returns the typed form of an error.
+func writeFailure(err *DeliveryError) *ptypes.Failure {
+	dest, _ := keyOf(err.Destination)
+
+	hop, _ := keyOf(err.Hop)
+	if len(hop) > maxHop {
+		hop = ""
+	}
+
+	return &ptypes.Failure{
+		Destination: []byte(dest),
+		Reason:      ptypes.Reason(err.Reason),
+		Hop:         []byte(hop),
+		Cause:       textOf(err.Cause),
+	}
+}
+
+// textOf returns the text of an error as it travels. A long text is cut: it may have come
+// from a neighbour, and this node passes it on for each destination.
+func textOf(err error) string {
+	// The error may not be ours: fmt makes a text of its panic.
+	text := fmt.Sprint(err)
+	if len(text) > maxText {
+		text = text[:maxText] + "…"
+	}
+
+	return strings.ToValidUTF8(text, replacement)
+}
+
+// writeAck returns the Ack for the destinations that were not reached.
+func writeAck(errs []*DeliveryError) *ptypes.Ack {
+	ack := &ptypes.Ack{}
+
+	for _, err := range errs {
+		ack.Errors = append(ack.Errors, textOf(err))
+		ack.Failures = append(ack.Failures, writeFailure(err))
+	}
+
+	return ack
+}
+
+// leavesOpen tells whether this node did not pass on a packet because it is closing. Then
+// the neighbour must find another way to the destination: this node does not know what
+// becomes of it.
+func (s *session) leavesOpen(err *DeliveryError) bool {
+	dest, _ := keyOf(err.Destination)
+
+	return err.Hop == s.me && errors.Is(err, ErrClosed) && dest != s.meKey
+}
+
+// appendFailure adds an outcome to a list, if it is a failure.
+func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
+	failure, ok := errors.AsType[*DeliveryError](err)
+	if ok {
+		errs = append(errs, failure)
+	}
+
+	return errs
+}
+
+// replier implements pending.Waiter, and answers a parcel with receipts. Each destination
+// has its receipt at once: the link may end before the other outcomes are known. There is
+// no receipt for a destination that leavesOpen: the end of the link says enough. A replier
+// lives longer than the packet, which may be large, and so does not hold it.
+type replier struct {
+	session *session
+	link    *link.Link
+	id      uint64
+
+	// open is set when there was a destination that leavesOpen.
+	open bool
+}
+
+// Settled implements pending.Waiter.
+func (r *replier) Settled(i, left int, err error) {
+	if err == nil && left == 0 && !r.open {
+		r.link.Delivered(r.id)
+
+		return
+	}
+
+	failure, failed := errors.AsType[*DeliveryError](err)
+	open := failed && r.session.leavesOpen(failure)
+	r.open = r.open || open
+	receipt := &ptypes.Receipt{ParcelId: r.id, Last: left == 0 && !r.open}
+
+	switch {
+	case open:
+		return
+	case failed:
+		receipt.Failures = []*ptypes.Failure{writeFailure(failure)}
+	default:
+		receipt.Reached = []uint32{uint32(i)}
+	}
+
+	r.link.Reply(receipt)
+}
+
+// refuse reports a packet that this node could not take to the observer, and returns what
+// the sender is told.
+func (s *session) refuse(err error) *DeliveryError {
+	failure := s.failure(ReasonRejected, err)
+	if errors.Is(err, ErrMemory) {
+		failure.Reason = ReasonOverflow
+	}
+
+	s.dropped(failure)
+
+	return failure
+}
