@@ -110,7 +110,7 @@ func (b *book) Sent(*Link, *Parcel)   {}
 func broadcast(t *testing.T, l *Link, message byte, keys ...string) {
 	t.Helper()
 
-	p := parcel(1, keys...)
+	p := newParcel(1, keys...)
 	p.Packet.GetMessage()[0] = message
 	p.Deadline = time.Now().Add(30 * time.Second)
 

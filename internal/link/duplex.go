@@ -7,20 +7,16 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/link/frames"
 	"github.com/minogrpc/session/ptypes"
 )
 
 // MaxUnsettled is how many parcels may be on their way to the neighbour of a duplex
 // link without an outcome.
-const MaxUnsettled = 10_000
+const MaxUnsettled = frames.MaxUnsettled
 
-// maxUnread bounds what is kept for a neighbour that does not say that it has received
-// it: in frames, and in bytes. What comes after waits. The flow control of the stream
-// stops an honest one long before.
-const (
-	maxUnread      = 10_000
-	maxUnreadBytes = 16 << 20
-)
+// Arrival is a parcel that has come over a duplex link.
+type Arrival = frames.Arrival
 
 var (
 	// ErrSilent is the loss of a neighbour that gives no sign of life.
@@ -30,8 +26,7 @@ var (
 	// change.
 	ErrGone = errors.New("the neighbour does not know the link any more")
 
-	errStuck    = errors.New("the stream takes no more frames")
-	errProtocol = errors.New("the neighbour breaks the rules of the link")
+	errStuck = errors.New("the stream takes no more frames")
 )
 
 // Stream is one stream of a duplex link.
@@ -76,189 +71,218 @@ type Frames struct {
 	Redial func(ctx context.Context, epoch, received uint64) (Stream, uint64, error)
 }
 
-// duplex is the state of a link that exchanges frames with the neighbour.
-//
-// The frames with content are numbered, and kept until the neighbour says that it
-// has received them. After a break another stream continues where the last one
-// ended: so nothing is lost or arrives twice while the link lives.
+// duplex implements transport with frames over a stream. The machine decides everything
+// about them; this is what drives it: the goroutines that read and write, the streams, the
+// timer, and the lock. A stream is only what the link uses at present.
 type duplex struct {
 	Frames
-
-	// The three belong to the lock of the link, but for what says otherwise.
-	outgoing
-	incoming
-	pulse
 
 	link *Link
 
 	// turn is held while a frame is being taken, so that those of a new stream wait
 	// for the last one of the stream before, and while the owner is told of a break, so
 	// that it knows before it is over. It comes before the lock of the link.
-	turn    sync.Mutex
-	partial partial
+	turn sync.Mutex
 
 	// What follows belongs to the lock of the link.
 
-	// stream is nil while the link is broken, and epoch the number of the last one.
-	// released is the last one that this end has given up.
-	stream, released Stream
-	epoch            uint64
-	// failed is set when the stream has not taken a frame. Its reader will say why, or
-	// the next tick gives it up.
-	failed bool
+	machine *frames.Machine
 
-	// began is when the stream was opened, and confirmed the number of the last frame
-	// that the neighbour had received then. vain counts the streams in a row that have
-	// ended soon and without another.
-	began     time.Time
-	confirmed uint64
-	vain      int
+	// stream is nil while the link is broken. released is the last one that this end
+	// has given up, and ending the one that it had when the link ended.
+	stream, released, ending Stream
+	// epoch is that of the stream.
+	epoch uint64
+
+	// taking is set while the owner is told about a frame.
+	taking bool
+
+	writer
+
+	// beat is when the machine is told the time.
+	beat *time.Timer
 }
 
-// newDuplex returns the state for a first stream, in whose set-up nothing has been
-// exchanged yet.
-func newDuplex(l *Link, frames Frames) *duplex {
-	d := &duplex{Frames: frames, link: l, stream: frames.Stream, epoch: 1, began: time.Now()}
-	d.order.limit = frames.MaxFrame / 2
-	d.said = make(chan struct{})
-	d.more = make(chan struct{}, 1)
+func newDuplex(l *Link, f Frames) *duplex {
+	d := &duplex{Frames: f, link: l, stream: f.Stream, epoch: 1, writer: newWriter()}
+	d.machine = frames.New(frames.Config{
+		Box:      &l.box,
+		Dialler:  f.Redial != nil,
+		MaxFrame: f.MaxFrame,
+		MaxBody:  f.MaxBody,
+		Text:     f.Text,
+		Silence:  l.Silence,
+		Patience: l.Patience,
+	}, time.Now())
+
+	d.beat = time.AfterFunc(d.machine.FirstTick(), d.tick)
 
 	return d
 }
 
 // Attached returns an open link over a first stream that somebody else has opened.
 // Serve reads it.
-func Attached(cfg Config, frames Frames) *Link {
+func Attached(cfg Config, f Frames) *Link {
 	l := newLink(cfg)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	l.openLocked(Connection{Frames: &frames})
+	l.openLocked(newDuplex(l, f))
 
 	return l
+}
+
+// duplexLocked returns the transport of a duplex link, or nil.
+func (l *Link) duplexLocked() *duplex {
+	d, _ := l.transport.(*duplex)
+
+	return d
+}
+
+// duplex is duplexLocked without the lock.
+func (l *Link) duplex() *duplex {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.duplexLocked()
 }
 
 // Serve reads a stream of an attached link, and those that this node opens after it.
 // It returns when the neighbour is lost or has ended the stream, when the link has
 // been released, and, at the end that does not dial, when the stream breaks.
 func (l *Link) Serve(stream Stream) {
-	_, d := l.over()
-	l.serve(d, stream)
+	l.duplex().serve(stream)
 }
 
-func (l *Link) serve(d *duplex, stream Stream) {
+func (d *duplex) serve(stream Stream) {
 	for stream != nil {
 		cause := d.read(stream)
 		stream = d.reopen(stream, cause)
 	}
 }
 
-// Resume goes on with a stream that the neighbour has opened after a break, in which
-// it says what it has received. accept is called with what this end has received,
-// before anything is written. It returns false when the link cannot go on.
-func (l *Link) Resume(stream Stream, epoch, received uint64, accept func(received uint64)) bool {
-	_, d := l.over()
-	if d == nil {
+// Parting tells whether the neighbour of a duplex link has said goodbye.
+func (l *Link) Parting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	d := l.duplexLocked()
+
+	return d != nil && d.machine.Parting()
+}
+
+// Reply sends a receipt to the neighbour of a duplex link. It does not count for the
+// bounds of the outbox.
+func (l *Link) Reply(r *ptypes.Receipt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if d := l.duplexLocked(); d != nil && l.state <= closing {
+		d.replied(d.machine.Reply(r))
+	}
+}
+
+// Delivered is Reply for the last receipt of a parcel, about which there is nothing more
+// to say.
+func (l *Link) Delivered(id uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if d := l.duplexLocked(); d != nil && l.state <= closing {
+		d.replied(d.machine.Delivered(id))
+	}
+}
+
+// replied sees to it that the outcomes leave, unless there are too many.
+func (d *duplex) replied(err error) {
+	if err != nil {
+		// The caller may hold the lock of the outcomes, which the loss will need.
+		go d.link.Fail(err)
+	}
+
+	d.wake()
+}
+
+func (d *duplex) push(p *Parcel) { d.machine.Push(p) }
+
+func (d *duplex) expired(parcels []*Parcel, _ time.Time) {
+	if len(parcels) > 0 {
+		d.machine.Expired()
+		d.wake()
+	}
+}
+
+func (d *duplex) due() time.Time  { return time.Time{} }
+func (d *duplex) drained()        { d.machine.Drained() }
+func (d *duplex) connected() bool { return d.machine.Connected() }
+
+// busy tells whether something is being written, or will be. What this end replies at once
+// to a frame goes before the goodbye.
+func (d *duplex) busy() bool {
+	return d.taking || d.writing || d.machine.Due()
+}
+
+// goodbye writes the last frame, if there is a stream.
+func (d *duplex) goodbye() bool {
+	l := d.link
+
+	l.mu.Lock()
+	connected := d.machine.Connected()
+
+	if connected {
+		d.machine.Farewell()
+		d.wake()
+	}
+	l.mu.Unlock()
+
+	if !connected {
 		return false
 	}
 
-	// The frame that is being taken counts as received.
+	timer := time.NewTimer(Goodbye)
+	defer timer.Stop()
+
+	select {
+	case <-d.said:
+		return d.shut
+	case <-l.ended:
+	case <-timer.C:
+	}
+
+	return false
+}
+
+// end stops the timer and the writer, and gives up the stream.
+func (d *duplex) end() {
+	if d.stream != nil {
+		d.ending, d.stream = d.stream, nil
+	}
+
+	if d.resting {
+		d.stir()
+	}
+
+	d.beat.Stop()
+}
+
+// cut ends the stream, and forgets what has come of a large message.
+func (d *duplex) cut() {
+	d.link.mu.Lock()
+	stream := d.ending
+	d.link.mu.Unlock()
+
+	if stream != nil {
+		d.letGo(stream)
+	}
+
 	d.turn.Lock()
 	defer d.turn.Unlock()
 
-	l.mu.Lock()
-	before := d.stream
-	ok := epoch > d.epoch && d.continueLocked(stream, epoch, received) == nil
-
-	if ok {
-		accept(d.received)
-		d.wakeLocked()
-	}
-	l.mu.Unlock()
-
-	if ok && before != nil {
-		// The neighbour knew first that it had broken.
-		_ = contain.Do(before.Release) // There is nothing to do about its panic.
-	}
-
-	return ok
+	d.machine.Abandon()
 }
 
-// continueLocked makes a stream the current one.
-func (d *duplex) continueLocked(stream Stream, epoch, received uint64) error {
-	if d.link.state != open || d.over {
-		return ErrGone
-	}
-
-	if err := d.confirmLocked(received); err != nil {
-		return err
-	}
-
-	d.stream, d.epoch, d.failed = stream, epoch, false
-	d.resend = 0
-	d.heard = time.Now()
-	d.began, d.confirmed = d.heard, d.confirmedLocked()
-
-	return nil
-}
-
-// reopen decides how to go on when a stream has ended, and returns the next one to
-// read, or nil.
-func (d *duplex) reopen(stream Stream, cause error) Stream {
-	l := d.link
-
-	d.turn.Lock()
-	current := d.breakOff(stream, cause)
-	d.turn.Unlock()
-
-	if !current {
-		// There is another stream already, or the neighbour was silent for too long.
-		return nil
-	}
-
-	l.mu.Lock()
-	over := l.state != open || d.endsLocked(cause)
-	l.mu.Unlock()
-
-	switch {
-	case over:
-		l.Ended()
-		l.Fail(cause)
-	case d.Redial != nil:
-		return d.redial(cause)
-	}
-
-	return nil
-}
-
-// breakOff gives up a stream, if it is the current one. At the end that does not dial
-// it tells the owner of the break, if it is one. It is called with the turn.
-func (d *duplex) breakOff(stream Stream, cause error) bool {
-	l := d.link
-
-	l.mu.Lock()
-
-	if d.stream != stream {
-		l.mu.Unlock()
-
-		return false
-	}
-
-	// Its frames do not count any more, whenever they come.
-	d.countLocked()
-	d.stream, d.failed = nil, false
-	broken := d.Redial == nil && l.state == open && !d.endsLocked(cause)
-	l.mu.Unlock()
-
-	d.letGo(stream)
-
-	if broken {
-		l.tell(func() { l.Owner.Broken(l, cause) })
-	}
-
-	return true
-}
+func (d *duplex) free() {}
 
 // letGo ends a stream, once.
 func (d *duplex) letGo(stream Stream) {
@@ -271,104 +295,4 @@ func (d *duplex) letGo(stream Stream) {
 		// The stream may not be ours, and there is nothing to do about its panic.
 		_ = contain.Do(stream.Release)
 	}
-}
-
-// endsLocked tells whether the end of a stream is also that of the link.
-func (d *duplex) endsLocked(cause error) bool {
-	return d.over || errors.Is(cause, errProtocol) || d.Redial != nil && d.vain >= maxVain
-}
-
-// maxVain is how many streams in a row may end soon after they were opened without
-// getting a single frame across. There is one that the neighbour cannot take, or the
-// neighbour does not mean it.
-const maxVain = 8
-
-// countLocked counts the stream that ends, unless it was of use: it has got something
-// across, or has lasted, for a moment at least if there was nothing to get across.
-func (d *duplex) countLocked() {
-	lasted := time.Since(d.began)
-
-	switch {
-	case d.confirmedLocked() > d.confirmed,
-		!d.failed && lasted >= d.link.Patience,
-		d.unread.len() == 0 && lasted >= probePause:
-		d.vain = 0
-	default:
-		d.vain++
-	}
-}
-
-// probePause is how long a link waits before it tries a second time.
-const probePause = 250 * time.Millisecond
-
-// redial tries to go on with another stream, twice at most. If that does not work,
-// the neighbour is lost by what has ended the last one.
-func (d *duplex) redial(cause error) Stream {
-	l := d.link
-
-	ctx, cancel := context.WithTimeout(l.ctx, l.Patience)
-	defer cancel()
-
-	// Who does not answer the first time is asked again.
-	first, stop := context.WithTimeout(ctx, l.Patience/2)
-	defer stop()
-
-	stream, err := d.probe(first)
-	if err != nil && !errors.Is(err, ErrGone) {
-		timer := time.NewTimer(probePause)
-		defer timer.Stop()
-
-		select {
-		case <-timer.C:
-			stream, err = d.probe(ctx)
-		case <-ctx.Done():
-		}
-	}
-
-	if err == nil {
-		return stream
-	}
-
-	l.Ended()
-	l.Fail(cause)
-
-	return nil
-}
-
-// dialAgain calls what may not be ours.
-func (d *duplex) dialAgain(ctx context.Context, epoch, received uint64) (stream Stream, theirs uint64, err error) {
-	defer contain.Recover(&err)
-
-	return d.Redial(ctx, epoch, received)
-}
-
-// probe opens the next stream, and makes it the current one.
-func (d *duplex) probe(ctx context.Context) (Stream, error) {
-	l := d.link
-
-	l.mu.Lock()
-	d.epoch++
-	epoch, received := d.epoch, d.received
-	l.mu.Unlock()
-
-	stream, theirs, err := d.dialAgain(ctx, epoch, received)
-	if err != nil {
-		return nil, err
-	}
-
-	l.mu.Lock()
-
-	err = d.continueLocked(stream, epoch, theirs)
-	if err == nil {
-		d.wakeLocked()
-	}
-	l.mu.Unlock()
-
-	if err != nil {
-		_ = contain.Do(stream.Release) // There is nothing to do about its panic.
-
-		return nil, err
-	}
-
-	return stream, nil
 }

@@ -58,7 +58,7 @@ func (o *latecomer) Released(*Link) {
 }
 
 func lateParcel() *Parcel {
-	p := parcel(10, "x")
+	p := newParcel(10, "x")
 	p.Deadline = time.Now().Add(time.Minute)
 
 	return p

@@ -20,6 +20,7 @@ import (
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/memory"
+	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 )
@@ -34,9 +35,6 @@ var (
 
 	// ErrExpired is the outcome of parcels whose deadline has passed.
 	ErrExpired = errors.New("no outcome within the deadline, it may have arrived")
-
-	// ErrPacket is wrapped by the errors of a Conn that are about one packet.
-	ErrPacket = errors.New("packet refused")
 
 	// ErrSetup is the loss of a neighbour that did not answer in time.
 	ErrSetup = errors.New("the neighbour did not answer within the set-up deadline")
@@ -171,22 +169,16 @@ type Link struct {
 	flushed, ended, parted, released chan struct{}
 
 	mu    sync.Mutex
-	work  sync.Cond
 	state state
-	// One of these is set when the link opens, and does not change after.
-	conn   Conn
-	duplex *duplex
+	// transport is nil until the link opens, and does not change after.
+	transport transport
 
-	box outbox
+	// box is the outbox.
+	box parcel.Box
 	// sealed is set when nobody will look at the outbox any more: nothing may be added
 	// that no one would settle.
 	sealed bool
-	// workers are the goroutines that empty the outbox, and idle those of them that
-	// wait and have not been woken.
-	workers, idle int
-	// expiry fires at the earliest deadline in the outbox, if that is armed.
-	expiry *time.Timer
-	armed  time.Time
+	expiry expiry
 }
 
 // Dial returns a connecting link. The dial runs in a goroutine of the link, with a
@@ -206,7 +198,7 @@ func Attach(cfg Config, conn Conn) *Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	l.openLocked(Connection{Calls: conn})
+	l.openLocked(newUnicast(l, conn))
 
 	return l
 }
@@ -229,9 +221,7 @@ func newLink(cfg Config) *Link {
 
 		released: make(chan struct{}),
 	}
-	l.work.L = &l.mu
-	l.box.maxPackets, l.box.maxBytes, l.box.perLane = cfg.MaxPackets, cfg.MaxBytes, cfg.PerLane
-	l.box.budget = cfg.Budget
+	l.box = parcel.Box{MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, Budget: cfg.Budget}
 
 	return l
 }
@@ -247,18 +237,26 @@ func (l *Link) Add(p *Parcel) error {
 		return ErrClosed
 	}
 
-	err := l.box.add(p)
+	err := l.box.Add(p)
 	if err != nil {
 		return err
 	}
 
 	l.armLocked()
 
-	if l.duplex == nil {
-		l.wakeLocked()
+	if l.transport != nil {
+		l.transport.push(p)
 	}
 
 	return nil
+}
+
+// Flush sees to it that what has been added leaves. It is called after Add, when no
+// lock is held any more.
+func (l *Link) Flush() {
+	if t := l.over(); t != nil {
+		t.flush()
+	}
 }
 
 // Drain takes the parcels that are in the outbox, in the order they were added, without
@@ -273,11 +271,10 @@ func (l *Link) Drain() []*Parcel {
 
 func (l *Link) drainLocked() []*Parcel {
 	l.sealed = l.sealed || l.state > open
-	parcels := l.box.drain()
+	parcels := l.box.Drain()
 
-	if l.duplex != nil {
-		l.duplex.order.clear()
-		l.duplex.transfer = nil
+	if l.transport != nil {
+		l.transport.drained()
 	}
 
 	l.flushedLocked()
@@ -287,18 +284,7 @@ func (l *Link) drainLocked() []*Parcel {
 
 // Opened tells whether the neighbour has ever answered.
 func (l *Link) Opened() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	return l.conn != nil || l.duplex != nil
-}
-
-// Parting tells whether the neighbour of a duplex link has said goodbye.
-func (l *Link) Parting() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	return l.duplex != nil && l.duplex.over
+	return l.over() != nil
 }
 
 // Broken tells whether a duplex link has no stream at present.
@@ -306,15 +292,14 @@ func (l *Link) Broken() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	return l.duplex != nil && l.duplex.stream == nil
+	d := l.duplexLocked()
+
+	return d != nil && d.stream == nil
 }
 
 // Duplex tells whether the link has become duplex.
 func (l *Link) Duplex() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	return l.duplex != nil
+	return l.duplex() != nil
 }
 
 // Released returns a channel that is closed when nothing is left of the link.
@@ -352,36 +337,34 @@ func (l *Link) run(dial func(context.Context) (Connection, error)) {
 	l.tell(func() { l.Owner.Opened(l) })
 
 	l.mu.Lock()
-	l.openLocked(conn)
-	d, late := l.duplex, l.state > closing
+	t, read := l.transportFor(conn)
+	l.openLocked(t)
+
+	late := l.state > closing
+	if late {
+		// Whoever has ended the link may have found no stream yet.
+		t.end()
+	}
 	l.mu.Unlock()
 
-	switch {
-	case late && d != nil:
-		// Whoever has ended the link may have found no stream yet.
-		d.letGo(conn.Frames.Stream)
-	case late:
-	case d != nil:
-		l.serve(d, conn.Frames.Stream)
-	default:
-		l.read(conn.Calls)
+	if late {
+		t.cut()
+	} else {
+		read()
 	}
 }
 
-// openLocked sets what the link goes over, and lets go what waits for that.
-func (l *Link) openLocked(conn Connection) {
-	if conn.Frames != nil {
-		l.duplex = newDuplex(l, *conn.Frames)
-		l.box.line(&l.duplex.order)
-		l.duplex.startPulseLocked()
-	} else {
-		l.conn = conn.Calls
+// transportFor returns what the link goes over, and what reads that until it ends.
+func (l *Link) transportFor(conn Connection) (t transport, read func()) {
+	if conn.Frames == nil {
+		u := newUnicast(l, conn.Calls)
+
+		return u, u.read
 	}
 
-	if l.state == connecting {
-		l.state = open
-		l.wakeLocked()
-	}
+	d := newDuplex(l, *conn.Frames)
+
+	return d, func() { d.serve(conn.Frames.Stream) }
 }
 
 // dial bounds the set-up by a cancellation that is called off when it succeeds: a
@@ -396,19 +379,4 @@ func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection,
 	}
 
 	return conn, err
-}
-
-// read watches the stream of a connection that takes calls.
-func (l *Link) read(conn Conn) {
-	for {
-		p, err := contain.Call(conn.Recv)
-		if err != nil {
-			l.Ended()
-			l.Fail(err)
-
-			return
-		}
-
-		l.tell(func() { l.Owner.Received(l, p) })
-	}
 }

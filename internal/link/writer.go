@@ -1,15 +1,47 @@
 package link
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/link/frames"
 	"github.com/minogrpc/session/ptypes"
 )
 
-// wakeLocked makes sure that somebody writes what there is to write. While a frame is
+// writer is the goroutine that writes frames, and who else does. It belongs to the lock of
+// the link.
+type writer struct {
+	// writing is set while somebody has the turn to write. Most of the time that is a
+	// goroutine of the link, which rests in between, until there is more. It retires
+	// when there has been nothing but heartbeats for a while.
+	writing, resting, retire bool
+	more                     chan struct{}
+
+	// said is closed when the goodbye is written. shut tells then whether the neighbour
+	// ends the stream after it.
+	said chan struct{}
+	shut bool
+}
+
+func newWriter() writer {
+	return writer{more: make(chan struct{}, 1), said: make(chan struct{})}
+}
+
+// written is a frame on its way to a stream.
+type written struct {
+	stream Stream
+	epoch  uint64
+	frame  *ptypes.Packet
+	// parcels are those that leave with it.
+	parcels []*Parcel
+}
+
+// wake makes sure that somebody writes what there is to write. While a frame is
 // being taken, that is who takes it.
-func (d *duplex) wakeLocked() {
+func (d *duplex) wake() {
 	if d.taking || !d.idleLocked() {
 		return
 	}
@@ -17,7 +49,7 @@ func (d *duplex) wakeLocked() {
 	d.writing = true
 
 	if d.resting {
-		d.stirLocked()
+		d.stir()
 	} else {
 		d.link.wg.Add(1)
 
@@ -27,21 +59,17 @@ func (d *duplex) wakeLocked() {
 
 // idleLocked tells whether there is something to write, and nobody who does.
 func (d *duplex) idleLocked() bool {
-	return !d.writing && d.writableLocked() && d.dueLocked()
+	return !d.writing && d.writableLocked() && d.machine.Due()
 }
 
-// stirLocked makes the goroutine that rests look again.
-func (d *duplex) stirLocked() {
+func (d *duplex) writableLocked() bool {
+	return d.stream != nil && d.machine.Writable() && d.link.state <= closing
+}
+
+// stir makes the goroutine that rests look again.
+func (d *duplex) stir() {
 	d.resting = false
 	d.more <- struct{}{}
-}
-
-// Flush sees to it that what has been added leaves. It is called after Add, when no
-// lock is held any more.
-func (l *Link) Flush() {
-	if _, d := l.over(); d != nil {
-		d.flush()
-	}
 }
 
 // flush writes a frame here and now if the neighbour has received all those before, for
@@ -52,51 +80,26 @@ func (d *duplex) flush() {
 
 	l.mu.Lock()
 
-	if d.unread.len() > 0 || !d.idleLocked() {
-		d.wakeLocked()
+	if d.machine.Unread() || !d.idleLocked() {
+		d.wake()
 		l.mu.Unlock()
 
 		return
 	}
 
 	d.writing = true
-	stream, frame, parcels := d.frameLocked()
+	w := d.nextLocked()
 	l.mu.Unlock()
 
-	if frame != nil {
-		d.writeFrame(stream, frame, parcels)
+	if w.frame != nil {
+		d.writeFrame(w)
 	}
 
 	l.mu.Lock()
 	d.writing = false
-	d.wakeLocked()
+	d.wake()
 	l.flushedLocked()
 	l.mu.Unlock()
-}
-
-// writableLocked tells whether the stream takes frames. After the goodbye it takes none:
-// another would be the end of the stream, and cost the neighbour the goodbye.
-func (d *duplex) writableLocked() bool {
-	return d.stream != nil && !d.failed && !d.left && d.link.state <= closing
-}
-
-// dueLocked tells whether there is something to write.
-func (d *duplex) dueLocked() bool {
-	return d.contentLocked() || d.beat || d.farewell || d.resend < d.unread.len()
-}
-
-// busyLocked tells whether something is being written, or will be.
-func (d *duplex) busyLocked() bool {
-	return d.writing || d.dueLocked()
-}
-
-func (d *duplex) contentLocked() bool {
-	if d.unread.len() >= maxUnread || d.unreadBytes >= maxUnreadBytes {
-		return false
-	}
-
-	return len(d.receipts) > 0 || len(d.delivered) > 0 || d.transfer != nil ||
-		d.order.len() > 0 && d.unsettled < MaxUnsettled
 }
 
 // write writes frames until it is told to retire, or the stream takes no more.
@@ -104,12 +107,12 @@ func (d *duplex) write() {
 	defer d.link.wg.Done()
 
 	for {
-		stream, frame, parcels := d.nextFrame()
+		w, rest := d.nextFrame()
 
 		switch {
-		case frame != nil:
-			d.writeFrame(stream, frame, parcels)
-		case stream == nil:
+		case w.frame != nil:
+			d.writeFrame(w)
+		case !rest:
 			return
 		default:
 			<-d.more
@@ -120,22 +123,26 @@ func (d *duplex) write() {
 	}
 }
 
-func (d *duplex) writeFrame(stream Stream, frame *ptypes.Packet, parcels []*Parcel) {
-	err := send(stream, frame)
+func (d *duplex) writeFrame(w written) {
+	l := d.link
+
+	err := send(w.stream, w.frame)
 	if err != nil {
-		d.stall(stream, frame.GetFrame(), parcels)
+		l.mu.Lock()
+		d.machine.Stalled(w.epoch, w.frame.GetFrame(), w.parcels)
+		l.mu.Unlock()
 
 		return
 	}
 
-	for _, p := range parcels {
-		d.link.tell(func() { d.link.Owner.Sent(d.link, p) })
+	for _, p := range w.parcels {
+		l.tell(func() { l.Owner.Sent(l, p) })
 	}
 
-	d.spare = emptied(parcels)
+	d.machine.Recycle(w.parcels)
 
-	if frame.GetGoodbye() {
-		d.shut = shut(stream)
+	if w.frame.GetGoodbye() {
+		d.shut = shut(w.stream)
 		close(d.said)
 	}
 }
@@ -154,91 +161,134 @@ func shut(stream Stream) bool {
 	return ends && err == nil
 }
 
-// stall notes that a stream takes no more frames. The parcels in the one that it has
-// not taken will leave with another stream.
-func (d *duplex) stall(stream Stream, number uint64, parcels []*Parcel) {
-	d.link.mu.Lock()
-	defer d.link.mu.Unlock()
-
-	if confirmed := d.confirmedLocked(); number > confirmed {
-		d.unread.at(int(number - confirmed - 1)).parcels = parcels
-	}
-
-	if d.stream == stream {
-		d.failed = true
-	}
-}
-
-// nextFrame returns what is to be written next, and where. It returns no frame when
-// there is nothing: then the goroutine has to rest, or, without a stream, to end.
-func (d *duplex) nextFrame() (Stream, *ptypes.Packet, []*Parcel) {
+// nextFrame returns what is to be written next. When there is nothing, the goroutine has to
+// rest, or, without a stream, to end.
+func (d *duplex) nextFrame() (w written, rest bool) {
 	l := d.link
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	stream, frame, parcels := d.frameLocked()
-	if frame != nil {
-		return stream, frame, parcels
+	w = d.nextLocked()
+	if w.frame != nil {
+		return w, false
 	}
 
 	d.writing = false
 	d.resting = d.writableLocked() && !d.retire
 	l.flushedLocked()
 
-	if d.resting {
-		return d.stream, nil, nil
-	}
-
-	return nil, nil, nil
+	return w, d.resting
 }
 
-// frameLocked returns the next frame, or none. It belongs to who has the turn.
-func (d *duplex) frameLocked() (Stream, *ptypes.Packet, []*Parcel) {
+// nextLocked returns the next frame, or none. It belongs to who has the turn to write.
+func (d *duplex) nextLocked() written {
 	for d.writableLocked() {
-		if d.resend < d.unread.len() {
-			next := d.unread.at(d.resend)
-			parcels := next.parcels
-			next.parcels = nil
-			d.resend++
-
-			return d.stream, d.stampLocked(next.frame), parcels
+		frame, parcels := d.machine.Next()
+		if frame != nil {
+			return written{stream: d.stream, epoch: d.epoch, frame: frame, parcels: parcels}
 		}
 
-		if !d.contentLocked() {
-			frame := d.signLocked()
-			if frame == nil {
-				break
-			}
-
-			return d.stream, frame, nil
+		if !d.composeLocked() {
+			break
 		}
-
-		d.composeLocked()
 	}
 
-	return nil, nil, nil
+	return written{}
 }
 
-// stampLocked adds what goes with every frame.
-func (d *duplex) stampLocked(frame *ptypes.Packet) *ptypes.Packet {
-	frame.Received = d.received
-	d.untold = 0
-	d.beat = false
+// composeLocked has a frame made of what waits. It gives the lock away while packets are
+// encoded. It returns false when nothing waits.
+func (d *duplex) composeLocked() bool {
+	l := d.link
 
-	return frame
+	draft, ok := d.machine.Draft()
+	if !ok {
+		return false
+	}
+
+	d.retire = false
+
+	if len(draft.Parcels) > 0 {
+		l.mu.Unlock()
+		d.encode(&draft)
+		l.mu.Lock()
+	}
+
+	large := d.machine.Compose(draft)
+	if large == nil {
+		return true
+	}
+
+	l.mu.Unlock()
+
+	wire, err := d.wire(large, time.Now())
+	if err != nil {
+		d.refuse(large, err)
+
+		wire = nil
+	}
+
+	l.mu.Lock()
+	d.machine.Begin(large, wire)
+
+	return true
 }
 
-// signLocked returns a frame without content, if one is asked for.
-func (d *duplex) signLocked() *ptypes.Packet {
-	switch {
-	case d.farewell:
-		d.farewell, d.left = false, true
+// encode puts the packets into a frame, and leaves out those that cannot be.
+func (d *duplex) encode(draft *frames.Draft) {
+	encoded := draft.Parcels[:0]
+	now := time.Now()
 
-		return d.stampLocked(&ptypes.Packet{Goodbye: true})
-	case d.beat:
-		return d.stampLocked(&ptypes.Packet{})
-	default:
-		return nil
+	for _, p := range draft.Parcels {
+		wire, err := d.wire(p, now)
+		if err != nil {
+			d.refuse(p, err)
+		} else {
+			draft.Frame.Parcels = append(draft.Frame.Parcels, wire)
+			encoded = append(encoded, p)
+		}
+	}
+
+	draft.Parcels = encoded
+}
+
+// wire returns a parcel as it travels.
+func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
+	wire := &ptypes.Parcel{
+		Id:        p.ID,
+		Origin:    p.Origin,
+		Sequence:  p.Sequence,
+		HopLimit:  p.HopLimit,
+		BudgetMs:  BudgetFor(p.Deadline.Sub(now)),
+		Unordered: p.Unordered,
+	}
+
+	err := d.encodePacket(p, wire)
+	if err != nil && !errors.Is(err, ErrPacket) {
+		// A panic, too, is about this packet, and no loss of the neighbour.
+		err = fmt.Errorf("%w: %w", ErrPacket, err)
+	}
+
+	return wire, err
+}
+
+// encodePacket calls what is not ours.
+func (d *duplex) encodePacket(p *Parcel, wire *ptypes.Parcel) (err error) {
+	defer contain.Recover(&err)
+
+	return d.Encode(p, wire)
+}
+
+// refuse reports a parcel that cannot be sent.
+func (d *duplex) refuse(p *Parcel, err error) {
+	l := d.link
+
+	l.mu.Lock()
+	removed := l.removeLocked(p)
+	l.mu.Unlock()
+
+	if removed {
+		l.failed(p, err)
 	}
 }

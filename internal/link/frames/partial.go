@@ -1,4 +1,4 @@
-package link
+package frames
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ const (
 // ErrTooLarge is the error of a message that is larger than the link takes.
 var ErrTooLarge = errors.New("the message is too large")
 
-// partial is the part of a large message that has come. It belongs to the turn.
+// partial is the part of a large message that has come. It belongs to the reader.
 type partial struct {
 	id uint64
 	// total is how long the message will be, as its first piece says.
@@ -31,21 +31,22 @@ type partial struct {
 	err   error
 }
 
-// assemble puts together what has come in a frame, with what came before of the large
-// message in it. It needs the turn, and not the lock: there may be much to copy.
-func (d *duplex) assemble(frame *ptypes.Packet) ([]Arrival, error) {
+// Assemble puts together what has come in a frame, with what came before of the large
+// message in it. It is called without the lock, by the reader: there may be
+// much to copy. After an error the link is over.
+func (m *Machine) Assemble(frame *ptypes.Packet) ([]Arrival, error) {
 	for _, c := range frame.GetChunks() {
-		if err := d.addChunk(c); err != nil {
+		if err := m.addChunk(c); err != nil {
 			return nil, err
 		}
 	}
 
 	parcels := frame.GetParcels()
-	arrivals := slices.Grow(d.arrivals, len(parcels))[:len(parcels)]
+	arrivals := slices.Grow(m.arrivals, len(parcels))[:len(parcels)]
 
 	for i, p := range parcels {
 		if p.GetId() == 0 {
-			return nil, fmt.Errorf("%w: a parcel without a number", errProtocol)
+			return nil, fmt.Errorf("%w: a parcel without a number", ErrProtocol)
 		}
 
 		arrivals[i].Parcel = p
@@ -54,22 +55,22 @@ func (d *duplex) assemble(frame *ptypes.Packet) ([]Arrival, error) {
 			continue
 		}
 
-		if p.GetChunked() != d.partial.id {
-			return nil, fmt.Errorf("%w: chunks %d are not there", errProtocol, p.GetChunked())
+		if p.GetChunked() != m.partial.id {
+			return nil, fmt.Errorf("%w: chunks %d are not there", ErrProtocol, p.GetChunked())
 		}
 
-		if uint64(d.partial.size+len(p.GetBody())) != d.partial.total {
-			return nil, fmt.Errorf("%w: chunks %d are not as long as they should be", errProtocol, p.GetChunked())
+		if uint64(m.partial.size+len(p.GetBody())) != m.partial.total {
+			return nil, fmt.Errorf("%w: chunks %d are not as long as they should be", ErrProtocol, p.GetChunked())
 		}
 
-		d.grow(p.GetBody())
+		m.grow(p.GetBody())
 
-		p.Body, arrivals[i].Err = d.partial.data, d.partial.err
+		p.Body, arrivals[i].Err = m.partial.data, m.partial.err
 		if arrivals[i].Err != nil {
 			p.Header = nil
 		}
 
-		d.dropPartial()
+		m.dropPartial()
 	}
 
 	return arrivals, nil
@@ -77,20 +78,20 @@ func (d *duplex) assemble(frame *ptypes.Packet) ([]Arrival, error) {
 
 // addChunk adds a piece to the large message. The first piece of another one takes the
 // place of what was there: its sender has given that up.
-func (d *duplex) addChunk(c *ptypes.Chunk) error {
-	p := &d.partial
+func (m *Machine) addChunk(c *ptypes.Chunk) error {
+	p := &m.partial
 
 	if c.GetOffset() == 0 {
-		d.dropPartial()
+		m.dropPartial()
 		p.id, p.total = c.GetId(), c.GetTotal()
 	}
 
 	if c.GetId() == 0 || c.GetId() != p.id || c.GetOffset() != uint64(p.size) || c.GetTotal() != p.total ||
 		uint64(p.size+len(c.GetData())) > p.total {
-		return fmt.Errorf("%w: chunk %d at %d of %d", errProtocol, c.GetId(), c.GetOffset(), c.GetTotal())
+		return fmt.Errorf("%w: chunk %d at %d of %d", ErrProtocol, c.GetId(), c.GetOffset(), c.GetTotal())
 	}
 
-	d.grow(c.GetData())
+	m.grow(c.GetData())
 	chunk.Put(c.GetData())
 	c.Data = nil
 
@@ -99,24 +100,24 @@ func (d *duplex) addChunk(c *ptypes.Chunk) error {
 
 // grow appends to the large message, within the limit and the budget. Past them only
 // the size is counted.
-func (d *duplex) grow(data []byte) {
-	p := &d.partial
+func (m *Machine) grow(data []byte) {
+	p := &m.partial
 	p.size += len(data)
 
 	if p.err != nil {
 		return
 	}
 
-	if p.total > uint64(d.MaxBody) {
-		d.failPartial(ErrTooLarge)
+	if p.total > uint64(m.MaxBody) {
+		m.failPartial(ErrTooLarge)
 
 		return
 	}
 
 	if p.size > cap(p.data) {
 		want := max(p.size, min(int(p.total), max(growth*cap(p.data), step)))
-		if !d.link.Budget.Reserve(want - cap(p.data)) {
-			d.failPartial(memory.ErrExhausted)
+		if !m.Box.Budget.Reserve(want - cap(p.data)) {
+			m.failPartial(memory.ErrExhausted)
 
 			return
 		}
@@ -127,12 +128,17 @@ func (d *duplex) grow(data []byte) {
 	p.data = append(p.data, data...)
 }
 
-func (d *duplex) failPartial(err error) {
-	d.link.Budget.Release(cap(d.partial.data))
-	d.partial.data, d.partial.err = nil, err
+func (m *Machine) failPartial(err error) {
+	m.Box.Budget.Release(cap(m.partial.data))
+	m.partial.data, m.partial.err = nil, err
 }
 
-func (d *duplex) dropPartial() {
-	d.link.Budget.Release(cap(d.partial.data))
-	d.partial = partial{}
+func (m *Machine) dropPartial() {
+	m.Box.Budget.Release(cap(m.partial.data))
+	m.partial = partial{}
+}
+
+// Abandon forgets the large message that was coming: the link has ended.
+func (m *Machine) Abandon() {
+	m.dropPartial()
 }

@@ -1,4 +1,4 @@
-package link
+package calls
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/memory"
+	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"github.com/stretchr/testify/require"
@@ -43,20 +44,88 @@ func (p *payload) Slice(addr mino.Address) router.Packet {
 	return &payload{data: p.data, dests: []mino.Address{addr}}
 }
 
-func parcel(size int, keys ...string) *Parcel {
+func newParcel(size int, keys ...string) *parcel.Parcel {
 	packet := &payload{data: make([]byte, size)}
 	for _, key := range keys {
 		packet.dests = append(packet.dests, place(key))
 	}
 
-	return &Parcel{Packet: packet, Keys: keys, Dests: packet.dests}
+	return &parcel.Parcel{Packet: packet, Keys: keys, Dests: packet.dests}
+}
+
+// outbox is a box with its lanes, as a link has them.
+type outbox struct {
+	*parcel.Box
+	*Lanes
+}
+
+func newOutbox(box parcel.Box, perLane int) *outbox {
+	return &outbox{Box: &box, Lanes: NewLanes(&box, perLane)}
+}
+
+func (o *outbox) add(p *parcel.Parcel) error {
+	err := o.Box.Add(p)
+	if err == nil {
+		o.Push(p)
+	}
+
+	return err
+}
+
+func (o *outbox) take() *parcel.Parcel {
+	p, err := o.Take()
+	if err != nil {
+		panic(err)
+	}
+
+	return p
+}
+
+func (o *outbox) remove(p *parcel.Parcel) bool {
+	removed := o.Remove(p)
+	if removed {
+		o.Left(p)
+	}
+
+	return removed
+}
+
+func (o *outbox) expire(now time.Time) []*parcel.Parcel {
+	expired := o.Expire(now)
+	if len(expired) > 0 {
+		o.forget(expired)
+	}
+
+	return expired
+}
+
+func (o *outbox) drain() []*parcel.Parcel {
+	defer o.Clear()
+
+	return o.Drain()
+}
+
+// alarm is when there is something to do for the deadlines or for the lanes.
+func (o *outbox) alarm() time.Time {
+	if due := o.Due(); !due.IsZero() && due.Before(o.Earliest()) {
+		return due
+	}
+
+	return o.Earliest()
+}
+
+// sent returns the oldest parcel that is under way.
+func (o *outbox) sent() *parcel.Parcel {
+	all := o.All()
+
+	return all[slices.IndexFunc(all, func(p *parcel.Parcel) bool { return p.Sent })]
 }
 
 // model is what the outbox should hold.
 type model struct {
-	box outbox
+	box *outbox
 	// held are the parcels in it, and whether they have been taken.
-	held map[*Parcel]bool
+	held map[*parcel.Parcel]bool
 	// open are the destinations without an outcome, by the order of their parcel.
 	open map[debt]bool
 	// taken is the last of the parcels in each lane that were not split.
@@ -76,8 +145,8 @@ func TestOutbox_AgreesWithAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.SampledFrom([]int{900, 1500}).Draw(t, "budget")
 		m := &model{
-			box:   outbox{maxPackets: 20, maxBytes: 1000, perLane: 2, budget: memory.NewBudget(limit)},
-			held:  make(map[*Parcel]bool),
+			box:   newOutbox(parcel.Box{MaxPackets: 20, MaxBytes: 1000, Budget: memory.NewBudget(limit)}, 2),
+			held:  make(map[*parcel.Parcel]bool),
 			open:  make(map[debt]bool),
 			taken: make(map[string]uint64),
 			now:   time.Unix(1000, 0),
@@ -92,7 +161,7 @@ func TestOutbox_AgreesWithAModel(t *testing.T) {
 
 func (m *model) add(t *rapid.T) {
 	keys := rapid.SampledFrom([][]string{{"a", "b", "c"}, {"a"}, {"b", "a"}}).Draw(t, "destinations")
-	p := parcel(rapid.SampledFrom([]int{1, 30, 400}).Draw(t, "size"), keys...)
+	p := newParcel(rapid.SampledFrom([]int{1, 30, 400}).Draw(t, "size"), keys...)
 	p.Deadline = m.now.Add(time.Duration(rapid.IntRange(1, 30).Draw(t, "seconds")) * time.Second)
 
 	err := m.box.add(p)
@@ -104,7 +173,7 @@ func (m *model) add(t *rapid.T) {
 		m.held[p] = false
 
 		for _, key := range keys {
-			m.open[debt{order: p.id, key: key}] = true
+			m.open[debt{order: p.ID, key: key}] = true
 		}
 	}
 }
@@ -124,10 +193,10 @@ func (m *model) take(t *rapid.T) {
 }
 
 // next takes a parcel, and learns of the parts that were made on the way.
-func (m *model) next(t *rapid.T) *Parcel {
+func (m *model) next(t *rapid.T) *parcel.Parcel {
 	p := m.box.take()
 
-	for _, part := range m.box.held {
+	for _, part := range m.box.All() {
 		if _, known := m.held[part]; !known {
 			m.held[part] = false
 		}
@@ -137,26 +206,25 @@ func (m *model) next(t *rapid.T) *Parcel {
 		return nil
 	}
 
-	require.NoError(t, p.spoiled)
 	require.False(t, m.held[p])
 	m.held[p] = true
 
 	// What was split comes later to a lane that is not its own.
-	if p.id == p.order && p.size == p.measure() {
-		require.Greater(t, p.order, m.taken[p.queue])
-		m.taken[p.queue] = p.order
+	if p.ID == p.Rank && p.Counted == p.Size() {
+		require.Greater(t, p.Rank, m.taken[p.Lane])
+		m.taken[p.Lane] = p.Rank
 	}
 
 	return p
 }
 
 // settle forgets a parcel that has an outcome.
-func (m *model) settle(t *rapid.T, p *Parcel) {
+func (m *model) settle(t *rapid.T, p *parcel.Parcel) {
 	delete(m.held, p)
 
 	for _, key := range p.Keys {
-		require.True(t, m.open[debt{order: p.order, key: key}])
-		delete(m.open, debt{order: p.order, key: key})
+		require.True(t, m.open[debt{order: p.Rank, key: key}])
+		delete(m.open, debt{order: p.Rank, key: key})
 	}
 }
 
@@ -167,7 +235,7 @@ func (m *model) remove(t *rapid.T) {
 			require.False(t, m.box.remove(p))
 
 			if rapid.Bool().Draw(t, "answered") {
-				m.box.moved(p)
+				m.box.Moved(p)
 			}
 
 			m.settle(t, p)
@@ -199,7 +267,7 @@ func (m *model) drain(t *rapid.T) {
 	require.Len(t, drained, len(m.held))
 
 	for i, p := range drained {
-		require.True(t, i == 0 || drained[i-1].order <= p.order)
+		require.True(t, i == 0 || drained[i-1].Rank <= p.Rank)
 		require.Equal(t, m.held[p], p.Sent)
 		m.settle(t, p)
 	}
@@ -212,7 +280,6 @@ func (m *model) check(t *rapid.T) {
 	m.checkAccounts(t)
 
 	if len(m.held) == 0 {
-		require.Empty(t, m.box.usage)
 		require.Empty(t, m.box.lanes)
 	}
 }
@@ -225,8 +292,8 @@ func (m *model) checkLanes(t *rapid.T) {
 		require.False(t, m.box.alarm().After(p.Deadline))
 
 		if sent {
-			underway[p.queue]++
-			require.LessOrEqual(t, underway[p.queue], m.box.perLane)
+			underway[p.Lane]++
+			require.LessOrEqual(t, underway[p.Lane], m.box.perLane)
 		} else {
 			waiting++
 		}
@@ -242,47 +309,47 @@ func (m *model) checkLanes(t *rapid.T) {
 
 func (m *model) checkAccounts(t *rapid.T) {
 	size := 0
-	used := make(map[string]usage)
+	used := make(map[string]int)
 	open := make(map[debt]bool)
 
 	for p := range m.held {
-		size += p.size
+		size += p.Counted
 
 		for i, key := range p.Keys {
 			require.Equal(t, p.Dests[i], p.Packet.GetDestination()[i])
 			require.Equal(t, place(key), p.Dests[i])
 
-			u := used[key]
-			used[key] = usage{packets: u.packets + 1, bytes: u.bytes + p.size}
-			open[debt{order: p.order, key: key}] = true
+			used[key] += p.Counted
+			open[debt{order: p.Rank, key: key}] = true
 		}
 	}
 
-	require.Len(t, m.box.held, len(m.held))
-	require.Equal(t, size, m.box.bytes)
-	require.Equal(t, size, m.box.budget.Used())
-	require.LessOrEqual(t, len(m.held), m.box.maxPackets)
+	require.Equal(t, len(m.held), m.box.Len())
+	require.Equal(t, size, m.box.Bytes())
+	require.Equal(t, size, m.box.Budget.Used())
+	require.LessOrEqual(t, len(m.held), m.box.MaxPackets)
 	require.Equal(t, m.open, open)
 
 	if len(m.held) > 1 {
-		require.LessOrEqual(t, size, m.box.maxBytes)
+		require.LessOrEqual(t, size, m.box.MaxBytes)
 	}
 
-	if len(m.held) > 0 {
-		require.Equal(t, used, m.box.usage)
+	for _, key := range []string{"a", "b", "c"} {
+		_, bytes := m.box.Usage(key)
+		require.Equal(t, used[key], bytes)
 	}
 }
 
 // Promise M3: lanes take turns, so that a destination with much to send does not
 // hold up one with little.
 func TestOutbox_LanesTakeTurns(t *testing.T) {
-	box := outbox{maxPackets: 100, maxBytes: 1000, perLane: 8}
+	box := newOutbox(parcel.Box{MaxPackets: 100, MaxBytes: 1000}, 8)
 
 	for range 5 {
-		require.NoError(t, box.add(parcel(1, "a")))
+		require.NoError(t, box.add(newParcel(1, "a")))
 	}
 
-	require.NoError(t, box.add(parcel(1, "b")))
+	require.NoError(t, box.add(newParcel(1, "b")))
 	require.Equal(t, []string{"a"}, box.take().Keys)
 	require.Equal(t, []string{"b"}, box.take().Keys)
 	require.Equal(t, []string{"a"}, box.take().Keys)

@@ -1,4 +1,4 @@
-package link
+package frames
 
 // fifo is a list, first in and first out, that keeps its memory while it is short. The
 // zero fifo is empty.

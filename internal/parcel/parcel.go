@@ -1,8 +1,10 @@
-package link
+// Package parcel has what a link carries: the part of a packet that goes to one
+// neighbour, what the neighbour says about it, and the accounts of those that have no
+// outcome yet.
+package parcel
 
 import (
-	"encoding/binary"
-	"hash/maphash"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,6 +13,9 @@ import (
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 )
+
+// ErrPacket is wrapped by the errors that are about one packet.
+var ErrPacket = errors.New("packet refused")
 
 // Header is what all the parts of one packet have in common.
 type Header struct {
@@ -84,14 +89,14 @@ type Parcel struct {
 	// neighbour.
 	Sent bool
 
-	// id is the number of the parcel in its link, from 1, and order its place among
-	// the others: the parts that a parcel is split into have that of the whole.
-	id, order uint64
-	// spoiled is why the parcel could not be split, and must be reported as failed.
-	spoiled error
-	// size is what the parcel counts for, and queue the lane it waits in.
-	size  int
-	queue string
+	// ID is the number of the parcel in its link, from 1. Rank is its place among the
+	// others: the parts of a split parcel keep the rank of the whole.
+	ID, Rank uint64
+	// Counted is what the parcel counts for in its box, in bytes.
+	Counted int
+	// Lane names the lane that the parcel waits in, where a link has lanes.
+	Lane string
+
 	// key is the memory of Keys when there is one.
 	key [1]string
 	// index finds the place of a key, once it is asked for.
@@ -101,8 +106,8 @@ type Parcel struct {
 	told []bool
 }
 
-// NewParcel returns a parcel whose Keys are to be filled in.
-func NewParcel(h Header, packet router.Packet) *Parcel {
+// New returns a parcel whose Keys are to be filled in.
+func New(h Header, packet router.Packet) *Parcel {
 	p := &Parcel{Header: h, Packet: packet, Dests: packet.GetDestination()}
 
 	if len(p.Dests) == 1 {
@@ -129,8 +134,8 @@ func (p *Parcel) Index(key string) (int, bool) {
 	return i, known
 }
 
-// note remembers which destinations a receipt is about that is not the last.
-func (p *Parcel) note(r *ptypes.Receipt) {
+// Note remembers the destinations of a receipt that is not the last one.
+func (p *Parcel) Note(r *ptypes.Receipt) {
 	if p.told == nil {
 		p.told = make([]bool, len(p.Keys))
 	}
@@ -173,8 +178,8 @@ func (p *Parcel) rest() *Parcel {
 	return rest
 }
 
-// measure returns the bytes that the parcel counts for.
-func (p *Parcel) measure() int {
+// Size returns the bytes that the parcel counts for. It is the one measure of a parcel.
+func (p *Parcel) Size() int {
 	size := len(p.Packet.GetMessage())
 	for _, key := range p.Keys {
 		size += len(key)
@@ -183,69 +188,12 @@ func (p *Parcel) measure() int {
 	return size
 }
 
-// lane returns what the parcel queues up behind: the parcels for the same
-// destinations wait for each other, so that one of those that does not answer
-// holds up no other.
-func (p *Parcel) lane() string {
-	if len(p.Keys) == 1 {
-		return p.Keys[0]
-	}
-
-	// A sum stands for a list that may be long. Two lists with the same sum only wait
-	// for each other.
-	var sum maphash.Hash
-
-	sum.SetSeed(laneSeed)
-
-	// What cannot be split has a lane of its own, so that it is in nobody's way.
-	if !p.divisible() {
-		_ = sum.WriteByte(0)
-	}
-
-	for _, key := range p.Keys {
-		_, _ = sum.WriteString(key)
-		_ = sum.WriteByte(0)
-	}
-
-	return string(binary.LittleEndian.AppendUint64(nil, sum.Sum64()))
+// Mark notes that the parcel is under way. From now on nobody may change its packet.
+func (p *Parcel) Mark() {
+	p.Sent, p.shared = true, true
 }
 
-// divisible tells whether there are several destinations that can be sent to one by
-// one.
-func (p *Parcel) divisible() bool {
+// Divisible tells whether there are several destinations that can be sent to one by one.
+func (p *Parcel) Divisible() bool {
 	return len(p.Keys) > 1 && !p.shared
-}
-
-var laneSeed = maphash.MakeSeed()
-
-// Answer is what a neighbour says about the destinations of a parcel. Nothing in it
-// has been checked.
-type Answer struct {
-	// Failures are about destinations that were not reached, and Texts the same from a
-	// node that does not know of those.
-	Failures []*ptypes.Failure
-	Texts    []string
-
-	// Reached are the places in Keys of destinations that were reached.
-	Reached []uint32
-
-	// Last is set when there will be no other answer: whatever no answer is about was
-	// reached.
-	Last bool
-}
-
-// answerOf returns the answer in an Ack, which is the only one.
-func answerOf(ack *ptypes.Ack) Answer {
-	return Answer{Failures: ack.GetFailures(), Texts: ack.GetErrors(), Last: true}
-}
-
-// maxBudget is the longest time that a packet may ask for.
-const maxBudget = 24 * time.Hour
-
-// BudgetFor returns the budget of the next node in milliseconds. It is shorter than
-// what is left here, so that the node nearest to a trouble reports it.
-func BudgetFor(left time.Duration) uint32 {
-	left -= max(50*time.Millisecond, left/10)
-
-	return uint32(min(max(left.Milliseconds(), 1), maxBudget.Milliseconds()))
 }

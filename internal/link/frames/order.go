@@ -1,4 +1,6 @@
-package link
+package frames
+
+import "github.com/minogrpc/session/internal/parcel"
 
 // order holds the parcels of a duplex link that have not been written yet, in two
 // lanes. What fits into a frame with others passes by a large message that leaves in
@@ -12,11 +14,11 @@ type order struct {
 	// limit is the size from which a parcel is large, in bytes.
 	limit int
 
-	small, large fifo[*Parcel]
+	small, large fifo[*parcel.Parcel]
 	// behind counts the parcels in the large lane by their flow, and the one that is
 	// leaving in chunks with them.
 	behind  map[flow]int
-	leaving *Parcel
+	leaving *parcel.Parcel
 }
 
 // flow names the messages of one sender to one receiver. The origin alone would do if it
@@ -27,8 +29,8 @@ type flow struct {
 }
 
 // push appends a parcel to the lane that it belongs to.
-func (o *order) push(p *Parcel) {
-	if p.size <= o.limit && !o.follows(p) {
+func (o *order) push(p *parcel.Parcel) {
+	if p.Counted <= o.limit && !o.follows(p) {
 		o.small.push(p)
 
 		return
@@ -45,7 +47,7 @@ func (o *order) push(p *Parcel) {
 }
 
 // follows tells whether an earlier parcel of the same flow is in the large lane.
-func (o *order) follows(p *Parcel) bool {
+func (o *order) follows(p *parcel.Parcel) bool {
 	if len(o.behind) == 0 {
 		return false
 	}
@@ -60,7 +62,7 @@ func (o *order) follows(p *Parcel) bool {
 }
 
 // unfollow notes that a parcel of the large lane has been written, or given up.
-func (o *order) unfollow(p *Parcel) {
+func (o *order) unfollow(p *parcel.Parcel) {
 	for _, key := range p.Keys {
 		f := flowOf(p, key)
 
@@ -71,7 +73,7 @@ func (o *order) unfollow(p *Parcel) {
 	}
 }
 
-func flowOf(p *Parcel, dest string) flow {
+func flowOf(p *parcel.Parcel, dest string) flow {
 	return flow{p.Source, string(p.Origin), dest}
 }
 
@@ -82,9 +84,9 @@ func (o *order) len() int {
 
 // first returns the parcel that is the next to leave in one piece, or nil. Those that
 // only follow a large one do so, too, once that is gone.
-func (o *order) first() *Parcel {
+func (o *order) first() *parcel.Parcel {
 	switch {
-	case o.largeIsNext() && (*o.large.at(0)).size <= o.limit:
+	case o.largeIsNext() && (*o.large.at(0)).Counted <= o.limit:
 		return *o.large.at(0)
 	case o.small.len() > 0:
 		return *o.small.at(0)
@@ -96,11 +98,11 @@ func (o *order) first() *Parcel {
 // largeIsNext tells whether the first of the large lane may leave.
 func (o *order) largeIsNext() bool {
 	return o.large.len() > 0 && o.leaving == nil &&
-		(o.small.len() == 0 || (*o.large.at(0)).id < (*o.small.at(0)).id)
+		(o.small.len() == 0 || (*o.large.at(0)).ID < (*o.small.at(0)).ID)
 }
 
 // take takes out what first has returned.
-func (o *order) take(p *Parcel) {
+func (o *order) take(p *parcel.Parcel) {
 	if o.small.len() > 0 && *o.small.at(0) == p {
 		o.small.pop()
 	} else {
@@ -110,8 +112,8 @@ func (o *order) take(p *Parcel) {
 
 // begin takes out the first of the large lane, if it may leave. It is followed until
 // the end.
-func (o *order) begin() *Parcel {
-	if !o.largeIsNext() || (*o.large.at(0)).size <= o.limit {
+func (o *order) begin() *parcel.Parcel {
+	if !o.largeIsNext() || (*o.large.at(0)).Counted <= o.limit {
 		return nil
 	}
 
@@ -129,9 +131,9 @@ func (o *order) end() {
 }
 
 // retain forgets the parcels that are not wanted any more. What is leaving stays.
-func (o *order) retain(wanted func(*Parcel) bool) {
+func (o *order) retain(wanted func(*parcel.Parcel) bool) {
 	small, large := o.small, o.large
-	o.small, o.large = fifo[*Parcel]{}, fifo[*Parcel]{}
+	o.small, o.large = fifo[*parcel.Parcel]{}, fifo[*parcel.Parcel]{}
 
 	for small.len() > 0 {
 		if p := small.pop(); wanted(p) {

@@ -1,4 +1,4 @@
-package link
+package calls
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc/codes"
@@ -20,36 +21,36 @@ import (
 // goes to each destination alone, from the lane of that, where only the destination
 // that does not answer is waited for.
 
-// patience is how long a lane may be full without an answer to any of its calls. It
+// Patience is how long a lane may be full without an answer to any of its calls. It
 // is long enough that a burst to slow but healthy nodes is sent in one piece.
-const patience = time.Second
+const Patience = time.Second
 
-// errPart is what is wrong with a packet that does not give what it holds.
-var errPart = errors.New("the packet has no part for one of its destinations")
+// ErrPart is what is wrong with a packet that does not give what it holds.
+var ErrPart = errors.New("the packet has no part for one of its destinations")
 
 // watch notes that a lane is full. That a call has run out of time, and another one
 // has taken its place, changes nothing.
-func (b *outbox) watch(l *lane) {
+func (b *Lanes) watch(l *lane) {
 	if l.since.IsZero() {
 		l.since = time.Now()
 	}
 
 	if b.due.IsZero() && !l.stuck {
-		b.due = l.since.Add(patience)
+		b.due = l.since.Add(Patience)
 	}
 }
 
-// moved notes that the neighbour has answered a parcel, and so goes on.
-func (b *outbox) moved(p *Parcel) {
-	l := b.lanes[p.queue]
+// Moved notes that the neighbour has answered a parcel, and so goes on.
+func (b *Lanes) Moved(p *parcel.Parcel) {
+	l := b.lanes[p.Lane]
 	if l != nil {
 		l.since, l.stuck = time.Time{}, false
 	}
 }
 
-// late tells whether the end of a call only says that somebody has waited for long
+// Late tells whether the end of a call only says that somebody has waited for long
 // enough: this node, or one behind the neighbour.
-func late(ack *ptypes.Ack, err error) bool {
+func Late(ack *ptypes.Ack, err error) bool {
 	if err != nil {
 		return errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded
 	}
@@ -62,7 +63,7 @@ func late(ack *ptypes.Ack, err error) bool {
 // findStuck makes the lanes ready that have been full for too long. They are stuck
 // until one of their calls is answered, so that what is added to them meanwhile does not
 // wait at all.
-func (b *outbox) findStuck(now time.Time) {
+func (b *Lanes) findStuck(now time.Time) {
 	if b.due.After(now) {
 		return
 	}
@@ -74,7 +75,7 @@ func (b *outbox) findStuck(now time.Time) {
 			continue
 		}
 
-		due := l.since.Add(patience)
+		due := l.since.Add(Patience)
 
 		switch {
 		case !due.After(now):
@@ -90,56 +91,52 @@ func (b *outbox) findStuck(now time.Time) {
 // own. One at a time it needs the least room, and what has been split leaves in
 // between. Where there is no room, the lane is left alone for a while.
 //
-// It returns the parcel, which is not in the outbox any more, when it is spoiled.
-func (b *outbox) split(l *lane) *Parcel {
+// With an error it returns the parcel, which is not in the box any more.
+func (b *Lanes) split(l *lane) (*parcel.Parcel, error) {
 	p := l.waiting[0]
 
 	if len(p.Keys) == 1 {
-		b.enqueue(l.pop())
+		b.Push(l.pop())
 		b.refresh(l)
 
-		return nil
+		return nil, nil
 	}
 
 	part, err := b.detach(p)
 
 	switch {
 	case err != nil:
-		b.release(l.pop())
+		b.box.Remove(l.pop())
 		b.refresh(l)
 
-		p.spoiled = err
-
-		return p
+		return p, err
 	case part == nil:
 		l.since, l.stuck = time.Time{}, false
 		b.watch(l)
 	default:
-		// It still counts for its full size, which is a few addresses too much.
-		b.discount(part.Keys[0], p.size)
-		b.hold(part, part.size)
-		b.enqueue(part)
+		b.box.HoldPart(part, p)
+		b.Push(part)
 		b.refresh(l)
 	}
 
-	return nil
+	return nil, nil
 }
 
 // detach takes the first destination out of a parcel that nobody else reads yet. It
 // returns a parcel for that alone, for which there is room, nil if there is none, or
 // an error of the packet, which then is not to be used any more.
-func (b *outbox) detach(p *Parcel) (*Parcel, error) {
+func (b *Lanes) detach(p *parcel.Parcel) (*parcel.Parcel, error) {
 	// The packet may reuse the array that it has given us.
 	dest, rest := p.Dests[0], slices.Clone(p.Dests[1:])
-	part := &Parcel{Header: p.Header, Dests: []mino.Address{dest}, Keys: p.Keys[:1:1], order: p.order}
+	part := &parcel.Parcel{Header: p.Header, Dests: []mino.Address{dest}, Keys: p.Keys[:1:1], Rank: p.Rank}
 	reserved := false
 
 	// The lock of the link is held as that of the session is where routes are decided:
 	// a packet of the router does not block.
 	err := contain.Do(func() {
-		part.size = len(p.Packet.GetMessage()) + len(part.Keys[0])
+		part.Counted = len(p.Packet.GetMessage()) + len(part.Keys[0])
 
-		reserved = b.reserve(part.size)
+		reserved = b.box.Reserve(part.Counted)
 		if reserved {
 			part.Packet = p.Packet.Slice(dest)
 		}
@@ -149,23 +146,18 @@ func (b *outbox) detach(p *Parcel) (*Parcel, error) {
 	case err == nil && !reserved:
 		return nil, nil
 	case err == nil && part.Packet == nil:
-		err = errPart
+		err = ErrPart
 	}
 
 	if err != nil {
 		if reserved {
-			b.budget.Release(part.size)
+			b.box.Return(part.Counted)
 		}
 
-		return nil, fmt.Errorf("%w: %w", ErrPacket, err)
+		return nil, fmt.Errorf("%w: %w", parcel.ErrPacket, err)
 	}
 
 	p.Dests, p.Keys = rest, p.Keys[1:]
 
 	return part, nil
-}
-
-// reserve takes what one more parcel of that size needs, if there is room for it.
-func (b *outbox) reserve(size int) bool {
-	return len(b.held) < b.maxPackets && b.bytes+size <= b.maxBytes && b.budget.Reserve(size)
 }

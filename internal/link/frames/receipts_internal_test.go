@@ -1,9 +1,11 @@
-package link
+package frames
 
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/stretchr/testify/require"
 )
@@ -15,27 +17,24 @@ import (
 func TestDuplex_LastReceiptDoesNotPassTheFailures(t *testing.T) {
 	const frame = 4 << 10
 
-	d := newDuplex(newLink(Config{}), Frames{MaxFrame: frame})
-
-	d.link.mu.Lock()
-	defer d.link.mu.Unlock()
+	m := New(Config{Box: &parcel.Box{}, MaxFrame: frame}, time.Now())
 
 	for id := range uint64(3) {
 		failure := &ptypes.Failure{Cause: strings.Repeat("?", frame)}
-		d.replyLocked(&ptypes.Receipt{ParcelId: id + 1, Failures: []*ptypes.Failure{failure}})
+		_ = m.Reply(&ptypes.Receipt{ParcelId: id + 1, Failures: []*ptypes.Failure{failure}})
 	}
 
 	for id := range uint64(3) {
-		d.replyLocked(&ptypes.Receipt{ParcelId: id + 1, Last: true})
+		_ = m.Reply(&ptypes.Receipt{ParcelId: id + 1, Last: true})
 	}
 
 	failed := make(map[uint64]bool)
 	ended := make(map[uint64]bool)
 
-	for d.contentLocked() {
-		d.composeLocked()
+	for draft, more := m.Draft(); more; draft, more = m.Draft() {
+		m.Compose(draft)
 
-		composed := d.unread.at(d.unread.len() - 1).frame
+		composed := m.unread.at(m.unread.len() - 1).frame
 		for _, r := range composed.GetReceipts() {
 			require.False(t, ended[r.GetParcelId()])
 

@@ -1,0 +1,152 @@
+package frames
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+
+	"github.com/minogrpc/session/internal/parcel"
+	"github.com/minogrpc/session/ptypes"
+)
+
+// clone returns a copy of a machine that shares nothing with it that either may change.
+// copyOf returns the copy of a parcel.
+func (m *Machine) clone(box *parcel.Box, copyOf func(*parcel.Parcel) *parcel.Parcel) *Machine {
+	c := *m
+	c.Box = box
+	c.spare, c.answers, c.arrivals = nil, nil, nil
+
+	c.order.small = cloneFifo(m.order.small, copyOf)
+	c.order.large = cloneFifo(m.order.large, copyOf)
+	c.order.behind = maps.Clone(m.order.behind)
+
+	if m.order.leaving != nil {
+		c.order.leaving = copyOf(m.order.leaving)
+	}
+
+	if t := m.transfer; t != nil {
+		wire := &ptypes.Parcel{Id: t.wire.GetId(), Sequence: t.wire.GetSequence(), Header: t.wire.GetHeader(), Body: t.wire.GetBody()}
+		c.transfer = &transfer{parcel: copyOf(t.parcel), wire: wire, id: t.id, offset: t.offset}
+	}
+
+	c.receipts, c.delivered = slices.Clone(m.receipts), slices.Clone(m.delivered)
+	c.partial.data = slices.Clone(m.partial.data)
+
+	c.unread = cloneFifo(m.unread, func(n numbered) numbered {
+		for i, p := range n.parcels {
+			if i == 0 {
+				n.parcels = slices.Clone(n.parcels)
+			}
+
+			n.parcels[i] = copyOf(p)
+		}
+
+		return n
+	})
+
+	return &c
+}
+
+func cloneFifo[T any](f fifo[T], copyOf func(T) T) (c fifo[T]) {
+	for i := range f.len() {
+		c.push(copyOf(*f.at(i)))
+	}
+
+	return c
+}
+
+// copyFrame returns a frame as it travels: nobody changes the copy with the original.
+func copyFrame(f *ptypes.Packet) *ptypes.Packet {
+	c := &ptypes.Packet{
+		Frame: f.GetFrame(), Received: f.GetReceived(), Goodbye: f.GetGoodbye(), Delivered: f.GetDelivered(),
+	}
+
+	for _, p := range f.GetParcels() {
+		c.Parcels = append(c.Parcels, &ptypes.Parcel{
+			Id: p.GetId(), Sequence: p.GetSequence(), Chunked: p.GetChunked(), Header: p.GetHeader(), Body: p.GetBody(),
+		})
+	}
+
+	for _, k := range f.GetChunks() {
+		c.Chunks = append(c.Chunks, &ptypes.Chunk{
+			Id: k.GetId(), Offset: k.GetOffset(), Total: k.GetTotal(), Data: k.GetData(),
+		})
+	}
+
+	return c
+}
+
+// print is what distinguishes one state from another, in bytes.
+type print []byte
+
+func (p *print) num(list ...int) {
+	for _, n := range list {
+		*p = binary.AppendVarint(*p, int64(n))
+	}
+}
+
+func (p *print) flags(list ...bool) {
+	bits := 0
+
+	for i, set := range list {
+		if set {
+			bits |= 1 << i
+		}
+	}
+
+	p.num(bits)
+}
+
+func (p *print) frame(f *ptypes.Packet, received uint64) {
+	p.num(int(f.GetFrame()), int(received), len(f.GetParcels()), len(f.GetChunks()), len(f.GetDelivered()))
+	p.flags(f.GetGoodbye())
+
+	for _, parcel := range f.GetParcels() {
+		p.num(int(parcel.GetId()), int(parcel.GetChunked()), len(parcel.GetBody()))
+	}
+
+	for _, c := range f.GetChunks() {
+		p.num(int(c.GetId()), int(c.GetOffset()), len(c.GetData()))
+	}
+
+	for _, id := range f.GetDelivered() {
+		p.num(int(id))
+	}
+}
+
+func (p *print) parcels(f fifo[*parcel.Parcel]) {
+	p.num(f.len())
+
+	for i := range f.len() {
+		p.num(int((*f.at(i)).ID))
+	}
+}
+
+// machine adds all that decides what a machine does next, but for the time: that stands
+// still here.
+func (p *print) machine(m *Machine) {
+	p.flags(m.connected, m.failed, m.beat, m.farewell, m.left, m.over, m.transfer != nil, m.order.leaving != nil)
+	p.num(int(m.epoch), int(m.chunks), m.unsettled, int(m.last), m.resend, int(m.received), m.unanswered)
+	p.num(int(m.partial.id), m.partial.size, m.unread.len(), len(m.receipts), len(m.delivered))
+	p.parcels(m.order.small)
+	p.parcels(m.order.large)
+
+	if t := m.transfer; t != nil {
+		p.num(int(t.parcel.ID), t.offset)
+	}
+
+	if m.order.leaving != nil {
+		p.num(int(m.order.leaving.ID))
+	}
+
+	for i := range m.unread.len() {
+		n := m.unread.at(i)
+		// What it says to have received is set when it is written.
+		p.frame(n.frame, 0)
+		p.num(len(n.parcels))
+	}
+
+	for _, id := range m.delivered {
+		p.num(int(id))
+	}
+}

@@ -1,0 +1,160 @@
+package frames
+
+import (
+	"github.com/minogrpc/session/internal/parcel"
+	"github.com/minogrpc/session/ptypes"
+)
+
+// outgoing is what a machine writes.
+type outgoing struct {
+	// order holds what has not been written.
+	order order
+	// transfer is the large message that is being written, or nil.
+	transfer *transfer
+	chunks   uint64
+	// unsettled counts the parcels that the neighbour has not answered, also those
+	// that nobody waits for any more: they count there, too.
+	unsettled int
+
+	// receipts and delivered are the outcomes that have not been written, and owed
+	// what counts for their bound.
+	receipts  []*ptypes.Receipt
+	delivered []uint64
+	owed      int
+
+	// beat asks for a frame even if there is no content.
+	beat bool
+	// farewell asks for the last frame, and left is set when that is on its way.
+	farewell, left bool
+
+	// spare is memory for the parcels of the next frame. It belongs to the writer.
+	spare []*parcel.Parcel
+
+	// last is the number of the last frame. unread holds those that the neighbour is
+	// not known to have received, and resend is the place of the next to write.
+	last        uint64
+	unread      fifo[numbered]
+	unreadBytes int
+	resend      int
+}
+
+// numbered is a frame with content.
+type numbered struct {
+	frame *ptypes.Packet
+	size  int
+	// parcels are those in it that the owner has not been told about.
+	parcels []*parcel.Parcel
+}
+
+// Push lets a parcel wait that the box holds.
+func (m *Machine) Push(p *parcel.Parcel) {
+	m.order.push(p)
+}
+
+// Farewell asks for the last frame, which leaves when nothing else waits.
+func (m *Machine) Farewell() {
+	m.farewell = true
+}
+
+// Due tells whether there is something to write.
+func (m *Machine) Due() bool {
+	return m.content() || m.beat || m.farewell || m.resend < m.unread.len()
+}
+
+// Unread tells whether there are frames that the neighbour is not known to have received.
+// If there are none, no stream makes the writer of the next one wait.
+func (m *Machine) Unread() bool {
+	return m.unread.len() > 0
+}
+
+// Next returns a frame to write, with the parcels in it that leave with it for the first
+// time. It returns none when a frame has to be composed first, or nothing is due.
+func (m *Machine) Next() (*ptypes.Packet, []*parcel.Parcel) {
+	hasty := m.fault == hastyGoodbye && m.farewell
+
+	switch {
+	case m.resend < m.unread.len():
+		next := m.unread.at(m.resend)
+		parcels := next.parcels
+		next.parcels = nil
+		m.resend++
+
+		return m.stamp(next.frame), parcels
+	case m.content() && !hasty:
+		return nil, nil
+	default:
+		return m.sign(), nil
+	}
+}
+
+// stamp adds what goes with every frame.
+func (m *Machine) stamp(frame *ptypes.Packet) *ptypes.Packet {
+	frame.Received = m.received
+	m.untold = 0
+	m.beat = false
+
+	return frame
+}
+
+// sign returns a frame without content, if one is asked for.
+func (m *Machine) sign() *ptypes.Packet {
+	switch {
+	case m.farewell:
+		m.farewell, m.left = false, true
+
+		return m.stamp(&ptypes.Packet{Goodbye: true})
+	case m.beat:
+		return m.stamp(&ptypes.Packet{})
+	default:
+		return nil
+	}
+}
+
+// Recycle takes back the list of parcels that Next has returned. It is called without the
+// lock, by the writer.
+func (m *Machine) Recycle(parcels []*parcel.Parcel) {
+	m.spare = emptied(parcels)
+}
+
+// Stalled notes that the stream with that number has not taken a frame. The parcels in it
+// will leave with another stream.
+func (m *Machine) Stalled(epoch, number uint64, parcels []*parcel.Parcel) {
+	if confirmed := m.acknowledged(); number > confirmed {
+		m.unread.at(int(number - confirmed - 1)).parcels = parcels
+	}
+
+	if m.epoch == epoch && m.connected {
+		m.failed = true
+	}
+}
+
+func (m *Machine) content() bool {
+	if m.unread.len() >= m.bounds.unread || m.unreadBytes >= m.bounds.unreadBytes {
+		return false
+	}
+
+	return len(m.receipts) > 0 || len(m.delivered) > 0 || m.transfer != nil ||
+		m.order.len() > 0 && m.unsettled < m.bounds.unsettled
+}
+
+// confirm forgets the frames up to the one that the neighbour has received.
+func (m *Machine) confirm(received uint64) error {
+	if received > m.last || received+uint64(m.unread.len()) < m.last {
+		return ErrProtocol
+	}
+
+	for m.acknowledged() < received {
+		m.unreadBytes -= m.unread.pop().size
+		m.resend--
+	}
+
+	m.resend = max(m.resend, 0)
+
+	return nil
+}
+
+// acknowledged returns the number of the last frame that the neighbour is known to have
+// received.
+func (m *Machine) acknowledged() uint64 {
+	return m.last - uint64(m.unread.len())
+}
