@@ -31,6 +31,10 @@ const (
 	maxCallsPerDestination = 8
 )
 
+// maxDials is how many children a session dials at once. A root may have a thousand of them: if
+// it dialled them all together, none would be set up in time.
+const maxDials = 64
+
 // setupShare is the part of the budget of a packet that a set-up for it may take,
 // so that there is time left for another route. A child is given minSetup all the
 // same: the budget comes from elsewhere, and the loss would cost others, too.
@@ -64,6 +68,7 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 	passedOver := s.passedOverLocked(via, key, gw)
 
 	cfg := s.linkConfig(gw, key)
+	cfg.Dials = s.dials
 	cfg.Setup = min(cfg.Setup, max(budget/setupShare, minSetup))
 	patient := cfg.Setup == s.setup
 

@@ -124,6 +124,8 @@ type session struct {
 	formats []string
 	queue   *inbox.Inbox
 
+	// dials has a place for each child that is being dialled.
+	dials chan struct{}
 	// warned is set when a packet has been refused for where it comes from.
 	warned atomic.Bool
 	// done is closed when the session is closed and alive is zero.
@@ -166,6 +168,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 		connMgr:  connMgr,
 		done:     make(chan struct{}),
 		children: make(children),
+		dials:    make(chan struct{}, maxDials),
 	}
 
 	// An address that has no text is found out when the first packet is for it.

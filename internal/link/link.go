@@ -118,6 +118,10 @@ type Config struct {
 	// Owner is told what happens.
 	Owner Owner
 
+	// Dials has room for the links that may be dialled at once; the others wait for their turn.
+	// Nil is no limit.
+	Dials chan struct{}
+
 	// Setup is how long the dial may take.
 	Setup time.Duration
 
@@ -367,9 +371,18 @@ func (l *Link) transportFor(conn Connection) (t transport, read func()) {
 	return d, func() { d.serve(conn.Frames.Stream) }
 }
 
-// dial bounds the set-up by a cancellation that is called off when it succeeds: a
-// deadline on the context would end the stream later.
+// dial waits for its turn, and bounds the set-up after that by a cancellation that is called off
+// when it succeeds: a deadline on the context would end the stream later.
 func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection, error) {
+	if l.Dials != nil {
+		select {
+		case l.Dials <- struct{}{}:
+			defer func() { <-l.Dials }()
+		case <-l.ctx.Done():
+			return Connection{}, context.Cause(l.ctx)
+		}
+	}
+
 	timer := time.AfterFunc(l.Setup, func() { l.cancel(ErrSetup) })
 	defer timer.Stop()
 
