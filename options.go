@@ -126,7 +126,8 @@ func WithObserver(observer Observer) Option {
 // WithSetupTimeout sets how long a neighbour may take to answer a new stream
 // before it counts as lost. It must be positive; anything else is ignored, and more than
 // [MaxTimeout] counts as that. A packet whose budget is short gives it less: a third of
-// the budget.
+// the budget. A session dials 64 children at once, and the time of each begins when it is
+// dialled.
 func WithSetupTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.setup = timeout(d, c.setup) })
 }
