@@ -71,6 +71,10 @@ fuzz: ## Run every fuzz target in turn (FUZZTIME=10s each)
 soak: ## Play new cases of the model test for long (SOAK=10m)
 	go test $(RACE) -timeout 0 ./internal/modeltest -run '^TestModel$$' -soak $(SOAK)
 
+.PHONY: exhaustive
+exhaustive: ## Try all that can happen to two ends of a link, in some minutes
+	go test -timeout 0 ./internal/link/frames -run '^TestExhaustive' -exhaustive -v
+
 .PHONY: generate
 generate: ## Generate the code of ptypes from overlay.proto
 	$(BUF) generate
