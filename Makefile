@@ -78,6 +78,9 @@ soak: ## Play new cases of the model test for long (SOAK=10m)
 .PHONY: matrix
 matrix: ## Put existing nodes and ours into one network in every way, in an hour
 	go test $(RACE) -timeout 0 ./internal/matrix -all
+.PHONY: exhaustive
+exhaustive: ## Try all that can happen to two ends of a link, in some minutes
+	go test -timeout 0 ./internal/link/frames -run '^TestExhaustive' -exhaustive -v
 
 .PHONY: generate
 generate: ## Generate the code of ptypes from overlay.proto

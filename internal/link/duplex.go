@@ -220,7 +220,7 @@ func (d *duplex) connected() bool { return d.machine.Connected() }
 // busy tells whether something is being written, or will be. What this end replies at once
 // to a frame goes before the goodbye.
 func (d *duplex) busy() bool {
-	return d.taking || d.writing || d.machine.Due()
+	return d.taking || d.writing || d.machine.Busy()
 }
 
 // goodbye writes the last frame, if there is a stream.

@@ -238,6 +238,10 @@ func (b *Box) Usage(key string) (packets, bytes int) {
 // may happen next. It shares the budget.
 func (b *Box) Clone(copyOf func(*Parcel) *Parcel) *Box {
 	clone := *b
+	if b.held == nil {
+		return &clone
+	}
+
 	clone.held = make(map[uint64]*Parcel, len(b.held))
 	clone.usage = maps.Clone(b.usage)
 

@@ -59,6 +59,7 @@ func cloneFifo[T any](f fifo[T], copyOf func(T) T) (c fifo[T]) {
 func copyFrame(f *ptypes.Packet) *ptypes.Packet {
 	c := &ptypes.Packet{
 		Frame: f.GetFrame(), Received: f.GetReceived(), Goodbye: f.GetGoodbye(), Delivered: f.GetDelivered(),
+		Receipts: f.GetReceipts(),
 	}
 
 	for _, p := range f.GetParcels() {
@@ -97,8 +98,15 @@ func (p *print) flags(list ...bool) {
 	p.num(bits)
 }
 
-func (p *print) frame(f *ptypes.Packet, received uint64) {
-	p.num(int(f.GetFrame()), int(received), len(f.GetParcels()), len(f.GetChunks()), len(f.GetDelivered()))
+// frame adds a frame. Its numbers are told from those of the last frames that both ends know
+// to have arrived: what they are beyond that changes nothing.
+func (p *print) frame(f *ptypes.Packet, own, other uint64) {
+	number := 0
+	if f.GetFrame() > 0 {
+		number = int(f.GetFrame()) - int(own)
+	}
+
+	p.num(number, int(f.GetReceived())-int(other), len(f.GetParcels()), len(f.GetChunks()), len(f.GetDelivered()), len(f.GetReceipts()))
 	p.flags(f.GetGoodbye())
 
 	for _, parcel := range f.GetParcels() {
@@ -107,6 +115,10 @@ func (p *print) frame(f *ptypes.Packet, received uint64) {
 
 	for _, c := range f.GetChunks() {
 		p.num(int(c.GetId()), int(c.GetOffset()), len(c.GetData()))
+	}
+
+	for _, r := range f.GetReceipts() {
+		p.num(int(r.GetParcelId()))
 	}
 
 	for _, id := range f.GetDelivered() {
@@ -124,9 +136,9 @@ func (p *print) parcels(f fifo[*parcel.Parcel]) {
 
 // machine adds all that decides what a machine does next, but for the time: that stands
 // still here.
-func (p *print) machine(m *Machine) {
+func (p *print) machine(m, other *Machine) {
 	p.flags(m.connected, m.failed, m.beat, m.farewell, m.left, m.over, m.transfer != nil, m.order.leaving != nil)
-	p.num(int(m.epoch), int(m.chunks), m.unsettled, int(m.last), m.resend, int(m.received), m.unanswered)
+	p.num(int(m.epoch), int(m.chunks), m.unsettled, m.resend, int(m.received)-int(other.acknowledged()), m.unanswered)
 	p.num(int(m.partial.id), m.partial.size, m.unread.len(), len(m.receipts), len(m.delivered))
 	p.parcels(m.order.small)
 	p.parcels(m.order.large)
@@ -142,8 +154,12 @@ func (p *print) machine(m *Machine) {
 	for i := range m.unread.len() {
 		n := m.unread.at(i)
 		// What it says to have received is set when it is written.
-		p.frame(n.frame, 0)
+		p.frame(n.frame, m.acknowledged(), n.frame.GetReceived())
 		p.num(len(n.parcels))
+	}
+
+	for _, r := range m.receipts {
+		p.num(int(r.GetParcelId()))
 	}
 
 	for _, id := range m.delivered {

@@ -166,11 +166,11 @@ func (m *Machine) cut(frame *ptypes.Packet, room int) []*parcel.Parcel {
 		frame.Chunks = []*ptypes.Chunk{piece}
 		t.offset += size
 
-		if m.fault == chunkTwice {
-			frame.Chunks = append(frame.Chunks, piece)
-		}
-
 		return nil
+	}
+
+	if m.fault == chunkTwice {
+		rest = t.wire.GetBody()
 	}
 
 	last := t.wire

@@ -61,6 +61,16 @@ func (m *Machine) Due() bool {
 	return m.content() || m.beat || m.farewell || m.resend < m.unread.len()
 }
 
+// Busy tells whether something waits to be written, if only for room: what this end owes goes
+// before its goodbye.
+func (m *Machine) Busy() bool {
+	if m.fault == hastyGoodbye {
+		return false
+	}
+
+	return m.Due() || len(m.receipts) > 0 || len(m.delivered) > 0
+}
+
 // Unread tells whether there are frames that the neighbour is not known to have received.
 // If there are none, no stream makes the writer of the next one wait.
 func (m *Machine) Unread() bool {
