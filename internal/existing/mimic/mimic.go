@@ -10,6 +10,7 @@ package mimic
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/minogrpc/session"
@@ -83,13 +84,15 @@ func (s Sender) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	to := make([]existing.Address, 0, len(addrs))
 	failures := make([]error, 0, len(addrs))
 
-	for _, addr := range addrs {
+	for i, addr := range addrs {
 		text := textOf(addr)
 
 		switch {
+		case slices.Contains(to, text), isNowhere(addr) && slices.ContainsFunc(addrs[:i], isNowhere):
+			// It has its outcome already.
 		case err != nil:
 			failures = append(failures, failure(addr, session.ReasonRejected, err))
-		case text.Host() == "":
+		case isNowhere(addr):
 			failures = append(failures, failure(addr, session.ReasonNoRoute, errNoAddress))
 		default:
 			to = append(to, text)
@@ -111,6 +114,9 @@ func (s Sender) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	return outcomes
 }
 
+// isNowhere tells whether an address has no text that leads anywhere.
+func isNowhere(addr mino.Address) bool { return textOf(addr).Host() == "" }
+
 // translate returns at most one error for each destination.
 func translate(words []string, to []existing.Address) []error {
 	told := make(map[existing.Address]error)
@@ -121,7 +127,8 @@ func translate(words []string, to []existing.Address) []error {
 		about := named(text, to)
 
 		switch {
-		case about == "":
+		case about == "", strings.Contains(text, " is closing: "):
+			// A session that closes names itself, whomever the message was for.
 			vague = errors.New(text)
 		case strings.HasSuffix(text, existing.Unknown):
 			told[about] = failure(addressOf(about), session.ReasonNoRoute, errors.New(text))
