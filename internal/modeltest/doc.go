@@ -33,7 +33,7 @@
 //   - After a failure on its way, a message may arrive twice: it does not know copies.
 //   - Its session ends with its parents, and the streams to its children with the session.
 //   - It gives a child up for good.
-//   - As the root it learns nothing of what it sends to the orchestrator.
+//   - Nobody answers what a root sends to its orchestrator, if either is an existing node.
 //
 // A failure prints the case, and what happened when. Which goroutine runs first is
 // not part of the case: for a failure that comes and goes, -again=20 plays each case

@@ -55,10 +55,10 @@ func (sc *scenario) hasExisting(from, to place) bool {
 	return false
 }
 
-// isUnanswered tells whether a place gets packets that nobody answers: an existing root sends
-// to the orchestrator over the stream, and learns nothing.
+// isUnanswered tells whether a place gets packets that nobody answers: those to the
+// orchestrator go over the stream, if it or the root is an existing node.
 func (sc *scenario) isUnanswered(p place) bool {
-	return p == orchestrator && sc.isExisting(sc.players[0])
+	return p == orchestrator && (sc.isExisting(sc.players[0]) || sc.isExisting(orchestrator))
 }
 
 // isDeadly tells whether a node that stops costs more than itself: when its parent, which
