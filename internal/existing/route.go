@@ -52,7 +52,7 @@ func (s *Session) routeBy(parent *parent, p packet, to []Address) (left []Addres
 			case sent.err == nil:
 			case sent.child == "":
 				left = append(left, sent.to...)
-				failures = append(failures, noRoute(parent.gateway, sent.err.Error()))
+				failures = append(failures, lostAbove(parent, p, sent)...)
 			default:
 				// The table finds another way, but for the child itself.
 				parent.table.fail(sent.child, sent.err.Error())
@@ -62,6 +62,22 @@ func (s *Session) routeBy(parent *parent, p packet, to []Address) (left []Addres
 	}
 
 	return left, failures
+}
+
+// lostAbove is what a node says that cannot reach its parent. It names the parent, unless the
+// packet is for others, too: nobody could tell whom it is about.
+func lostAbove(parent *parent, p packet, lost sent) []string {
+	reason := lost.err.Error()
+	if len(p.Dest) == 1 {
+		return []string{noRoute(parent.gateway, reason)}
+	}
+
+	failures := make([]string, 0, len(lost.to))
+	for _, dest := range lost.to {
+		failures = append(failures, noRoute(dest, reason))
+	}
+
+	return failures
 }
 
 func noRoute(addr Address, reason string) string {

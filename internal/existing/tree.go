@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// Unknown is how the words about a destination end that the root does not know.
+const Unknown = "unknown destination"
+
 const (
 	// defaultHeight is that of the tree of a root.
 	defaultHeight = 3
@@ -121,7 +124,7 @@ func (t *table) forward(to []Address) (routes map[Address][]Address, voids map[A
 		case t.orchestrator == "", dest == t.orchestrator, t.bounces:
 			routes[""] = append(routes[""], dest)
 		default:
-			voids[dest] = "unknown destination"
+			voids[dest] = Unknown
 		}
 	}
 

@@ -37,7 +37,7 @@ func (w *world) check() {
 		}
 
 		// Promise L2: the deadline, in virtual time and so to the nanosecond.
-		if took := m.settled.Sub(m.at); took > w.outcome {
+		if took := m.settled.Sub(m.at); took > w.outcome && !w.isExisting(m.sender.place) {
 			w.violatedLockedf("message %s: settled after %v, which is later than %v", m.id, took, w.outcome)
 		}
 
@@ -57,16 +57,17 @@ func (w *world) check() {
 // checkOutcomeLocked checks the outcome of one destination.
 func (w *world) checkOutcomeLocked(m *message, p place) {
 	failure, got := m.errs[p], w.gotLocked(m, p)
+	disturbed := w.disturbedLocked(m.sender.place, p, m.end)
 
 	// Promise O1: delivered or reported.
 	switch {
-	case failure == nil && !got:
+	case failure == nil && !got && !(disturbed && w.isUnanswered(p)):
 		w.violatedLockedf("message %s: delivered to %v, says the outcome, but nobody has received it", m.id, p)
 	case failure != nil && got && isRefusal(failure.Reason):
 		w.violatedLockedf("message %s: %v, says the outcome for %v, who has received it", m.id, failure.Reason, p)
 	}
 
-	disturbed := w.disturbedLocked(m.sender.place, p, m.end)
+	disturbed = disturbed || w.heldUpLocked(m, p)
 
 	switch {
 	case !w.takesPart(p):
@@ -83,14 +84,25 @@ func (w *world) checkFailureLocked(m *message, p place, disturbed bool) {
 	failure := m.errs[p]
 
 	switch {
-	case slices.Contains(m.must, p):
+	case slices.Contains(m.must, p) && !(disturbed && w.hasExisting(m.sender.place, p)):
 		w.violatedLockedf("message %s: not delivered to %v, though nothing is wrong any more: %v", m.id, p, failure)
 	case !w.mayFail(failure.Reason):
 		w.violatedLockedf("message %s: the outcome for %v cannot be %v", m.id, p, failure.Reason)
-	case !disturbed && failure.Reason != session.ReasonOverflow:
+	case !disturbed && !w.isOverflowLocked(m, p):
 		// Promise M3: what is wrong elsewhere costs nothing here.
 		w.violatedLockedf("message %s: not delivered to %v, though nothing was wrong on the way: %v", m.id, p, failure)
 	}
+}
+
+// isOverflowLocked tells whether a small queue may be why somebody was not reached. Where a
+// node was lost with a copy of the message, nobody knows what has become of that one, so that
+// the overflow of the other copy is told as a timeout.
+func (w *world) isOverflowLocked(m *message, p place) bool {
+	reason := m.errs[p].Reason
+	lost := func(f fault) bool { return f.kind == stopped }
+
+	return reason == session.ReasonOverflow ||
+		reason == session.ReasonTimeout && w.queue > 0 && w.anyFaultLocked(m.sender.place, p, m.end, lost)
 }
 
 // isRefusal tells whether the reason says that the message was not taken. With the
@@ -121,7 +133,10 @@ func (w *world) mayFail(reason session.Reason) bool {
 func (w *world) checkUnknownLocked(m *message, p place, disturbed bool) {
 	failure := m.errs[p]
 
-	if failure == nil || !disturbed && failure.Reason != session.ReasonNoRoute {
+	// What an existing node says is no proof.
+	sure := !disturbed && !w.hasExisting(m.sender.place, m.sender.place)
+
+	if failure == nil || sure && failure.Reason != session.ReasonNoRoute {
 		w.violatedLockedf("message %s: the outcome for %v, who does not take part, is %v", m.id, p, failure)
 	}
 }
@@ -214,12 +229,13 @@ func (w *world) crowdedLocked(m *message) bool {
 // sends to the other. What is wrong elsewhere must make no difference, and neither,
 // Promise R2, must a node between them that stops.
 func (w *world) disturbedLocked(from, to place, before int) bool {
-	return w.anyFaultLocked(from, to, before, func(f fault) bool {
+	return w.forgottenLocked(from, to, before) || w.anyFaultLocked(from, to, before, func(f fault) bool {
 		switch f.kind {
 		case slow:
 			return false
 		case stopped:
-			return w.tree[place(f.a)] == orchestrator || f.a == 0 || f.a == from.node() || f.a == to.node()
+			return w.tree[place(f.a)] == orchestrator || f.a == 0 || f.a == from.node() || f.a == to.node() ||
+				w.isDeadly(f.a, from, to)
 		default:
 			return true
 		}

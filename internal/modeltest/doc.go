@@ -18,12 +18,22 @@
 //   - When nothing is wrong any more, everybody who still takes part is reached.
 //   - After the end nothing is left: no handler, no connection, no goroutine.
 //
-// All nodes are of this library, in some cases with duplex links, in others without, or
-// some nodes with and some without. In a third of the cases they prove to each other who
-// they are. That nothing is received twice is promised among
-// such nodes only. Where some links carry a call for each packet, the order of messages
-// that nobody waits for is not promised, nor that one for several destinations does not
-// wait behind others of that kind, for about a second on each node.
+// In a quarter of the cases about half of the nodes are existing ones (internal/existing). The
+// others are all of this library. The links are duplex in some cases, calls in others, and
+// mixed in the rest. In a third of the cases the nodes prove to each other who they are, but
+// for the existing ones.
+//
+// The model promises less in two respects. Where some links carry a call for each packet, it
+// does not promise the order of messages that nobody awaits, nor that a message for several
+// destinations does not wait behind others of that kind, for about a second on each node.
+// And an existing node is what it is:
+//
+//   - What it says has failed is no proof, and its sends have no deadline.
+//   - It answers for a packet when all that is below it has answered.
+//   - After a failure on its way, a message may arrive twice: it does not know copies.
+//   - Its session ends with its parents, and the streams to its children with the session.
+//   - It gives a child up for good.
+//   - Nobody answers what a root sends to its orchestrator, if either is an existing node.
 //
 // A failure prints the case, and what happened when. Which goroutine runs first is
 // not part of the case: for a failure that comes and goes, -again=20 plays each case

@@ -38,8 +38,9 @@ func (w *world) enter(p place, out mino.Sender) *part {
 		order: make(map[string]int),
 	}
 
-	// Promise L8: a node has one handler for a stream.
-	if before := w.parts[p]; len(before) > 0 && before[len(before)-1].life == entered.life {
+	// Promise L8: a node has one handler for a stream. That of an existing one ends with its
+	// parents.
+	if before := w.parts[p]; len(before) > 0 && before[len(before)-1].life == entered.life && !w.isExisting(p) {
 		w.violatedLockedf("%v has a second handler", p)
 	}
 

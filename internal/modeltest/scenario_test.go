@@ -58,7 +58,10 @@ type scenario struct {
 	unicast []bool
 	large   bool
 
-	// tls tells that the nodes prove who they are.
+	// existing are the nodes of the existing implementation.
+	existing []bool
+
+	// tls tells that the nodes prove who they are, but for the existing ones.
 	tls bool
 
 	tree  tree
@@ -105,6 +108,7 @@ func drawScenario(t *rapid.T, faults []action) *scenario {
 
 	sc.tree = newTree(sc.players, sc.height)
 	sc.drawLinks(t)
+	sc.drawExisting(t)
 	sc.tls = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "tls")
 
 	// Most of what happens are messages, and time that passes.
@@ -138,7 +142,7 @@ func (sc *scenario) drawLinks(t *rapid.T) {
 
 // duplex tells whether all the links are duplex.
 func (sc *scenario) duplex() bool {
-	return !slices.Contains(sc.unicast, true)
+	return !slices.Contains(sc.unicast, true) && !sc.mixed()
 }
 
 // GoString is what is printed for a case that has been drawn: nothing, as the
@@ -164,6 +168,12 @@ func (sc *scenario) String() string {
 	for i, unicast := range sc.unicast {
 		if unicast {
 			fmt.Fprintf(&b, ", n%d unicast", i)
+		}
+	}
+
+	for i, is := range sc.existing {
+		if is {
+			fmt.Fprintf(&b, ", n%d existing", i)
 		}
 	}
 

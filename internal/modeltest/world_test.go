@@ -3,6 +3,8 @@ package modeltest_test
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/existing"
 	"github.com/minogrpc/session/internal/fake"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
@@ -30,12 +33,15 @@ type world struct {
 	network *sessiontest.Network
 	began   time.Time
 	// running are the nodes by number; nil is one that has been stopped.
-	running []*minogrpc.Minogrpc
+	running []interface{ Stop() error }
 	cancel  context.CancelFunc
 	conns   atomic.Int64
 	// known is the store of all the nodes, and keys are what they prove with TLS.
 	known certs.Storage
 	keys  []ed25519.PrivateKey
+	// theirs has the same certificates for the existing nodes, and certificates are those.
+	theirs       *existing.Store
+	certificates []*tls.Certificate
 
 	mu sync.Mutex
 	// resumed is broadcast when a reader may go on.
@@ -91,16 +97,19 @@ type part struct {
 
 func newWorld(sc *scenario) *world {
 	w := &world{
-		scenario:  sc,
-		network:   sessiontest.NewNetwork(),
-		began:     time.Now(),
-		running:   make([]*minogrpc.Minogrpc, sc.nodes),
-		known:     certs.NewInMemoryStore(),
-		keys:      make([]ed25519.PrivateKey, sc.nodes),
-		paused:    make(map[place]bool),
-		parts:     make(map[place][]*part),
-		hasPaused: make(map[place]bool),
-		starts:    make([]int, sc.nodes),
+		scenario: sc,
+		network:  sessiontest.NewNetwork(),
+		began:    time.Now(),
+		running:  make([]interface{ Stop() error }, sc.nodes),
+		known:    certs.NewInMemoryStore(),
+		keys:     make([]ed25519.PrivateKey, sc.nodes),
+		theirs:   existing.NewStore(),
+
+		certificates: make([]*tls.Certificate, sc.nodes),
+		paused:       make(map[place]bool),
+		parts:        make(map[place][]*part),
+		hasPaused:    make(map[place]bool),
+		starts:       make([]int, sc.nodes),
 	}
 	w.resumed.L = &w.mu
 
@@ -109,7 +118,7 @@ func newWorld(sc *scenario) *world {
 
 // open starts the nodes and the stream.
 func (w *world) open() {
-	rpc := w.start(0)
+	stream := w.start(0)
 	for i := 1; i < w.nodes; i++ {
 		w.start(i)
 	}
@@ -122,7 +131,7 @@ func (w *world) open() {
 	var ctx context.Context
 	ctx, w.cancel = context.WithCancel(context.Background())
 
-	out, in, err := rpc.Stream(ctx, mino.NewAddresses(players...))
+	out, in, err := stream(ctx, mino.NewAddresses(players...))
 	if err != nil {
 		panic(err)
 	}
@@ -138,13 +147,27 @@ func (w *world) restart(i int) {
 	}
 }
 
-// start makes a node of the number and returns its procedure.
-func (w *world) start(i int) mino.RPC {
+// opener is how a node opens a stream.
+type opener func(context.Context, mino.Players) (mino.Sender, mino.Receiver, error)
+
+// start makes a node of the number.
+func (w *world) start(i int) opener {
 	listener, err := w.network.Listen(host(i))
 	if err != nil {
 		panic(err)
 	}
 
+	w.starts[i]++
+
+	if w.existing[i] {
+		return w.startExisting(i, listener)
+	}
+
+	return w.startOurs(i, listener)
+}
+
+// startOurs makes a node of this library.
+func (w *world) startOurs(i int, listener net.Listener) opener {
 	options := []session.Option{session.WithOutcomeTimeout(w.outcome)}
 	if w.queue > 0 {
 		options = append(options, session.WithQueueLimits(w.queue, session.DefaultQueueBytes))
@@ -162,14 +185,15 @@ func (w *world) start(i int) mino.RPC {
 		opts = append(opts, minogrpc.WithoutDuplex())
 	}
 
-	w.running[i], err = minogrpc.NewMinogrpc(nil, w.publicURL(i), newRouter(w.height), opts...)
+	node, err := minogrpc.NewMinogrpc(nil, w.publicURL(i), newRouter(w.height), opts...)
 	if err != nil {
 		panic(err)
 	}
 
-	w.starts[i]++
+	w.running[i] = node
+	w.theirs.Put(w.model(i), node.GetCertificateChain())
 
-	return mino.MustCreateRPC(w.running[i], rpcName, handler{world: w, place: place(i)}, fake.MessageFactory{})
+	return mino.MustCreateRPC(node, rpcName, handler{world: w, place: place(i)}, fake.MessageFactory{}).Stream
 }
 
 // security returns the options by which a node is secured, or not.
@@ -183,7 +207,12 @@ func (w *world) security(i int) []minogrpc.Option {
 		_, w.keys[i], _ = ed25519.GenerateKey(nil) // it never fails
 	}
 
-	return []minogrpc.Option{minogrpc.WithStorage(w.known), minogrpc.WithCertificateKey(w.keys[i], nil)}
+	opts := []minogrpc.Option{minogrpc.WithStorage(w.known), minogrpc.WithCertificateKey(w.keys[i], nil)}
+	if w.mixed() {
+		opts = append(opts, minogrpc.AllowUnauthenticatedPeers())
+	}
+
+	return opts
 }
 
 // stop stops a node, if it is running.
@@ -234,7 +263,7 @@ func (w *world) blink(a, b int) {
 	w.mu.Unlock()
 
 	// On a slow one a set-up may be under way, and a dial takes a while.
-	if w.unicast[a] || w.unicast[b] || slowed || w.outcome < time.Second*10 {
+	if w.unicast[a] || w.unicast[b] || w.existing[a] || w.existing[b] || slowed || w.outcome < time.Second*10 {
 		w.fault(a, b)
 	} else {
 		w.slow(a, b)

@@ -32,8 +32,14 @@ func (p *parser) header(w *words) {
 		for len(w.rest) > 0 {
 			s.Strangers = append(s.Strangers, p.name(w))
 		}
+	case "existing":
+		p.existing(w)
 	case "peer":
 		name := p.player(w)
+		if slices.Contains(s.Existing, name) {
+			w.failf("%q is an existing node already", name)
+		}
+
 		s.Peers[name] = oneOf(w, "what a peer does", Mute, Headerless, Ackless, Babbling, Refusing, Absent)
 	case "handler":
 		names := p.nodes(w)
@@ -50,6 +56,20 @@ func (p *parser) header(w *words) {
 		p.option(w)
 	default:
 		w.failf("%q is no part of a scenario", keyword)
+	}
+}
+
+// existing takes the nodes of the existing implementation.
+func (p *parser) existing(w *words) {
+	s := p.scenario
+
+	for _, name := range p.nodes(w) {
+		_, played := s.Peers[name]
+		if played || slices.Contains(s.Existing, name) {
+			w.failf("%q is something else already", name)
+		}
+
+		s.Existing = append(s.Existing, name)
 	}
 }
 

@@ -40,7 +40,7 @@ func (w *world) checkOrder() {
 			f := flow{from: x.by.from, to: name, life: r.life}
 
 			switch {
-			case w.links == scenario.Duplex:
+			case w.links == scenario.Duplex && len(w.sc.Existing) == 0:
 			case x.by.Awaited:
 				f.from = x.by
 			default:

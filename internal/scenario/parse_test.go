@@ -22,6 +22,7 @@ height 2
 tree r(a(a1) b) # and a comment here
 strangers x
 peer b never acks
+existing r orchestrator
 handler a a1 echoes
 option outcome 5s
 option queue 10
@@ -37,10 +38,11 @@ at 0s  open
 		Players:   []string{"r", "a", "a1", "b"},
 		Depths:    []int{0, 1, 2, 1},
 		Strangers: []string{"x"},
+		Existing:  []string{"r", "orchestrator"},
 		Peers:     map[string]scenario.Peer{"b": scenario.Ackless},
 		Handlers:  map[string]scenario.Handler{"a": scenario.Echoes, "a1": scenario.Echoes},
 		Options:   scenario.Options{Outcome: 5 * time.Second, Queue: 10},
-		Steps:     []scenario.Step{{Line: 14, Action: &scenario.Open{Window: anytime}}},
+		Steps:     []scenario.Step{{Line: 15, Action: &scenario.Open{Window: anytime}}},
 	}, sc)
 }
 
@@ -179,6 +181,9 @@ func TestParse_BadHeadersAreErrorsWithTheirLine(t *testing.T) {
 		"peer z never acks":          `"z" is no node: there are orchestrator r a b`,
 		"peer a eats":                `what a peer does must be one of ["never speaks" `,
 		"peer orchestrator is":       `the orchestrator is no player`,
+		"existing":                   `the name of a node is missing`,
+		"existing z":                 `"z" is no node: there are orchestrator r a b`,
+		"existing a b a":             `"a" is something else already`,
 		"handler a sings":            `what a handler does must be one of ["reads" `,
 		"handler orchestrator fails": `the orchestrator has no handler`,
 		"option speed 3":             `"speed" is no option`,

@@ -94,7 +94,7 @@ func (w *world) do(step scenario.Step) {
 
 // open opens the stream and reads what comes back.
 func (w *world) open(step scenario.Step, want *scenario.Open) {
-	out, in, err := w.rpc.Stream(w.ctx, w.players())
+	out, in, err := w.opens(w.ctx, w.players())
 
 	switch {
 	case want.Fails == "" && err != nil:
@@ -167,7 +167,7 @@ func (w *world) life(step scenario.Step, a scenario.Life) {
 
 	switch a.Event {
 	case scenario.Start:
-		if n.Minogrpc != nil {
+		if n.stop != nil {
 			w.failf(step.Line, "%s is running", a.Node)
 
 			return

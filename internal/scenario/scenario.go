@@ -30,6 +30,9 @@ type Scenario struct {
 	// Strangers are addresses that are no players.
 	Strangers []string
 
+	// Existing are the nodes of the existing implementation.
+	Existing []string
+
 	// Peers are the players that are no nodes of this library, and Handlers what
 	// those do that do not just read.
 	Peers    map[string]Peer

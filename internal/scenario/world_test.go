@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/existing"
 	"github.com/minogrpc/session/internal/scenario"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
@@ -42,9 +44,12 @@ type world struct {
 	net    *sessiontest.Network
 	router router.Router
 	store  certs.Storage
+	// theirs has the same certificates as store, for the existing nodes.
+	theirs *existing.Store
 	nodes  map[string]*node
-	rpc    mino.RPC
-	book   *book
+	// opens is how the orchestrator opens the stream.
+	opens func(context.Context, mino.Players) (mino.Sender, mino.Receiver, error)
+	book  *book
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -70,10 +75,10 @@ type world struct {
 	failures []string
 }
 
-// node is one player of this library, or the orchestrator.
+// node is one player, or the orchestrator, but no peer.
 type node struct {
-	// Minogrpc is nil while the node is stopped.
-	*minogrpc.Minogrpc
+	// stop ends the node. It is nil while the node is stopped.
+	stop func() error
 
 	name string
 	cert *tls.Certificate
@@ -87,6 +92,7 @@ func newWorld(t *testing.T, sc *scenario.Scenario, mode scenario.Mode, links sce
 		net:    sessiontest.NewNetwork(),
 		router: tree.NewRouter(minogrpc.NewAddressFactory(), tree.WithHeight(sc.Height)),
 		store:  certs.NewInMemoryStore(),
+		theirs: existing.NewStore(),
 		nodes:  make(map[string]*node),
 		over:   make(chan struct{}),
 	}
@@ -184,6 +190,16 @@ func (w *world) start(n *node) {
 	require.NoError(w, err)
 
 	n.life++
+
+	if w.isExisting(n.name) {
+		w.startExisting(n, listener)
+	} else {
+		w.startOurs(n, listener)
+	}
+}
+
+// startOurs begins a life of a node of this library.
+func (w *world) startOurs(n *node, listener net.Listener) {
 	opts := []minogrpc.Option{
 		minogrpc.WithListener(listener),
 		minogrpc.WithDialOptions(grpc.WithContextDialer(w.net.Dialer(host(n.name)))),
@@ -197,16 +213,22 @@ func (w *world) start(n *node) {
 		opts = append(opts, minogrpc.WithCert(n.cert))
 	}
 
+	if len(w.sc.Existing) > 0 {
+		opts = append(opts, minogrpc.AllowUnauthenticatedPeers())
+	}
+
 	if w.isUnicast(n.name) {
 		opts = append(opts, minogrpc.WithoutDuplex())
 	}
 
-	n.Minogrpc, err = minogrpc.NewMinogrpc(nil, w.url(n.name), w.router, opts...)
+	running, err := minogrpc.NewMinogrpc(nil, w.url(n.name), w.router, opts...)
 	require.NoError(w, err)
 
-	rpc := mino.MustCreateRPC(n, "scenario", w.handler(n), texts{})
+	n.stop = running.Stop
+
+	rpc := mino.MustCreateRPC(running, rpcName, w.handler(n), texts{})
 	if n.name == scenario.Orchestrator {
-		w.rpc = rpc
+		w.opens = rpc.Stream
 	}
 }
 
@@ -226,16 +248,16 @@ func (w *world) isUnicast(name string) bool {
 
 // stop ends a life of a node. It returns at once.
 func (w *world) stop(n *node) {
-	if n.Minogrpc == nil {
+	if n.stop == nil {
 		return
 	}
 
-	running := n.Minogrpc
-	n.Minogrpc = nil
+	stop := n.stop
+	n.stop = nil
 
 	w.book.silence(n.name, n.life)
 	w.tasks.Go(func() {
-		if err := running.Stop(); err != nil {
+		if err := stop(); err != nil {
 			w.failf(0, "stop %s: %v", n.name, err)
 		}
 	})
@@ -317,6 +339,7 @@ func (w *world) newCertificate(name string) *tls.Certificate {
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(w, err)
 	require.NoError(w, w.store.Store(w.address(name), der))
+	w.theirs.Put(w.model(name), der)
 
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
