@@ -20,6 +20,10 @@ BENCH ?= .
 # and the output says what they could not see.
 RACE = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 
+# Some machines cannot do everything. The output says what was not done; a name in
+# CI_REQUIRE, as in CI_REQUIRE=race,386, makes that a failure.
+could-not = echo "could not: $(1): $(2)"; case ",$(CI_REQUIRE)," in *,$(1),*) exit 1;; esac
+
 # The tests of the overlay run over duplex links without TLS, as all do, and then over
 # others, and with nodes that prove who they are. The scenarios and the model test see to
 # all of that themselves.
@@ -78,6 +82,7 @@ soak: ## Play new cases of the model test for long (SOAK=10m)
 .PHONY: matrix
 matrix: ## Put existing nodes and ours into one network in every way, in an hour
 	go test $(RACE) -timeout 0 ./internal/matrix -all
+
 .PHONY: exhaustive
 exhaustive: ## Try all that can happen to two ends of a link, in some minutes
 	go test -timeout 0 ./internal/link/frames -run '^TestExhaustive' -exhaustive -v
@@ -118,11 +123,11 @@ check-generated:
 check-386:
 	GOARCH=386 go vet ./...
 	@if ! probe=$$(GOARCH=386 go test -run '^$$' ./mino 2>&1) && grep -q 'exec format error' <<<"$$probe"; \
-	then echo "this machine runs no programs for 386: they were vetted, and NOT tested"; \
+	then $(call could-not,386,programs for 386 were vetted and NOT tested); \
 	else GOARCH=386 go test $(TESTS_386); fi
 
 .PHONY: check-race
 check-race:
-	@test -n "$(RACE)" || echo "no C compiler: the tests run WITHOUT the race detector"
+	@test -n "$(RACE)" || { $(call could-not,race,no C compiler and so the tests run WITHOUT the race detector); }
 	go test $(RACE) ./...
 	@$(call other-modes,$(RACE))
