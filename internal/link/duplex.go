@@ -76,6 +76,8 @@ type Frames struct {
 // timer, and the lock. A stream is only what the link uses at present.
 type duplex struct {
 	Frames
+	// writer belongs to the lock of the link.
+	writer
 
 	link *Link
 
@@ -96,8 +98,6 @@ type duplex struct {
 
 	// taking is set while the owner is told about a frame.
 	taking bool
-
-	writer
 
 	// beat is when the machine is told the time.
 	beat *time.Timer

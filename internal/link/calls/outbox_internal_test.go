@@ -64,7 +64,7 @@ func newOutbox(box parcel.Box, perLane int) *outbox {
 }
 
 func (o *outbox) add(p *parcel.Parcel) error {
-	err := o.Box.Add(p)
+	err := o.Add(p)
 	if err == nil {
 		o.Push(p)
 	}
