@@ -116,7 +116,7 @@ func TestMachine_Ended(t *testing.T) {
 		"too often in vain":            {dialler: true, cause: errCut, times: maxVain, want: Over},
 		"the other end does not count": {cause: errCut, times: maxVain, want: Wait},
 		"they last":                    {dialler: true, cause: errCut, times: maxVain, lasted: patience, want: Redial},
-		"they do not last long enough": {dialler: true, cause: errCut, times: maxVain, lasted: patience - 1, want: Over},
+		"they do not last enough":      {dialler: true, cause: errCut, times: maxVain, lasted: patience - 1, want: Over},
 		"they get something over":      {dialler: true, useful: true, cause: errCut, times: maxVain, want: Redial},
 	} {
 		t.Run(name, func(t *testing.T) {
