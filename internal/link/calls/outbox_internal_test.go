@@ -185,7 +185,7 @@ func (m *model) stick(t *rapid.T) {
 		continue
 	}
 
-	m.box.findStuck(time.Now().Add(time.Hour))
+	m.box.findOverdue(time.Now().Add(time.Hour))
 }
 
 func (m *model) take(t *rapid.T) {
