@@ -143,12 +143,8 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 	}))
 
 	err = r.link.Add(&link.Parcel{Header: h, Packet: p, Keys: to.keys, Dests: to.addrs})
-
-	switch {
-	case errors.Is(err, link.ErrClosed):
-		return nil, errParted
-	case err != nil:
-		return nil, status.Error(codes.ResourceExhausted, err.Error())
+	if err != nil {
+		return nil, errNotAdded(err)
 	}
 
 	r.link.Flush()
@@ -169,6 +165,15 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 	default:
 		return nil, errParted
 	}
+}
+
+// errNotAdded returns what a link that takes no parcel means for its sender.
+func errNotAdded(err error) error {
+	if errors.Is(err, link.ErrClosed) {
+		return errParted
+	}
+
+	return status.Error(codes.ResourceExhausted, err.Error())
 }
 
 // Close implements [Relay]. The link ends with its session, which has nothing else to

@@ -76,13 +76,15 @@ type Frames struct {
 // timer, and the lock. A stream is only what the link uses at present.
 type duplex struct {
 	Frames
+	// writer belongs to the lock of the link.
+	writer
 
 	link *Link
 
-	// turn is held while a frame is being taken, so that those of a new stream wait
+	// frameMu is held while a frame is being taken, so that those of a new stream wait
 	// for the last one of the stream before, and while the owner is told of a break, so
 	// that it knows before it is over. It comes before the lock of the link.
-	turn sync.Mutex
+	frameMu sync.Mutex
 
 	// What follows belongs to the lock of the link.
 
@@ -96,8 +98,6 @@ type duplex struct {
 
 	// taking is set while the owner is told about a frame.
 	taking bool
-
-	writer
 
 	// beat is when the machine is told the time.
 	beat *time.Timer
@@ -276,8 +276,8 @@ func (d *duplex) cut() {
 		d.letGo(stream)
 	}
 
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	d.frameMu.Lock()
+	defer d.frameMu.Unlock()
 
 	d.machine.Abandon()
 }

@@ -138,7 +138,7 @@ func TestLink_TakesWhatTheDrainWillFind(t *testing.T) {
 
 // Promise L6: a dial that succeeds while the link ends leaves nothing, and nothing about it
 // is looked at without the lock.
-func TestLink_DialSucceedsWhileItEnds(t *testing.T) {
+func TestLink_DialSucceedsWhileItEnds(*testing.T) {
 	for _, end := range []func(*Link){(*Link).Close, (*Link).Leave, func(l *Link) { l.Fail(errors.New("over")) }} {
 		for _, frames := range []bool{true, false} {
 			o := &latecomer{}
@@ -206,7 +206,7 @@ func (f *frantic) Failed(_ *Link, _ *Parcel, err error) {
 	f.panics("failed")
 }
 
-func (f *frantic) Lost(l *Link, cause error) {
+func (f *frantic) Lost(_ *Link, cause error) {
 	f.mu.Lock()
 	f.lost = cause
 	f.mu.Unlock()

@@ -17,7 +17,7 @@ func (d *duplex) read(stream Stream) error {
 	for {
 		frame, err := receive(stream)
 		if err == nil {
-			err = d.take(stream, frame)
+			err = d.handle(stream, frame)
 			// What is due to a frame is put together: the receipts, above all.
 			d.flush()
 		}
@@ -35,13 +35,13 @@ func receive(stream Stream) (frame *ptypes.Packet, err error) {
 	return stream.Recv()
 }
 
-// take does what a frame says. Nothing in it waits for anything: the reader must
+// handle does what a frame says. Nothing in it waits for anything: the reader must
 // always be there for the next sign of life.
-func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
+func (d *duplex) handle(stream Stream, frame *ptypes.Packet) error {
 	l := d.link
 
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	d.frameMu.Lock()
+	defer d.frameMu.Unlock()
 
 	content, err := d.admit(stream, frame)
 	if err != nil {
@@ -58,7 +58,7 @@ func (d *duplex) take(stream Stream, frame *ptypes.Packet) error {
 		}
 	}
 
-	answers, goodbye := d.settle(frame, content)
+	answers, goodbye := d.apply(frame, content)
 
 	for _, a := range answers {
 		l.answered(a.Parcel, a.Answer())
@@ -93,9 +93,9 @@ func (d *duplex) admit(stream Stream, frame *ptypes.Packet) (content bool, err e
 	return d.machine.Admit(frame, time.Now())
 }
 
-// settle takes the parcels out of the outbox that a frame is about. Until the owner has been
+// apply takes the parcels out of the outbox that a frame is about. Until the owner has been
 // told about the frame, nobody is woken to write: the reader does that after it.
-func (d *duplex) settle(frame *ptypes.Packet, content bool) (answers []frames.Answered, goodbye bool) {
+func (d *duplex) apply(frame *ptypes.Packet, content bool) (answers []frames.Answered, goodbye bool) {
 	d.link.mu.Lock()
 	defer d.link.mu.Unlock()
 

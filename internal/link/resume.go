@@ -19,8 +19,8 @@ func (l *Link) Resume(stream Stream, epoch, received uint64, accept func(receive
 	}
 
 	// The frame that is being taken counts as received.
-	d.turn.Lock()
-	defer d.turn.Unlock()
+	d.frameMu.Lock()
+	defer d.frameMu.Unlock()
 
 	l.mu.Lock()
 	before := d.stream
@@ -63,9 +63,9 @@ func (d *duplex) continueLocked(stream Stream, epoch, received uint64) error {
 func (d *duplex) reopen(stream Stream, cause error) Stream {
 	l := d.link
 
-	d.turn.Lock()
+	d.frameMu.Lock()
 	verdict, current := d.breakOff(stream, cause)
-	d.turn.Unlock()
+	d.frameMu.Unlock()
 
 	if !current {
 		// There is another stream already, or the neighbour was silent for too long.
@@ -86,7 +86,7 @@ func (d *duplex) reopen(stream Stream, cause error) Stream {
 
 // breakOff gives up a stream, and tells whether it was the current one and how the link
 // goes on. At the end that does not dial it tells the owner of the break, if it is one. It is
-// called with the turn.
+// called with frameMu held.
 func (d *duplex) breakOff(stream Stream, cause error) (verdict frames.Verdict, current bool) {
 	l := d.link
 

@@ -53,7 +53,7 @@ func TestLink_StuckBroadcastsAreSplit(t *testing.T) {
 	})
 }
 
-// Promise M3: what is added to a lane that is known to be stuck does not wait.
+// Promise M3: what is added to a lane that is known to be overdue does not wait.
 func TestLink_WhatFollowsInAStuckLaneIsSplitAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{}
@@ -97,7 +97,7 @@ func TestLink_SlowLaneIsNotSplit(t *testing.T) {
 	})
 }
 
-// A set that was stuck is sent to in one piece again when its calls have ended.
+// A set that was overdue is sent to in one piece again when its calls have ended.
 func TestLink_SetIsWholeAgainWhenNothingIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &book{}

@@ -36,11 +36,11 @@ func (d *duplex) tick() {
 // breakQuiet gives up the stream of a silent neighbour, or one that takes no frames,
 // unless a frame of it is being taken.
 func (d *duplex) breakQuiet(stream Stream) {
-	if !d.turn.TryLock() {
+	if !d.frameMu.TryLock() {
 		return
 	}
 
-	defer d.turn.Unlock()
+	defer d.frameMu.Unlock()
 
 	d.link.mu.Lock()
 	silent, failed := d.machine.Silent(time.Now()), d.machine.Failed()

@@ -39,6 +39,12 @@ func BudgetFor(left time.Duration) uint32 {
 // call. The box of the link has the accounts of them. All methods but flush, goodbye, cut and
 // free are called under the lock of the link.
 type transport interface {
+	outlet
+	parting
+}
+
+// outlet is what a transport does with parcels.
+type outlet interface {
 	// push lets a parcel wait that has been added. Either it leaves by itself, or flush
 	// follows.
 	push(p *Parcel)
@@ -58,7 +64,10 @@ type transport interface {
 
 	// drained forgets what waits: the box is empty.
 	drained()
+}
 
+// parting is how a transport comes to an end.
+type parting interface {
 	// busy tells whether something is leaving that is not in the box.
 	busy() bool
 

@@ -107,7 +107,7 @@ func (u *unicast) carry(p *Parcel, spoiled error) {
 	}
 
 	switch {
-	case !u.settle(p, calls.Late(ack, err)):
+	case !u.finished(p, calls.Late(ack, err)):
 	case err != nil:
 		l.failed(p, err)
 	default:
@@ -115,9 +115,9 @@ func (u *unicast) carry(p *Parcel, spoiled error) {
 	}
 }
 
-// settle takes a parcel out of the outbox whose call has ended. It returns false when its
+// finished takes a parcel out of the outbox whose call has ended. It returns false when its
 // outcome is known already, or is for the owner of a lost link to find.
-func (u *unicast) settle(p *Parcel, late bool) bool {
+func (u *unicast) finished(p *Parcel, late bool) bool {
 	l := u.link
 
 	l.mu.Lock()

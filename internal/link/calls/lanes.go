@@ -26,7 +26,7 @@ type Lanes struct {
 	lanes map[string]*lane
 	// ready are the lanes that have a parcel which may leave, in turn.
 	ready []*lane
-	// due is when to look for lanes that are stuck, zero for never.
+	// due is when to look for lanes that are overdue, zero for never.
 	due time.Time
 }
 
@@ -38,11 +38,11 @@ type lane struct {
 	ready    bool
 
 	// divisible lanes are for several destinations at once. No call of such a lane has
-	// been answered since it was full, zero if it was not, and stuck is set when that
+	// been answered since it was full, zero if it was not, and overdue is set when that
 	// is too long ago.
 	divisible bool
 	since     time.Time
-	stuck     bool
+	overdue   bool
 }
 
 // NewLanes returns the lanes for the parcels of a box.
@@ -127,13 +127,13 @@ func (b *Lanes) Left(p *parcel.Parcel) {
 	}
 }
 
-// Sweep forgets what has left the box at its deadline, and finds the lanes that are stuck.
+// Sweep forgets what has left the box at its deadline, and finds the lanes that are overdue.
 func (b *Lanes) Sweep(expired []*parcel.Parcel, now time.Time) {
 	if len(expired) > 0 {
 		b.forget(expired)
 	}
 
-	b.findStuck(now)
+	b.findOverdue(now)
 }
 
 func (b *Lanes) forget(expired []*parcel.Parcel) {
@@ -179,7 +179,7 @@ func (b *Lanes) refresh(l *lane) {
 	case l.ready:
 	case len(l.waiting) == 0 && l.underway == 0:
 		delete(b.lanes, l.key)
-	case len(l.waiting) > 0 && (l.stuck || !b.full(l)):
+	case len(l.waiting) > 0 && (l.overdue || !b.full(l)):
 		l.ready = true
 		b.ready = append(b.ready, l)
 	}

@@ -64,7 +64,7 @@ func newOutbox(box parcel.Box, perLane int) *outbox {
 }
 
 func (o *outbox) add(p *parcel.Parcel) error {
-	err := o.Box.Add(p)
+	err := o.Add(p)
 	if err == nil {
 		o.Push(p)
 	}
@@ -185,7 +185,7 @@ func (m *model) stick(t *rapid.T) {
 		continue
 	}
 
-	m.box.findStuck(time.Now().Add(time.Hour))
+	m.box.findOverdue(time.Now().Add(time.Hour))
 }
 
 func (m *model) take(t *rapid.T) {

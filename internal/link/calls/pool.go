@@ -32,8 +32,8 @@ type Host struct {
 	// Live tells whether parcels may leave.
 	Live func() bool
 
-	// Taken is called when a worker has looked for a parcel, and whether there was one.
-	Taken func(any bool)
+	// Taken is called when a worker has looked for a parcel, and tells whether there was one.
+	Taken func(some bool)
 
 	// Carry makes the call for a parcel and reports what becomes of it. The error is why
 	// the parcel cannot be sent.

@@ -35,7 +35,7 @@ func (b *Lanes) watch(l *lane) {
 		l.since = time.Now()
 	}
 
-	if b.due.IsZero() && !l.stuck {
+	if b.due.IsZero() && !l.overdue {
 		b.due = l.since.Add(Patience)
 	}
 }
@@ -44,7 +44,7 @@ func (b *Lanes) watch(l *lane) {
 func (b *Lanes) Moved(p *parcel.Parcel) {
 	l := b.lanes[p.Lane]
 	if l != nil {
-		l.since, l.stuck = time.Time{}, false
+		l.since, l.overdue = time.Time{}, false
 	}
 }
 
@@ -60,10 +60,10 @@ func Late(ack *ptypes.Ack, err error) bool {
 	})
 }
 
-// findStuck makes the lanes ready that have been full for too long. They are stuck
+// findOverdue makes the lanes ready that have been full for too long. They are overdue
 // until one of their calls is answered, so that what is added to them meanwhile does not
 // wait at all.
-func (b *Lanes) findStuck(now time.Time) {
+func (b *Lanes) findOverdue(now time.Time) {
 	if b.due.After(now) {
 		return
 	}
@@ -71,7 +71,7 @@ func (b *Lanes) findStuck(now time.Time) {
 	b.due = time.Time{}
 
 	for _, l := range b.lanes {
-		if !l.divisible || l.stuck || !b.full(l) {
+		if !l.divisible || l.overdue || !b.full(l) {
 			continue
 		}
 
@@ -79,7 +79,7 @@ func (b *Lanes) findStuck(now time.Time) {
 
 		switch {
 		case !due.After(now):
-			l.stuck = true
+			l.overdue = true
 			b.refresh(l)
 		case b.due.IsZero() || due.Before(b.due):
 			b.due = due
@@ -87,7 +87,7 @@ func (b *Lanes) findStuck(now time.Time) {
 	}
 }
 
-// split moves one destination of the first parcel of a stuck lane to the lane of its
+// split moves one destination of the first parcel of an overdue lane to the lane of its
 // own. One at a time it needs the least room, and what has been split leaves in
 // between. Where there is no room, the lane is left alone for a while.
 //
@@ -111,7 +111,7 @@ func (b *Lanes) split(l *lane) (*parcel.Parcel, error) {
 
 		return p, err
 	case part == nil:
-		l.since, l.stuck = time.Time{}, false
+		l.since, l.overdue = time.Time{}, false
 		b.watch(l)
 	default:
 		b.box.HoldPart(part, p)

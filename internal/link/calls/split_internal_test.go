@@ -27,9 +27,9 @@ func TestLate_TellsAnAnswerFromTheEndOfPatience(t *testing.T) {
 	require.False(t, Late(nil, status.Error(codes.ResourceExhausted, "full")))
 }
 
-// stuck returns an outbox with two parcels of a size for a and b under way that are
+// overdue returns an outbox with two parcels of a size for a and b under way that are
 // not answered, and n that wait behind them.
-func stuck(t *testing.T, maxPackets, size, n int) *outbox {
+func overdue(t *testing.T, maxPackets, size, n int) *outbox {
 	t.Helper()
 
 	box := newOutbox(parcel.Box{MaxPackets: maxPackets, MaxBytes: 1000}, 2)
@@ -41,7 +41,7 @@ func stuck(t *testing.T, maxPackets, size, n int) *outbox {
 	require.NotNil(t, box.take())
 	require.NotNil(t, box.take())
 	require.Nil(t, box.take())
-	box.findStuck(time.Now().Add(Patience))
+	box.findOverdue(time.Now().Add(Patience))
 
 	return box
 }
@@ -49,7 +49,7 @@ func stuck(t *testing.T, maxPackets, size, n int) *outbox {
 // What is sent to all of them leaves for each in the order in which it was added, and
 // is drained in that order.
 func TestOutbox_SplitKeepsTheOrder(t *testing.T) {
-	box := stuck(t, 100, 1, 20)
+	box := overdue(t, 100, 1, 20)
 	last := make(map[string]uint64)
 
 	for range 20 {
@@ -69,16 +69,16 @@ func TestOutbox_SplitKeepsTheOrder(t *testing.T) {
 
 // A part goes before what was added later for its destination alone.
 func TestOutbox_PartGoesBeforeWhatWasAddedLater(t *testing.T) {
-	box := stuck(t, 100, 1, 1)
+	box := overdue(t, 100, 1, 1)
 	require.NoError(t, box.add(newParcel(1, "a")))
 
 	require.EqualValues(t, 3, box.take().Rank)
 }
 
-// A lane in which a call has ended is not stuck: what it takes next goes in one piece,
+// A lane in which a call has ended is not overdue: what it takes next goes in one piece,
 // and what waits then has a second to wait.
 func TestOutbox_LaneThatMovesIsNotSplit(t *testing.T) {
-	box := stuck(t, 100, 1, 2)
+	box := overdue(t, 100, 1, 2)
 	ended := box.sent()
 
 	require.True(t, box.remove(ended))
@@ -90,7 +90,7 @@ func TestOutbox_LaneThatMovesIsNotSplit(t *testing.T) {
 // Promise M3: calls that end because their time is over, one now and one then, are no
 // sign of life.
 func TestOutbox_LaneWhoseCallsTimeOutGoesOnBeingSplit(t *testing.T) {
-	box := stuck(t, 100, 1, 2)
+	box := overdue(t, 100, 1, 2)
 
 	require.True(t, box.remove(box.sent()))
 	require.Equal(t, []string{"a", "b"}, box.take().Keys)
@@ -104,7 +104,7 @@ func TestOutbox_SplitsOnlyWhatThereIsRoomFor(t *testing.T) {
 		"bytes":   {maxPackets: 100, size: 70, others: 3, othersSize: 240},
 	} {
 		t.Run(name, func(t *testing.T) {
-			box := stuck(t, test.maxPackets, test.size, 1)
+			box := overdue(t, test.maxPackets, test.size, 1)
 
 			for i := range test.others {
 				require.NoError(t, box.add(newParcel(test.othersSize, string(rune('m'+i)))))
@@ -120,7 +120,7 @@ func TestOutbox_SplitsOnlyWhatThereIsRoomFor(t *testing.T) {
 			require.True(t, box.remove(other))
 
 			require.Nil(t, box.take(), "the lane is looked at again later")
-			box.findStuck(time.Now().Add(2 * Patience))
+			box.findOverdue(time.Now().Add(2 * Patience))
 			require.Equal(t, []string{"a"}, box.take().Keys)
 			require.Equal(t, []string{"b"}, box.take().Keys)
 			require.LessOrEqual(t, box.Len(), box.MaxPackets)
@@ -132,7 +132,7 @@ func TestOutbox_SplitsOnlyWhatThereIsRoomFor(t *testing.T) {
 // A packet that a lost connection may still be reading is never changed, and holds up
 // none that can be split.
 func TestOutbox_PacketThatWasUnderWayIsNotSplit(t *testing.T) {
-	box := stuck(t, 100, 1, 0)
+	box := overdue(t, 100, 1, 0)
 	sent := box.drain()
 
 	for _, p := range sent {
@@ -147,7 +147,7 @@ func TestOutbox_PacketThatWasUnderWayIsNotSplit(t *testing.T) {
 	}
 
 	require.Nil(t, box.take())
-	box.findStuck(time.Now().Add(Patience))
+	box.findOverdue(time.Now().Add(Patience))
 
 	for range 4 {
 		p := box.take()

@@ -78,22 +78,13 @@ func (w *world) actionsOf(side int, list []action) []action {
 		list = w.streamActions(side, list)
 	}
 
-	switch {
-	case side == near && n.dialled != 0 && n.phase == lives:
-		l := &w.lines[n.dialled]
-		if l.refused {
-			list = append(list, action{givesUp, side})
-		} else if l.cut {
-			list = append(list, action{dialsAgain, side})
-		}
-	case side == far && n.phase == lives && n.line == 0 && w.nodes[near].phase == gone:
-		list = append(list, action{waitsNoLonger, side})
+	if n.phase == lives {
+		return w.brokenActions(side, list)
 	}
 
-	if n.phase == flushes {
-		if n.taken == nil && n.box.Len() == 0 && !n.busy() || !n.m.Connected() {
-			list = append(list, action{flushed, side})
-		}
+	idle := n.taken == nil && n.box.Len() == 0 && !n.busy()
+	if n.phase == flushes && (idle || !n.m.Connected()) {
+		list = append(list, action{flushed, side})
 	}
 
 	if n.phase == parts && (n.line == 0 || side == far && n.m.left) {
@@ -101,6 +92,27 @@ func (w *world) actionsOf(side int, list []action) []action {
 	}
 
 	return list
+}
+
+// brokenActions are those of an end that waits for another stream.
+func (w *world) brokenActions(side int, list []action) []action {
+	n := &w.nodes[side]
+
+	switch {
+	case side == far && n.line == 0 && w.nodes[near].phase == gone:
+		return append(list, action{waitsNoLonger, side})
+	case side == far || n.dialled == 0:
+		return list
+	}
+
+	switch l := &w.lines[n.dialled]; {
+	case l.refused:
+		return append(list, action{givesUp, side})
+	case l.cut:
+		return append(list, action{dialsAgain, side})
+	default:
+		return list
+	}
 }
 
 // busy is what the driver asks before it ends the flush.
@@ -138,11 +150,8 @@ func (w *world) streamActions(side int, list []action) []action {
 // mayHappen adds what need not happen.
 func (w *world) mayHappen(list []action) []action {
 	if w.cuts < w.bound.cuts {
-		for i := range w.lines {
-			l := &w.lines[i]
-			used := i == w.nodes[near].line || i == w.nodes[near].dialled && (l.offered || l.answered)
-
-			if i > 0 && used && !l.cut {
+		for i := 1; i < maxLines; i++ {
+			if w.inUse(i) {
 				list = append(list, action{cuts, i})
 			}
 		}
@@ -167,40 +176,51 @@ func (w *world) mayHappen(list []action) []action {
 	return list
 }
 
+// inUse tells whether a line can still be cut.
+func (w *world) inUse(i int) bool {
+	n, l := &w.nodes[near], &w.lines[i]
+	opening := i == n.dialled && (l.offered || l.answered)
+
+	return !l.cut && (i == n.line || opening)
+}
+
 // do lets something happen.
 func (w *world) do(a action) {
 	switch a.kind {
-	case adds:
-		w.add(a.side)
-	case writes, writesInVain:
-		w.write(a.side, true)
-	case writesNothing:
-		w.write(a.side, false)
-	case reads:
-		w.read(a.side)
-	case delivers:
-		w.deliver(a.side)
-	case notices:
-		w.notice(a.side)
 	case offers:
 		w.offer(a.side)
 	case answers:
 		w.answer(a.side)
-	case dialsAgain:
-		w.dial()
-	case givesUp, waitsNoLonger:
-		w.leave(a.side)
-	case flushed:
-		w.part(a.side, false)
-	case hurriesUp:
-		w.part(a.side, true)
 	case cuts:
 		w.cuts++
 		w.sever(a.side)
-	case closes:
-		w.closed++
-		w.close(a.side)
-	case ticks:
-		w.nodes[a.side].m.Tick(still)
+	default:
+		w.doAt(a)
 	}
+}
+
+// doAt lets something happen at one end.
+func (w *world) doAt(a action) {
+	steps[a.kind](w, a.side)
+}
+
+// steps are what happens at one end.
+var steps = [...]func(w *world, side int){
+	adds:          (*world).add,
+	writes:        func(w *world, side int) { w.write(side, true) },
+	writesInVain:  func(w *world, side int) { w.write(side, true) },
+	writesNothing: func(w *world, side int) { w.write(side, false) },
+	reads:         (*world).read,
+	delivers:      (*world).deliver,
+	notices:       (*world).notice,
+	dialsAgain:    func(w *world, _ int) { w.dial() },
+	givesUp:       (*world).leave,
+	waitsNoLonger: (*world).leave,
+	flushed:       func(w *world, side int) { w.part(side, false) },
+	hurriesUp:     func(w *world, side int) { w.part(side, true) },
+	closes: func(w *world, side int) {
+		w.closed++
+		w.close(side)
+	},
+	ticks: func(w *world, side int) { w.nodes[side].m.Tick(still) },
 }

@@ -25,8 +25,7 @@ func (m *Machine) clone(box *parcel.Box, copyOf func(*parcel.Parcel) *parcel.Par
 	}
 
 	if t := m.transfer; t != nil {
-		wire := &ptypes.Parcel{Id: t.wire.GetId(), Sequence: t.wire.GetSequence(), Header: t.wire.GetHeader(), Body: t.wire.GetBody()}
-		c.transfer = &transfer{parcel: copyOf(t.parcel), wire: wire, id: t.id, offset: t.offset}
+		c.transfer = &transfer{parcel: copyOf(t.parcel), wire: copyWire(t.wire), id: t.id, offset: t.offset}
 	}
 
 	c.receipts, c.delivered = slices.Clone(m.receipts), slices.Clone(m.delivered)
@@ -63,9 +62,7 @@ func copyFrame(f *ptypes.Packet) *ptypes.Packet {
 	}
 
 	for _, p := range f.GetParcels() {
-		c.Parcels = append(c.Parcels, &ptypes.Parcel{
-			Id: p.GetId(), Sequence: p.GetSequence(), Chunked: p.GetChunked(), Header: p.GetHeader(), Body: p.GetBody(),
-		})
+		c.Parcels = append(c.Parcels, copyWire(p))
 	}
 
 	for _, k := range f.GetChunks() {
@@ -77,16 +74,22 @@ func copyFrame(f *ptypes.Packet) *ptypes.Packet {
 	return c
 }
 
-// print is what distinguishes one state from another, in bytes.
-type print []byte
+func copyWire(p *ptypes.Parcel) *ptypes.Parcel {
+	return &ptypes.Parcel{
+		Id: p.GetId(), Sequence: p.GetSequence(), Chunked: p.GetChunked(), Header: p.GetHeader(), Body: p.GetBody(),
+	}
+}
 
-func (p *print) num(list ...int) {
+// sketch is what distinguishes one state from another, in bytes.
+type sketch []byte
+
+func (p *sketch) num(list ...int) {
 	for _, n := range list {
 		*p = binary.AppendVarint(*p, int64(n))
 	}
 }
 
-func (p *print) flags(list ...bool) {
+func (p *sketch) flags(list ...bool) {
 	bits := 0
 
 	for i, set := range list {
@@ -100,13 +103,14 @@ func (p *print) flags(list ...bool) {
 
 // frame adds a frame. Its numbers are told from those of the last frames that both ends know
 // to have arrived: what they are beyond that changes nothing.
-func (p *print) frame(f *ptypes.Packet, own, other uint64) {
+func (p *sketch) frame(f *ptypes.Packet, own, other uint64) {
 	number := 0
 	if f.GetFrame() > 0 {
 		number = int(f.GetFrame()) - int(own)
 	}
 
-	p.num(number, int(f.GetReceived())-int(other), len(f.GetParcels()), len(f.GetChunks()), len(f.GetDelivered()), len(f.GetReceipts()))
+	p.num(number, int(f.GetReceived())-int(other), len(f.GetParcels()), len(f.GetChunks()))
+	p.num(len(f.GetDelivered()), len(f.GetReceipts()))
 	p.flags(f.GetGoodbye())
 
 	for _, parcel := range f.GetParcels() {
@@ -126,7 +130,7 @@ func (p *print) frame(f *ptypes.Packet, own, other uint64) {
 	}
 }
 
-func (p *print) parcels(f fifo[*parcel.Parcel]) {
+func (p *sketch) parcels(f fifo[*parcel.Parcel]) {
 	p.num(f.len())
 
 	for i := range f.len() {
@@ -136,7 +140,7 @@ func (p *print) parcels(f fifo[*parcel.Parcel]) {
 
 // machine adds all that decides what a machine does next, but for the time: that stands
 // still here.
-func (p *print) machine(m, other *Machine) {
+func (p *sketch) machine(m, other *Machine) {
 	p.flags(m.connected, m.failed, m.beat, m.farewell, m.left, m.over, m.transfer != nil, m.order.leaving != nil)
 	p.num(int(m.epoch), int(m.chunks), m.unsettled, m.resend, int(m.received)-int(other.acknowledged()), m.unanswered)
 	p.num(int(m.partial.id), m.partial.size, m.unread.len(), len(m.receipts), len(m.delivered))

@@ -42,7 +42,7 @@ func (m *Machine) Draft() (Draft, bool) {
 	}
 
 	frame := &ptypes.Packet{}
-	parcels, room := m.take(m.MaxFrame - m.takeOutcomes(frame))
+	parcels, room := m.gather(m.MaxFrame - m.takeOutcomes(frame))
 
 	return Draft{Frame: frame, Parcels: parcels, room: room}, true
 }
@@ -75,9 +75,9 @@ func (m *Machine) Compose(d Draft) *parcel.Parcel {
 	return begun
 }
 
-// take takes what goes in one piece with the next frame, and returns how much room is left.
+// gather takes what goes in one piece with the next frame, and returns how much room is left.
 // There is always one, however large.
-func (m *Machine) take(room int) (parcels []*parcel.Parcel, left int) {
+func (m *Machine) gather(room int) (parcels []*parcel.Parcel, left int) {
 	parcels, m.spare = m.spare, nil
 	reserved := 0
 	if m.transfer != nil {

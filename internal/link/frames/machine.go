@@ -31,10 +31,10 @@ const (
 	maxUnreadBytes = 16 << 20
 )
 
-// maxVain is how many streams in a row may end soon after they were opened without
+// maxFruitless is how many streams in a row may end soon after they were opened without
 // getting a single frame across. There is one that the neighbour cannot take, or the
 // neighbour does not mean it.
-const maxVain = 8
+const maxFruitless = 8
 
 // ProbePause is how long a link waits before it tries a second time to open a stream.
 const ProbePause = 250 * time.Millisecond
@@ -98,11 +98,11 @@ type Machine struct {
 	failed bool
 
 	// began is when the stream was opened, and confirmed the number of the last frame
-	// that the neighbour had received then. vain counts the streams in a row that have
+	// that the neighbour had received then. fruitless counts the streams in a row that have
 	// ended soon and without another.
 	began     time.Time
 	confirmed uint64
-	vain      int
+	fruitless int
 }
 
 // New returns the machine for a first stream, in whose set-up nothing has been exchanged
@@ -182,7 +182,7 @@ func (m *Machine) Ended(cause error, now time.Time) Verdict {
 	}
 
 	switch {
-	case m.over, errors.Is(cause, ErrProtocol), m.Dialler && m.vain >= maxVain:
+	case m.over, errors.Is(cause, ErrProtocol), m.Dialler && m.fruitless >= maxFruitless:
 		return Over
 	case m.Dialler:
 		return Redial
@@ -200,9 +200,9 @@ func (m *Machine) count(now time.Time) {
 	case m.acknowledged() > m.confirmed,
 		!m.failed && lasted >= m.Patience,
 		m.unread.len() == 0 && lasted >= ProbePause:
-		m.vain = 0
+		m.fruitless = 0
 	default:
-		m.vain++
+		m.fruitless++
 	}
 }
 

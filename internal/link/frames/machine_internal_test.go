@@ -13,6 +13,7 @@ import (
 const (
 	silence  = 9 * time.Second
 	patience = 2 * time.Second
+	third    = silence / 3
 )
 
 // machineOf returns the machine of one end, with a small window.
@@ -106,17 +107,17 @@ func TestMachine_Ended(t *testing.T) {
 		lasted                  time.Duration
 		want                    Verdict
 	}{
-		"the dialler tries again":         {dialler: true, cause: errCut, times: 1, want: Redial},
-		"the other end waits":             {cause: errCut, times: 1, want: Wait},
-		"an error of the protocol":        {dialler: true, cause: ErrProtocol, times: 1, want: Over},
-		"the same at the other end":       {cause: ErrProtocol, times: 1, want: Over},
-		"after the goodbye":               {dialler: true, parted: true, cause: errCut, times: 1, want: Over},
-		"nearly too often in vain":        {dialler: true, cause: errCut, times: maxVain - 1, want: Redial},
-		"too often in vain":               {dialler: true, cause: errCut, times: maxVain, want: Over},
-		"the other end does not count":    {cause: errCut, times: maxVain, want: Wait},
-		"streams that last":               {dialler: true, cause: errCut, times: maxVain, lasted: patience, want: Redial},
-		"streams that do not last enough": {dialler: true, cause: errCut, times: maxVain, lasted: patience - 1, want: Over},
-		"streams that get something over": {dialler: true, useful: true, cause: errCut, times: maxVain, want: Redial},
+		"the dialler tries again":      {dialler: true, cause: errCut, times: 1, want: Redial},
+		"the other end waits":          {cause: errCut, times: 1, want: Wait},
+		"an error of the protocol":     {dialler: true, cause: ErrProtocol, times: 1, want: Over},
+		"the same at the other end":    {cause: ErrProtocol, times: 1, want: Over},
+		"after the goodbye":            {dialler: true, parted: true, cause: errCut, times: 1, want: Over},
+		"nearly too often fruitless":   {dialler: true, cause: errCut, times: maxFruitless - 1, want: Redial},
+		"too often fruitless":          {dialler: true, cause: errCut, times: maxFruitless, want: Over},
+		"the other end does not count": {cause: errCut, times: maxFruitless, want: Wait},
+		"they last":                    {dialler: true, cause: errCut, times: maxFruitless, lasted: patience, want: Redial},
+		"they do not last enough":      {dialler: true, cause: errCut, times: maxFruitless, lasted: patience - 1, want: Over},
+		"they get something over":      {dialler: true, useful: true, cause: errCut, times: maxFruitless, want: Redial},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := machineOf(tc.dialler)
@@ -132,8 +133,9 @@ func TestMachine_Ended(t *testing.T) {
 				now = now.Add(tc.lasted)
 
 				if tc.useful {
-					_, err := m.Admit(&ptypes.Packet{Received: m.last, Frame: uint64(i + 1), Delivered: []uint64{m.last}}, now)
+					_, err := m.Admit(&ptypes.Packet{Received: m.last, Frame: uint64(i + 1)}, now)
 					require.NoError(t, err)
+					m.Settle(&ptypes.Packet{Delivered: []uint64{m.last}})
 					m.send(1)
 				}
 
@@ -280,12 +282,12 @@ func TestMachine_Tick(t *testing.T) {
 		stalled   bool
 		want      Beat
 	}{
-		"in time":           {at: silence / 3, want: Beat{Quiet: true, Next: silence / 3}},
-		"shortly before":    {at: silence/3 + time.Second, want: Beat{Quiet: true, Next: silence / 3}},
-		"near the deadline": {heard: -silence / 3 * 2, at: time.Second, want: Beat{Quiet: true, Next: 2 * time.Second}},
-		"silent":            {heard: -silence, at: silence / 3, want: Beat{Silent: true, Quiet: true, Next: silence / 3}},
-		"stopped":           {at: silence * 5, want: Beat{Quiet: true, Next: silence / 3}},
-		"stuck":             {stalled: true, at: silence / 3, want: Beat{Stuck: true, Quiet: true, Next: silence / 3}},
+		"in time":        {at: silence / 3, want: Beat{Quiet: true, Next: third}},
+		"shortly before": {at: silence/3 + time.Second, want: Beat{Quiet: true, Next: third}},
+		"nearly silent":  {heard: -silence / 3 * 2, at: time.Second, want: Beat{Quiet: true, Next: 2 * time.Second}},
+		"silent":         {heard: -silence, at: silence / 3, want: Beat{Silent: true, Quiet: true, Next: third}},
+		"stopped":        {at: silence * 5, want: Beat{Quiet: true, Next: third}},
+		"stuck":          {stalled: true, at: silence / 3, want: Beat{Stuck: true, Quiet: true, Next: third}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := machineOf(true)

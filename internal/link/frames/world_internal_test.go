@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -125,7 +124,6 @@ type world struct {
 	cuts  int
 	// closed is how many ends have closed by themselves.
 	closed int
-	budget *memory.Budget
 }
 
 func newWorld(b *bound, f fault) *world {
@@ -181,8 +179,8 @@ func (w *world) clone() *world {
 	return &c
 }
 
-// print distinguishes the state from all others.
-func (w *world) print(p print) print {
+// sketch distinguishes the state from all others.
+func (w *world) sketch(p sketch) sketch {
 	p.num(w.cuts, w.closed)
 
 	known := [2]uint64{w.nodes[near].m.acknowledged(), w.nodes[far].m.acknowledged()}
@@ -212,7 +210,7 @@ func (w *world) print(p print) print {
 }
 
 // node adds an end. What has been checked for good is left out.
-func (p *print) node(w *world, side int) {
+func (p *sketch) node(w *world, side int) {
 	n, other := &w.nodes[side], &w.nodes[1-side]
 
 	// Where one end has gone, the other has only to notice.
@@ -341,7 +339,7 @@ func (w *world) write(side int, taken bool) {
 		}
 	}
 
-	if !l.cut && !(side == near && l.over) {
+	if !l.cut && (side == far || !l.over) {
 		l.frames[1-side] = append(slices.Clip(l.frames[1-side]), copyFrame(frame))
 	}
 
