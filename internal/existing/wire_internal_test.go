@@ -100,6 +100,12 @@ func TestProtobuf_RefusesWhatIsCutShort(t *testing.T) {
 	require.ErrorIs(t, new(ack).decode([]byte{0x0a, 0x01, 0xff}), errUTF8)
 }
 
+// requireBytes compares byte by byte: others write the same JSON with the same order of keys.
+func requireBytes(t *testing.T, want string, data []byte) {
+	t.Helper()
+	require.Equal(t, want, string(data))
+}
+
 func TestPacket_HasTheJSONOfTheWire(t *testing.T) {
 	const want = `{"Source":"T0IxMjcuMC4wLjE6MjAwMA==",` +
 		`"Dest":["RkIxMjcuMC4wLjE6MjAwMQ==","RkExMjcuMC4wLjE6MjAwMg=="],"Message":"aGVsbG8="}`
@@ -108,7 +114,7 @@ func TestPacket_HasTheJSONOfTheWire(t *testing.T) {
 
 	data, err := p.encode()
 	require.NoError(t, err)
-	require.Equal(t, []byte(want), data)
+	requireBytes(t, want, data)
 
 	again, err := decodeJSONPacket(data)
 	require.NoError(t, err)
@@ -135,7 +141,7 @@ func TestHandshake_HasTheJSONOfTheWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			data, err := newHandshake(test.height, test.players).encode()
 			require.NoError(t, err)
-			require.Equal(t, []byte(test.want), data)
+			requireBytes(t, test.want, data)
 
 			again, err := decodeHandshake(data)
 			require.NoError(t, err)

@@ -72,9 +72,10 @@ func TestJoin_OneTokenForThreeInBothDirections(t *testing.T) {
 		t.Run("through "+string(k), func(t *testing.T) {
 			host := startStranger(t, k)
 			token := host.token(time.Minute)
-			members := []joinable{host}
+			newcomers := []kind{ours, existing, ours, existing}
+			members := append(make([]joinable, 0, 1+len(newcomers)), host)
 
-			for _, newcomer := range []kind{ours, existing, ours, existing} {
+			for _, newcomer := range newcomers {
 				n := startStranger(t, newcomer)
 				require.NoError(t, n.join(t.Context(), host.address(), token, host.digest()), "%s joins", newcomer)
 

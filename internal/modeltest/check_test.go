@@ -61,7 +61,7 @@ func (w *world) checkOutcomeLocked(m *message, p place) {
 
 	// Promise O1: delivered or reported.
 	switch {
-	case failure == nil && !got && !(disturbed && w.isUnanswered(p)):
+	case failure == nil && !got && (!disturbed || !w.isUnanswered(p)):
 		w.violatedLockedf("message %s: delivered to %v, says the outcome, but nobody has received it", m.id, p)
 	case failure != nil && got && isRefusal(failure.Reason):
 		w.violatedLockedf("message %s: %v, says the outcome for %v, who has received it", m.id, failure.Reason, p)
@@ -84,7 +84,7 @@ func (w *world) checkFailureLocked(m *message, p place, disturbed bool) {
 	failure := m.errs[p]
 
 	switch {
-	case slices.Contains(m.must, p) && !(disturbed && w.hasExisting(m.sender.place, p)):
+	case slices.Contains(m.must, p) && (!disturbed || !w.hasExisting(m.sender.place, p)):
 		w.violatedLockedf("message %s: not delivered to %v, though nothing is wrong any more: %v", m.id, p, failure)
 	case !w.mayFail(failure.Reason):
 		w.violatedLockedf("message %s: the outcome for %v cannot be %v", m.id, p, failure.Reason)
