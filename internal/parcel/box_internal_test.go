@@ -25,7 +25,7 @@ func sized(size int, keys ...string) *Parcel {
 }
 
 func four() []*Parcel {
-	return []*Parcel{sized(1, "a", "b"), sized(1, "c"), sized(1, "d"), sized(1, "e")}
+	return []*Parcel{sized(1, "a", "b"), sized(1, "c"), sized(1, "e"), sized(1, "g")}
 }
 
 // Promise M3: a box takes what its bounds, the share of a destination and the budget allow.
@@ -38,7 +38,7 @@ func TestBox_Add(t *testing.T) {
 	}{
 		"anything into an empty one":  {add: sized(500, "a")},
 		"but for the budget":          {add: sized(5000, "a"), err: memory.ErrExhausted},
-		"the last packet":             {held: []*Parcel{sized(1, "a"), sized(1, "b"), sized(1, "c")}, add: sized(1, "d")},
+		"the last packet":             {held: four()[1:], add: sized(1, "d")},
 		"one packet more":             {held: four(), add: sized(1, "f"), err: ErrFull},
 		"more bytes":                  {held: []*Parcel{sized(300, "a")}, add: sized(99, "b")},
 		"one byte too much":           {held: []*Parcel{sized(300, "a")}, add: sized(100, "b"), err: ErrFull},

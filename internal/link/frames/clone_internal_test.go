@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/minogrpc/session/internal/fifo"
 	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/ptypes"
 )
@@ -46,9 +47,9 @@ func (m *Machine) clone(box *parcel.Box, copyOf func(*parcel.Parcel) *parcel.Par
 	return &c
 }
 
-func cloneFifo[T any](f fifo[T], copyOf func(T) T) (c fifo[T]) {
-	for i := range f.len() {
-		c.push(copyOf(*f.at(i)))
+func cloneFifo[T any](f fifo.List[T], copyOf func(T) T) (c fifo.List[T]) {
+	for i := range f.Len() {
+		c.Push(copyOf(*f.At(i)))
 	}
 
 	return c
@@ -130,11 +131,11 @@ func (p *sketch) frame(f *ptypes.Packet, own, other uint64) {
 	}
 }
 
-func (p *sketch) parcels(f fifo[*parcel.Parcel]) {
-	p.num(f.len())
+func (p *sketch) parcels(f fifo.List[*parcel.Parcel]) {
+	p.num(f.Len())
 
-	for i := range f.len() {
-		p.num(int((*f.at(i)).ID))
+	for i := range f.Len() {
+		p.num(int((*f.At(i)).ID))
 	}
 }
 
@@ -143,7 +144,7 @@ func (p *sketch) parcels(f fifo[*parcel.Parcel]) {
 func (p *sketch) machine(m, other *Machine) {
 	p.flags(m.connected, m.failed, m.beat, m.farewell, m.left, m.over, m.transfer != nil, m.order.leaving != nil)
 	p.num(int(m.epoch), int(m.chunks), m.unsettled, m.resend, int(m.received)-int(other.acknowledged()), m.unanswered)
-	p.num(int(m.partial.id), m.partial.size, m.unread.len(), len(m.receipts), len(m.delivered))
+	p.num(int(m.partial.id), m.partial.size, m.unread.Len(), len(m.receipts), len(m.delivered))
 	p.parcels(m.order.small)
 	p.parcels(m.order.large)
 
@@ -155,8 +156,8 @@ func (p *sketch) machine(m, other *Machine) {
 		p.num(int(m.order.leaving.ID))
 	}
 
-	for i := range m.unread.len() {
-		n := m.unread.at(i)
+	for i := range m.unread.Len() {
+		n := m.unread.At(i)
 		// What it says to have received is set when it is written.
 		p.frame(n.frame, m.acknowledged(), n.frame.GetReceived())
 		p.num(len(n.parcels))

@@ -69,7 +69,7 @@ func (m *Machine) Compose(d Draft) *parcel.Parcel {
 	frame.Frame = m.last
 
 	size := proto.Size(frame)
-	m.unread.push(numbered{frame: frame, size: size, parcels: parcels})
+	m.unread.Push(numbered{frame: frame, size: size, parcels: parcels})
 	m.unreadBytes += size
 
 	return begun

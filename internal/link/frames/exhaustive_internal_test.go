@@ -169,7 +169,7 @@ func (w *world) atRest() error {
 		}
 
 		m := n.m
-		kept := []int{m.unread.len(), m.unreadBytes, m.owed, m.unsettled, m.unanswered, m.order.len(), m.partial.size}
+		kept := []int{m.unread.Len(), m.unreadBytes, m.owed, m.unsettled, m.unanswered, m.order.len(), m.partial.size}
 
 		if slices.Max(kept) > 0 {
 			return fmt.Errorf("end %d keeps %v", side, kept)

@@ -57,6 +57,9 @@ func (a Answered) Answer() parcel.Answer {
 	return parcel.Answer{Failures: r.GetFailures(), Reached: r.GetReached(), Last: r.GetLast()}
 }
 
+// keep is how many places a list keeps for the next frame at most.
+const keep = 64
+
 // emptied returns the memory of a list for the next frame, unless it is much.
 func emptied[T any](list []T) []T {
 	if cap(list) > keep {

@@ -150,7 +150,7 @@ func (m *Machine) Opened(epoch, received uint64, now time.Time) error {
 	m.resend = 0
 
 	if m.fault == wrongResend {
-		m.resend = min(1, m.unread.len())
+		m.resend = min(1, m.unread.Len())
 	}
 
 	m.heard = now
@@ -199,7 +199,7 @@ func (m *Machine) count(now time.Time) {
 	switch {
 	case m.acknowledged() > m.confirmed,
 		!m.failed && lasted >= m.Patience,
-		m.unread.len() == 0 && lasted >= ProbePause:
+		m.unread.Len() == 0 && lasted >= ProbePause:
 		m.fruitless = 0
 	default:
 		m.fruitless++

@@ -14,6 +14,7 @@ const (
 	silence  = 9 * time.Second
 	patience = 2 * time.Second
 	third    = silence / 3
+	often    = maxFruitless
 )
 
 // machineOf returns the machine of one end, with a small window.
@@ -112,12 +113,12 @@ func TestMachine_Ended(t *testing.T) {
 		"an error of the protocol":     {dialler: true, cause: ErrProtocol, times: 1, want: Over},
 		"the same at the other end":    {cause: ErrProtocol, times: 1, want: Over},
 		"after the goodbye":            {dialler: true, parted: true, cause: errCut, times: 1, want: Over},
-		"nearly too often fruitless":   {dialler: true, cause: errCut, times: maxFruitless - 1, want: Redial},
-		"too often fruitless":          {dialler: true, cause: errCut, times: maxFruitless, want: Over},
-		"the other end does not count": {cause: errCut, times: maxFruitless, want: Wait},
-		"they last":                    {dialler: true, cause: errCut, times: maxFruitless, lasted: patience, want: Redial},
-		"they do not last enough":      {dialler: true, cause: errCut, times: maxFruitless, lasted: patience - 1, want: Over},
-		"they get something over":      {dialler: true, useful: true, cause: errCut, times: maxFruitless, want: Redial},
+		"nearly too often fruitless":   {dialler: true, cause: errCut, times: often - 1, want: Redial},
+		"too often fruitless":          {dialler: true, cause: errCut, times: often, want: Over},
+		"the other end does not count": {cause: errCut, times: often, want: Wait},
+		"they last":                    {dialler: true, cause: errCut, times: often, lasted: patience, want: Redial},
+		"they do not last enough":      {dialler: true, cause: errCut, times: often, lasted: patience - 1, want: Over},
+		"they get something over":      {dialler: true, useful: true, cause: errCut, times: often, want: Redial},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := machineOf(tc.dialler)

@@ -1,6 +1,9 @@
 package frames
 
-import "github.com/minogrpc/session/internal/parcel"
+import (
+	"github.com/minogrpc/session/internal/fifo"
+	"github.com/minogrpc/session/internal/parcel"
+)
 
 // order holds the parcels of a duplex link that have not been written yet, in two
 // lanes. What fits into a frame with others passes by a large message that leaves in
@@ -14,7 +17,7 @@ type order struct {
 	// limit is the size from which a parcel is large, in bytes.
 	limit int
 
-	small, large fifo[*parcel.Parcel]
+	small, large fifo.List[*parcel.Parcel]
 	// behind counts the parcels in the large lane by their flow, and the one that is
 	// leaving in chunks with them.
 	behind  map[flow]int
@@ -31,7 +34,7 @@ type flow struct {
 // push appends a parcel to the lane that it belongs to.
 func (o *order) push(p *parcel.Parcel) {
 	if p.Counted <= o.limit && !o.follows(p) {
-		o.small.push(p)
+		o.small.Push(p)
 
 		return
 	}
@@ -40,7 +43,7 @@ func (o *order) push(p *parcel.Parcel) {
 		o.behind = make(map[flow]int)
 	}
 
-	o.large.push(p)
+	o.large.Push(p)
 	for _, key := range p.Keys {
 		o.behind[flowOf(p, key)]++
 	}
@@ -79,17 +82,17 @@ func flowOf(p *parcel.Parcel, dest string) flow {
 
 // len returns the number of parcels that wait.
 func (o *order) len() int {
-	return o.small.len() + o.large.len()
+	return o.small.Len() + o.large.Len()
 }
 
 // first returns the parcel that is the next to leave in one piece, or nil. Those that
 // only follow a large one do so, too, once that is gone.
 func (o *order) first() *parcel.Parcel {
 	switch {
-	case o.largeIsNext() && (*o.large.at(0)).Counted <= o.limit:
-		return *o.large.at(0)
-	case o.small.len() > 0:
-		return *o.small.at(0)
+	case o.largeIsNext() && (*o.large.At(0)).Counted <= o.limit:
+		return *o.large.At(0)
+	case o.small.Len() > 0:
+		return *o.small.At(0)
 	default:
 		return nil
 	}
@@ -97,27 +100,27 @@ func (o *order) first() *parcel.Parcel {
 
 // largeIsNext tells whether the first of the large lane may leave.
 func (o *order) largeIsNext() bool {
-	return o.large.len() > 0 && o.leaving == nil &&
-		(o.small.len() == 0 || (*o.large.at(0)).ID < (*o.small.at(0)).ID)
+	return o.large.Len() > 0 && o.leaving == nil &&
+		(o.small.Len() == 0 || (*o.large.At(0)).ID < (*o.small.At(0)).ID)
 }
 
 // take takes out what first has returned.
 func (o *order) take(p *parcel.Parcel) {
-	if o.small.len() > 0 && *o.small.at(0) == p {
-		o.small.pop()
+	if o.small.Len() > 0 && *o.small.At(0) == p {
+		o.small.Pop()
 	} else {
-		o.unfollow(o.large.pop())
+		o.unfollow(o.large.Pop())
 	}
 }
 
 // begin takes out the first of the large lane, if it may leave. It is followed until
 // the end.
 func (o *order) begin() *parcel.Parcel {
-	if !o.largeIsNext() || (*o.large.at(0)).Counted <= o.limit {
+	if !o.largeIsNext() || (*o.large.At(0)).Counted <= o.limit {
 		return nil
 	}
 
-	o.leaving = o.large.pop()
+	o.leaving = o.large.Pop()
 
 	return o.leaving
 }
@@ -133,17 +136,17 @@ func (o *order) end() {
 // retain forgets the parcels that are not wanted any more. What is leaving stays.
 func (o *order) retain(wanted func(*parcel.Parcel) bool) {
 	small, large := o.small, o.large
-	o.small, o.large = fifo[*parcel.Parcel]{}, fifo[*parcel.Parcel]{}
+	o.small, o.large = fifo.List[*parcel.Parcel]{}, fifo.List[*parcel.Parcel]{}
 
-	for small.len() > 0 {
-		if p := small.pop(); wanted(p) {
-			o.small.push(p)
+	for small.Len() > 0 {
+		if p := small.Pop(); wanted(p) {
+			o.small.Push(p)
 		}
 	}
 
-	for large.len() > 0 {
-		if p := large.pop(); wanted(p) {
-			o.large.push(p)
+	for large.Len() > 0 {
+		if p := large.Pop(); wanted(p) {
+			o.large.Push(p)
 		} else {
 			o.unfollow(p)
 		}

@@ -1,6 +1,7 @@
 package frames
 
 import (
+	"github.com/minogrpc/session/internal/fifo"
 	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/ptypes"
 )
@@ -33,7 +34,7 @@ type outgoing struct {
 	// last is the number of the last frame. unread holds those that the neighbour is
 	// not known to have received, and resend is the place of the next to write.
 	last        uint64
-	unread      fifo[numbered]
+	unread      fifo.List[numbered]
 	unreadBytes int
 	resend      int
 }
@@ -58,7 +59,7 @@ func (m *Machine) Farewell() {
 
 // Due tells whether there is something to write.
 func (m *Machine) Due() bool {
-	return m.content() || m.beat || m.farewell || m.resend < m.unread.len()
+	return m.content() || m.beat || m.farewell || m.resend < m.unread.Len()
 }
 
 // Busy tells whether something waits to be written, if only for room: what this end owes goes
@@ -74,7 +75,7 @@ func (m *Machine) Busy() bool {
 // Unread tells whether there are frames that the neighbour is not known to have received.
 // If there are none, no stream makes the writer of the next one wait.
 func (m *Machine) Unread() bool {
-	return m.unread.len() > 0
+	return m.unread.Len() > 0
 }
 
 // Next returns a frame to write, with the parcels in it that leave with it for the first
@@ -83,8 +84,8 @@ func (m *Machine) Next() (*ptypes.Packet, []*parcel.Parcel) {
 	hasty := m.fault == hastyGoodbye && m.farewell
 
 	switch {
-	case m.resend < m.unread.len():
-		next := m.unread.at(m.resend)
+	case m.resend < m.unread.Len():
+		next := m.unread.At(m.resend)
 		parcels := next.parcels
 		next.parcels = nil
 		m.resend++
@@ -130,7 +131,7 @@ func (m *Machine) Recycle(parcels []*parcel.Parcel) {
 // will leave with another stream.
 func (m *Machine) Stalled(epoch, number uint64, parcels []*parcel.Parcel) {
 	if confirmed := m.acknowledged(); number > confirmed {
-		m.unread.at(int(number - confirmed - 1)).parcels = parcels
+		m.unread.At(int(number - confirmed - 1)).parcels = parcels
 	}
 
 	if m.epoch == epoch && m.connected {
@@ -139,7 +140,7 @@ func (m *Machine) Stalled(epoch, number uint64, parcels []*parcel.Parcel) {
 }
 
 func (m *Machine) content() bool {
-	if m.unread.len() >= m.bounds.unread || m.unreadBytes >= m.bounds.unreadBytes {
+	if m.unread.Len() >= m.bounds.unread || m.unreadBytes >= m.bounds.unreadBytes {
 		return false
 	}
 
@@ -149,12 +150,12 @@ func (m *Machine) content() bool {
 
 // confirm forgets the frames up to the one that the neighbour has received.
 func (m *Machine) confirm(received uint64) error {
-	if received > m.last || received+uint64(m.unread.len()) < m.last {
+	if received > m.last || received+uint64(m.unread.Len()) < m.last {
 		return ErrProtocol
 	}
 
 	for m.acknowledged() < received {
-		m.unreadBytes -= m.unread.pop().size
+		m.unreadBytes -= m.unread.Pop().size
 		m.resend--
 	}
 
@@ -166,5 +167,5 @@ func (m *Machine) confirm(received uint64) error {
 // acknowledged returns the number of the last frame that the neighbour is known to have
 // received.
 func (m *Machine) acknowledged() uint64 {
-	return m.last - uint64(m.unread.len())
+	return m.last - uint64(m.unread.Len())
 }

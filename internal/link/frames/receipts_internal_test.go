@@ -34,7 +34,7 @@ func TestDuplex_LastReceiptDoesNotPassTheFailures(t *testing.T) {
 	for draft, more := m.Draft(); more; draft, more = m.Draft() {
 		m.Compose(draft)
 
-		composed := m.unread.at(m.unread.len() - 1).frame
+		composed := m.unread.At(m.unread.Len() - 1).frame
 		for _, r := range composed.GetReceipts() {
 			require.False(t, ended[r.GetParcelId()])
 

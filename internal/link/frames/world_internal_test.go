@@ -343,8 +343,8 @@ func (w *world) write(side int, taken bool) {
 		l.frames[1-side] = append(slices.Clip(l.frames[1-side]), copyFrame(frame))
 	}
 
-	if n.m.unread.len() > w.unread {
-		failf("end %d keeps %d frames", side, n.m.unread.len())
+	if n.m.unread.Len() > w.unread {
+		failf("end %d keeps %d frames", side, n.m.unread.Len())
 	}
 }
 
