@@ -108,7 +108,7 @@ func TestConnManager_KeepsAnIdleConnectionForTheIdleTime(t *testing.T) {
 		mgr, _ := n.conns(session.WithIdleTimeout(time.Minute))
 		first := acquire(t, mgr, addr("n1"))
 
-		// The second round is the one that is not extended.
+		// The second idle time is not extended.
 		mgr.Release(addr("n1"))
 		wait(time.Minute - 1)
 		require.Same(t, first, acquire(t, mgr, addr("n1")))
@@ -123,8 +123,8 @@ func TestConnManager_KeepsAnIdleConnectionForTheIdleTime(t *testing.T) {
 	})
 }
 
-// The timer may have fired already when an Acquire wants to stop it, and finds a
-// later Release then: that one has its own idle time.
+// The timer may have fired already when Acquire wants to stop it, and may then find a later
+// Release. That Release has its own idle time.
 func TestConnManager_TimerThatCannotBeStoppedClosesNothing(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n network) {
 		mgr, _ := n.conns(session.WithIdleTimeout(time.Minute))
@@ -134,7 +134,7 @@ func TestConnManager_TimerThatCannotBeStoppedClosesNothing(t *testing.T) {
 			mgr.Release(addr("n1"))
 			time.Sleep(time.Minute)
 
-			// At this instant the timer is due, and runs before or after.
+			// The timer is due at this instant, and runs before or after.
 			again := acquire(t, mgr, addr("n1"))
 			mgr.Release(addr("n1"))
 			synctest.Wait()
@@ -205,7 +205,7 @@ func TestConnManager_EvictEndsHungCallsAndDialsAnew(t *testing.T) {
 		require.NoError(t, call(fresh))
 		require.EqualValues(t, 2, dials.Load())
 
-		// Whose Release comes first is not known: both connections are in use.
+		// Nobody knows whose Release comes first: both connections are in use.
 		mgr.Release(addr("n1"))
 		require.NoError(t, call(fresh))
 		require.Equal(t, 1, mgr.Len())
@@ -225,7 +225,7 @@ func TestConnManager_EvictedWithoutSuccessorLeavesNothing(t *testing.T) {
 	mgr.Release(addr("n1"))
 	require.Equal(t, 0, mgr.Len())
 
-	// One in its idle time goes at once.
+	// An idle connection goes at once.
 	acquire(t, mgr, addr("n1"))
 	mgr.Release(addr("n1"))
 	require.Equal(t, 1, mgr.Len())
@@ -296,7 +296,7 @@ func TestConnManager_ReleaseOfWhatIsNotHeldDoesNothing(t *testing.T) {
 	require.Equal(t, 1, mgr.Len())
 }
 
-// Promise S1: a panic of the callback is an error, and the next one may do better.
+// Promise S1: a panic of the callback is an error, and the next call may succeed.
 func TestConnManager_FailedCredentialsLeaveNothingBehind(t *testing.T) {
 	oops := errors.New("oops")
 	failures := []func(){func() { panic("oops") }, func() { panic(oops) }, nil}
@@ -369,7 +369,7 @@ func TestConnManager_RefusesWhatItCannotDial(t *testing.T) {
 	}
 }
 
-// Promise L3: a node that comes back is used again soon, however long it was gone.
+// Promise L3: the manager soon reconnects to a node that comes back, however long it was gone.
 func TestConnManager_ReconnectsWithinAboutASecond(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n network) {
 		n.peer("n1", &sessiontest.Peer{})
@@ -389,7 +389,7 @@ func TestConnManager_ReconnectsWithinAboutASecond(t *testing.T) {
 	})
 }
 
-// Promise L3: whom nobody is waiting for any more is tried at once when it is wanted again.
+// Promise L3: when a failed connection is idle, the next Acquire dials at once.
 func TestConnManager_FailedIdleConnectionIsNotUsedAgain(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n network) {
 		n.peer("n1", &sessiontest.Peer{})
@@ -403,7 +403,7 @@ func TestConnManager_FailedIdleConnectionIsNotUsedAgain(t *testing.T) {
 		require.NoError(t, call(acquire(t, mgr, addr("n1"))))
 		require.Equal(t, 1, mgr.Len())
 
-		// One that works is.
+		// A connection that works is used again.
 		before := dials.Load()
 		mgr.Release(addr("n1"))
 		require.NoError(t, call(acquire(t, mgr, addr("n1"))))
@@ -445,7 +445,7 @@ func TestConnManager_EveryAcquireWithItsReleaseLeavesNothing(t *testing.T) {
 						return
 					}
 
-					// Only an eviction may end it under its user.
+					// Only an eviction may end the connection while it is in use.
 					if code := status.Code(call(conn)); code != codes.OK && code != codes.Canceled {
 						t.Error(code)
 					}

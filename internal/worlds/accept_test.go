@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// headed is a stream that notes how many frames had been sent before each header.
+// headed is a stream that notes how many frames were sent before each header.
 type headed struct {
 	*fake.Stream
 
@@ -26,8 +26,8 @@ func (s *headed) SendHeader(md metadata.MD) error {
 	return nil
 }
 
-// Promise L6: the header that accepts a link goes before its first frame, once, even if
-// the session has something to say before the overlay has sent it.
+// Promise L6: the header that accepts a link is sent once, before the first frame, even if the
+// session writes before the overlay accepts.
 func TestDuplexRelay_HeaderGoesFirst(t *testing.T) {
 	const offer = "duplex-1;id=00112233445566778899aabbccddeeff;epoch=1;received=0;frame=65536;format=tree1"
 

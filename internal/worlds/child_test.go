@@ -21,8 +21,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// detour is a table with two gateways for everything: the first until that is
-// lost, then the second.
+// detour is a table with two gateways. Everything goes through the first until that is lost,
+// then through the second.
 type detour struct {
 	router.RoutingTable
 
@@ -65,8 +65,8 @@ func failing(code codes.Code) *sessiontest.Peer {
 	}}
 }
 
-// Promise L3: whatever its code, the loss of a relay tells the table, and what was
-// unsettled is routed again.
+// Promise L3: the session tells the table about a lost relay, whatever the status code was, and
+// routes its unsettled packets again.
 func TestChild_LossIsToldToTheTableAndRoutedAround(t *testing.T) {
 	for _, code := range []codes.Code{
 		codes.Unavailable, codes.Canceled, codes.Internal, codes.Unknown, codes.NotFound,
@@ -91,8 +91,8 @@ func TestChild_LossIsToldToTheTableAndRoutedAround(t *testing.T) {
 	}
 }
 
-// Promise L3: the end of the stream of a child is its loss, also for what is under
-// way to it.
+// Promise L3: a child is lost when its stream ends. The packets on their way to it are routed
+// again.
 func TestChild_EndOfStreamIsLossOfWhatIsUnsettled(t *testing.T) {
 	for name, end := range map[string]error{"clean": nil, "error": errLost} {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +128,8 @@ func TestChild_EndOfStreamIsLossOfWhatIsUnsettled(t *testing.T) {
 	}
 }
 
-// Promise L3: with an option, what may have arrived is reported and not sent twice.
+// Promise L3: with an option, the session reports packets that may have arrived and does not
+// send them twice.
 func TestChild_WithoutRetryReportsTimeout(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		c := &sessiontest.Peer{}
@@ -173,7 +174,7 @@ func TestChild_ErrorAboutAPacketLosesNobody(t *testing.T) {
 	}
 }
 
-// Promise L3: a stream that the child refuses is a loss, with the child's reason.
+// Promise L3: a child that refuses the stream is lost, and the error gives its reason.
 func TestChild_RefusedStreamIsLoss(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.peer("b", &sessiontest.Peer{Refuse: status.Error(codes.PermissionDenied, "not you")})
@@ -185,11 +186,11 @@ func TestChild_RefusedStreamIsLoss(t *testing.T) {
 	})
 }
 
-// Promise L2: a child that never answers is given up when the set-up deadline has
-// passed, and the others do not wait for it.
+// Promise L2: the session gives up a child that never answers at the set-up deadline. The other
+// children do not wait for it.
 func TestChild_SetupHasADeadline(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		// It accepts connections, and nobody serves them.
+		// The listener accepts connections, and nobody serves them.
 		listener, err := w.net.Listen("b:1")
 		require.NoError(t, err)
 
@@ -210,7 +211,7 @@ func TestChild_SetupHasADeadline(t *testing.T) {
 	})
 }
 
-// Promise L3: a node that comes back is used again in the same session.
+// Promise L3: the same session uses a node again that comes back.
 func TestChild_ThatComesBackIsUsedAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
@@ -274,8 +275,8 @@ func TestChild_EveryUnreachableDestinationHasItsError(t *testing.T) {
 	}
 }
 
-// Promise M3: a child that does not answer costs its own destinations only, and
-// keeps a bounded number of packets and calls.
+// Promise M3: a child that does not answer costs its own destinations only. The session keeps a
+// bounded number of packets and calls for it.
 func TestChild_OutboxIsBounded(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		b := &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
@@ -286,7 +287,7 @@ func TestChild_OutboxIsBounded(t *testing.T) {
 		w.peer("b", b)
 		w.peer("c", &sessiontest.Peer{})
 
-		// The messages for d go through b as well, so that a quarter is not all.
+		// The messages for d go through b as well, so a quarter is not all of them.
 		table := through{RoutingTable: w.table(1, addr("a"), addrs("b", "c", "d")...), from: addr("d"), to: addr("b")}
 		sess, _ := w.root(addr("a"), table, session.WithOutboxLimits(100, 1000))
 
@@ -327,7 +328,7 @@ func TestChild_EmptyOutboxAdmitsAnyMessage(t *testing.T) {
 	})
 }
 
-// through sends what is for one player through another.
+// through routes the packets for one player through another.
 type through struct {
 	router.RoutingTable
 
@@ -344,8 +345,8 @@ func (d through) Forward(packet router.Packet) (router.Routes, router.Voids) {
 	return routes, voids
 }
 
-// Promise M2: what is awaited arrives in the order of the sends, and the packets
-// of one send share one identity.
+// Promise M2: awaited messages arrive in the order of the sends, and all packets of one send
+// share one identity.
 func TestChild_AwaitedSendsKeepTheirOrder(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		b, c := &sessiontest.Peer{}, &sessiontest.Peer{}
@@ -365,7 +366,7 @@ func TestChild_AwaitedSendsKeepTheirOrder(t *testing.T) {
 			require.Equal(t, p.GetOrigin(), c.Forwards()[i].GetOrigin())
 			require.Len(t, p.GetOrigin(), 16)
 			require.NotZero(t, p.GetHopLimit())
-			// The next hop has less time than we have, so that it is the one to report.
+			// The next hop has less time than this node, so it is the one that reports.
 			require.Equal(t, uint32(27_000), p.GetBudgetMs())
 		}
 	})
@@ -390,7 +391,7 @@ func TestChild_MetadataOfStream(t *testing.T) {
 	})
 }
 
-// Promise L6: closing the session says goodbye to the children.
+// Promise L6: a session that closes says goodbye to its children.
 func TestChild_CloseEndsTheStream(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ends := make(chan error, 1)
@@ -409,7 +410,7 @@ func TestChild_CloseEndsTheStream(t *testing.T) {
 		sess.Close()
 		require.ErrorIs(t, <-ends, io.EOF)
 
-		// The reader of a stream ends with the stream, which is not the session's.
+		// The reader of a stream ends with the stream, and the session does not own that.
 		parent.End(io.EOF)
 		<-sess.(session.Lifecycle).Done()
 		require.Less(t, time.Since(start), time.Second)

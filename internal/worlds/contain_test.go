@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mad does what it should, or panics when it is told so.
+// mad is a table whose methods panic when a test asks for it.
 type mad struct {
 	router.RoutingTable
 
@@ -66,8 +66,8 @@ func (madPackets) PacketOf(serde.Context, []byte) (router.Packet, error) {
 	panic("by the test")
 }
 
-// Promise S1: a panic of the table, at whatever moment, ends the stream, and every
-// outcome is told.
+// Promise S1: a panic of the table ends the stream at any moment, and Send still reports every
+// outcome.
 func TestPanic_OfTheTableEndsTheSession(t *testing.T) {
 	for name, table := range map[string]mad{
 		"make":      {send: true},
@@ -87,7 +87,7 @@ func TestPanic_OfTheTableEndsTheSession(t *testing.T) {
 	}
 }
 
-// requirePanicked waits for the end of a session with a panic for its cause.
+// requirePanicked waits until the session ends, and checks that a panic is the cause.
 func requirePanicked(t *testing.T, sess session.Session) {
 	t.Helper()
 
@@ -130,7 +130,7 @@ func TestPanic_OfAFactoryEndsTheSession(t *testing.T) {
 	})
 }
 
-// Promise S1: a panic of a relay ends the stream, and the outcome is told.
+// Promise S1: a panic of a relay ends the stream, and Send still reports the outcome.
 func TestPanic_OfARelayEndsTheSession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -143,8 +143,7 @@ func TestPanic_OfARelayEndsTheSession(t *testing.T) {
 	})
 }
 
-// Promise S1: a panic of the observer ends the stream; what it was told about
-// happens all the same.
+// Promise S1: a panic of the observer ends the stream, but does not undo the event.
 func TestPanic_OfTheObserverEndsTheSession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")), session.WithObserver(session.Observer{
@@ -159,7 +158,7 @@ func TestPanic_OfTheObserverEndsTheSession(t *testing.T) {
 	})
 }
 
-// namelessRelay is a relay one of whose methods panics.
+// namelessRelay is a relay with one method that panics.
 type namelessRelay struct {
 	session.Relay
 
@@ -182,8 +181,8 @@ func (r namelessRelay) GetDistantAddress() mino.Address {
 	return r.Relay.GetDistantAddress()
 }
 
-// Promise S1: a relay that cannot even say what it is ends the session. Promise L6: nothing
-// is left of it, and Listen returns.
+// Promise S1: a relay that panics during its registration ends the session.
+// Promise L6: Listen returns, and nothing of the relay is left.
 func TestPanic_OfARelayThatIsRegistered(t *testing.T) {
 	for name, relay := range map[string]namelessRelay{"stream": {stream: true}, "address": {address: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -199,13 +198,13 @@ func TestPanic_OfARelayThatIsRegistered(t *testing.T) {
 	}
 }
 
-// madFormats is a packet factory that cannot say which format it has.
+// madFormats is a packet factory that panics when the session asks for its format.
 type madFormats struct{ router.BinaryPacketFactory }
 
 func (madFormats) BinaryFormat() string { panic("by the test") }
 
-// Promise S1: a factory that panics when it is asked for its format ends the session, and
-// holds up nobody.
+// Promise S1: a factory that panics when the session asks for its format ends the session, and
+// blocks nobody.
 func TestPanic_OfAFormatEndsTheSession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		factory := madFormats{routerOf(3).GetPacketFactory().(router.BinaryPacketFactory)}
@@ -221,7 +220,7 @@ func TestPanic_OfAFormatEndsTheSession(t *testing.T) {
 	})
 }
 
-// logBuffer is a log that may be read while it is written.
+// logBuffer is a log that a test may read while others write.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -241,20 +240,20 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// madAddress is an address that cannot be printed.
+// madAddress is an address that panics when it is printed.
 type madAddress struct{ mino.Address }
 
 func (madAddress) String() string { panic("by the test") }
 
-// madAddresses makes addresses that cannot be printed.
+// madAddresses makes such addresses.
 type madAddresses struct{ mino.AddressFactory }
 
 func (f madAddresses) FromText(text []byte) mino.Address {
 	return madAddress{f.AddressFactory.FromText(text)}
 }
 
-// Promise S1: an address that panics when it is printed costs nobody more than its name: not
-// in the log, not in the errors, and not where the errors of an existing node are read.
+// Promise S1: an address that panics when it is printed loses only its name. The log, the
+// errors and the reading of an existing node's errors survive it.
 func TestPanic_OfAnAddressThatIsPrinted(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var log logBuffer
@@ -287,12 +286,12 @@ func TestPanic_OfAnAddressThatIsPrinted(t *testing.T) {
 	})
 }
 
-// sourceless is a packet that cannot say where it comes from.
+// sourceless is a packet that panics when it is asked for its source.
 type sourceless struct{ router.Packet }
 
 func (sourceless) GetSource() mino.Address { panic("by the test") }
 
-// madSources makes packets that cannot say where they come from.
+// madSources makes such packets.
 type madSources struct{ router.PacketFactory }
 
 func (f madSources) PacketOf(ctx serde.Context, data []byte) (router.Packet, error) {
@@ -301,13 +300,13 @@ func (f madSources) PacketOf(ctx serde.Context, data []byte) (router.Packet, err
 	return sourceless{packet}, err
 }
 
-// madConns is a connection manager that panics when it is asked to give up a connection.
+// madConns is a connection manager that panics in Evict.
 type madConns struct{ session.ConnectionManager }
 
 func (madConns) Evict(mino.Address) { panic("by the test") }
 
-// Promise S1: a packet that panics does not end the goroutine that takes it, nor does a
-// connection manager that of a link.
+// Promise S1: a packet that panics does not end the goroutine that receives it. A connection
+// manager that panics does not end the goroutine of a link.
 func TestPanic_OfWhatComesFromElsewhere(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := session.NewSession(nil, addr("a"), fake.MessageFactory{}, madSources{routerOf(3).GetPacketFactory()},
@@ -327,12 +326,12 @@ func TestPanic_OfWhatComesFromElsewhere(t *testing.T) {
 			madConns{session.NewConnManager()})
 		_, relay, _ := w.dialled(true)
 
-		w.listenUntil(sess, relay, func() {}) // The root says nothing, and is lost.
+		w.listenUntil(sess, relay, func() {}) // The root stays silent, so the session loses it.
 		require.Error(t, sess.(session.Lifecycle).Err())
 	})
 }
 
-// madContext is a context that panics when it is waited for.
+// madContext is a context that panics in Done.
 type madContext struct{ context.Context }
 
 func (madContext) Done() <-chan struct{} {
@@ -340,7 +339,7 @@ func (madContext) Done() <-chan struct{} {
 }
 
 // Promise S1: without a context Recv returns an error. A context that panics does so in the
-// goroutine of the reader, and leaves no lock behind.
+// reader's goroutine, and leaves no lock behind.
 func TestRecv_SurvivesWhatIsNoContext(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var none context.Context

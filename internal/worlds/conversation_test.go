@@ -21,17 +21,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// The random bytes of the conversation: the id of the link, and the identities of the
-// two sessions.
+// These replace the random bytes of the conversation: the id of the link and the identities of
+// the two sessions.
 const (
 	goldenLink         = "000102030405060708090a0b0c0d0e0f"
 	goldenOrchestrator = "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
 	goldenRoot         = "b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
 )
 
-// conversation is the example of docs/wire.md, part by part: an orchestrator that opens
-// the stream, and the root. A test plays one of them by what is in the golden files;
-// the other is real, does what is said here, and must say what the files have.
+// conversation is the example of docs/wire.md, part by part: an orchestrator opens the stream
+// to a root. A test plays one end from the golden files. The other end is real: it does what is
+// listed here, and must say what the files contain.
 var conversation = []struct {
 	file               string
 	orchestrator, root func(p *play)
@@ -56,7 +56,7 @@ func orchestratorOf(addr session.Address) mino.Address {
 	return session.NewOrchestratorAddress(addr)
 }
 
-// rest lets the time until the next heartbeat pass.
+// rest waits until the next heartbeat.
 func rest(*play) {
 	time.Sleep(session.DefaultLiveness / 3)
 }
@@ -66,30 +66,30 @@ func cut(p *play) {
 	p.stream.End(errLost)
 }
 
-// play is one playing of the conversation with one real end.
+// play is one run of the conversation with one real end.
 type play struct {
 	*world
 
-	// side is the mark of the real end, and origin what its identity is replaced by.
+	// side is the mark of the real end. origin replaces its identity.
 	side   byte
 	origin string
 	sess   session.Session
 	stream *fake.Stream
 
-	// said is what the real end has said, and not yet been compared.
+	// said holds what the real end has said until the test compares it.
 	said chan string
-	// golden replaces the random bytes of this time.
+	// golden maps the random bytes of this run to those of the golden files.
 	golden map[string]string
 	sent   []<-chan error
 
 	// listening counts the goroutines in Listen.
 	listening sync.WaitGroup
 
-	// hear makes the other end say something.
+	// hear makes the other end say an entry.
 	hear func(entry)
 }
 
-// follow goes through the conversation.
+// follow plays the whole conversation.
 func (p *play) follow() {
 	for _, part := range conversation {
 		act := part.root
@@ -119,7 +119,7 @@ func (p *play) follow() {
 	require.Empty(p, p.said, "it says more than the golden files have")
 }
 
-// next returns what the real end has said.
+// next returns the next thing that the real end has said.
 func (p *play) next(file string) string {
 	select {
 	case text := <-p.said:
@@ -135,7 +135,7 @@ func (p *play) next(file string) string {
 	}
 }
 
-// say notes a frame of the real end.
+// say records a frame of the real end.
 func (p *play) say(frame *ptypes.Packet) error {
 	for _, parcel := range frame.GetParcels() {
 		p.golden[hex.EncodeToString(parcel.GetOrigin())] = p.origin
@@ -149,14 +149,14 @@ func (p *play) say(frame *ptypes.Packet) error {
 	return err
 }
 
-// feed has the real end receive a frame.
+// feed gives the real end a frame.
 func (p *play) feed(e entry) {
 	frame := new(ptypes.Packet)
 	require.NoError(p, proto.Unmarshal(e.bytes(p.T), frame))
 	p.stream.Feed(frame)
 }
 
-// linkField returns a field of the metadata of links.
+// linkField returns a field of the link metadata.
 func linkField(value, name string) string {
 	_, rest, _ := strings.Cut(value, ";"+name+"=")
 	text, _, _ := strings.Cut(rest, ";")
@@ -172,7 +172,7 @@ func (p *play) sendTo(msg fake.Message, to mino.Address) {
 	p.sent = append(p.sent, p.sess.Send(msg, to))
 }
 
-// playWith plays the conversation with a session at one end.
+// playWith returns a play in which a new session is the real end.
 func playWith(w *world, side byte, origin string, me mino.Address) *play {
 	p := &play{
 		world: w, side: side, origin: origin, sess: w.session(me), stream: fake.NewStream(nil),
@@ -183,8 +183,7 @@ func playWith(w *world, side byte, origin string, me mino.Address) *play {
 	return p
 }
 
-// Promises M2, L1, L5: what is said in docs/wire.md is what a callee says, and
-// understands.
+// Promises M2, L1, L5: a callee says and understands what docs/wire.md shows.
 func TestConversation_RootSaysItsPart(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		p := playWith(w, '<', goldenRoot, addr("root"))
@@ -214,11 +213,11 @@ func TestConversation_RootSaysItsPart(t *testing.T) {
 	})
 }
 
-// accept does what an overlay does with a stream that an orchestrator opens.
+// accept handles a stream of an orchestrator as an overlay does.
 func (p *play) accept(offer string) {
 	var relay *session.DuplexRelay
 
-	// The header is the first thing that the opener gets.
+	// The opener gets the header before anything else.
 	greet := sync.OnceFunc(func() {
 		value := relay.Header().Get(session.LinkKey)[0]
 		p.golden[linkField(value, "session")] = goldenRoot
@@ -243,8 +242,7 @@ func (p *play) accept(offer string) {
 	greet()
 }
 
-// Promises M2, L1, L5, O1: the same is what the opener of a stream says, and
-// understands.
+// Promises M2, L1, L5, O1: the opener of a stream says and understands it, too.
 func TestConversation_OrchestratorSaysItsPart(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		me := orchestratorOf(addr("orchestrator"))
@@ -291,8 +289,7 @@ func TestConversation_OrchestratorSaysItsPart(t *testing.T) {
 	})
 }
 
-// opener does what an overlay does to open a stream. The headers are those of the other
-// end.
+// opener opens a stream as an overlay does. The other end's headers come from the channel.
 func (p *play) opener(headers <-chan string) session.StreamOpener {
 	return func(_ context.Context, offer metadata.MD) (session.OpenStream, error) {
 		value := offer.Get(session.LinkKey)[0]
@@ -311,8 +308,8 @@ func (p *play) opener(headers <-chan string) session.StreamOpener {
 	}
 }
 
-// saying is a stream whose frames are taken as they are when they are sent: the session
-// may go on to change them.
+// saying is a stream that reads a frame while it is sent, because the session may change the
+// frame afterwards.
 type saying struct {
 	*fake.Stream
 

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// failures returns what a receipt says about one destination.
+// failures returns the failure of one destination, as a receipt holds it.
 func failures(dest string, reason ptypes.Reason, cause string) []*ptypes.Failure {
 	return []*ptypes.Failure{{Destination: []byte("FA" + dest + ":1"), Reason: reason, Cause: cause}}
 }
@@ -27,10 +27,10 @@ func receipts(list ...*ptypes.Receipt) *ptypes.Packet {
 
 // verdict is what the session has said about a parcel.
 type verdict struct {
-	// failed are the reasons by the destination.
+	// failed maps destinations to their reasons.
 	failed  map[string]ptypes.Reason
 	reached []uint32
-	// over tells that there is nothing more to come.
+	// over is set when the last receipt has come.
 	over bool
 }
 
@@ -69,8 +69,7 @@ func (n *neighbour) verdicts() map[uint64]verdict {
 	return all
 }
 
-// requireOpen fails when there is something to read from the channel of a Send, or it is
-// closed.
+// requireOpen fails when the channel of a Send is closed or has an error to read.
 func requireOpen(t *testing.T, errs <-chan error) {
 	t.Helper()
 	synctest.Wait()
@@ -82,9 +81,10 @@ func requireOpen(t *testing.T, errs <-chan error) {
 	}
 }
 
-// Promise O1: over a duplex link, an outcome is what the receipts say.
+// Promise O1: over a duplex link the receipts give the outcomes.
 // Promise O6: a receipt for some of the destinations counts at once.
-// Promise O3: receipts for what was never sent, or twice, change nothing.
+// Promise O3: a receipt for an unknown parcel, or a second one for the same destination,
+// changes nothing.
 func TestDuplex_ReceiptsSettleTheDestinations(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -117,8 +117,8 @@ func TestDuplex_ReceiptsSettleTheDestinations(t *testing.T) {
 	})
 }
 
-// Promise O2: a failure without a destination is about all that nothing else is said
-// about.
+// Promise O2: a failure without a destination counts for every destination that no other
+// receipt names.
 func TestDuplex_FailureWithoutADestinationIsAboutTheRest(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -137,8 +137,8 @@ func TestDuplex_FailureWithoutADestinationIsAboutTheRest(t *testing.T) {
 	})
 }
 
-// Promise O3: thousands of failures of one parcel, for its destination and for
-// strangers, settle each destination once.
+// Promise O3: thousands of failures in one receipt, for its destination and for strangers,
+// settle each destination once.
 func TestDuplex_FaultyReceiptsSettleEachDestinationOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -159,14 +159,14 @@ func TestDuplex_FaultyReceiptsSettleEachDestinationOnce(t *testing.T) {
 		root.feed(receipts(&ptypes.Receipt{ParcelId: id, Failures: failures("stranger", 1, "who"), Last: true}))
 
 		require.Equal(t, map[string]session.Reason{
-			// What a stranger's failure was meant for nobody knows.
+			// Nobody knows which destination a stranger's failure was meant for.
 			"grpc://b:1": session.ReasonTimeout, "grpc://c:1": session.ReasonTimeout,
 		}, reasons(w.outcomes(errs)))
 		require.Equal(t, 1, sess.GetNumParents())
 	})
 }
 
-// Promise O3: a receipt for what is still waiting to be sent settles nothing.
+// Promise O3: a receipt for a parcel that has not been sent yet settles nothing.
 func TestDuplex_ReceiptForWhatHasNotBeenSentIsIgnored(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -179,7 +179,7 @@ func TestDuplex_ReceiptForWhatHasNotBeenSentIsIgnored(t *testing.T) {
 			synctest.Wait()
 		}
 
-		// The second is being written, and the third waits for that.
+		// The session is writing the second parcel, and the third waits for that.
 		third := root.received()[0].GetId() + 2
 		root.feed(&ptypes.Packet{Delivered: []uint64{third}})
 		root.feed(receipts(&ptypes.Receipt{ParcelId: third, Failures: failures("b", 1, "none"), Last: true}))
@@ -193,8 +193,8 @@ func TestDuplex_ReceiptForWhatHasNotBeenSentIsIgnored(t *testing.T) {
 	})
 }
 
-// Promise O1: a root that gives no receipt is reported by the deadline, and nobody is
-// lost by that.
+// Promise O1: when a root gives no receipt, Send reports the timeout by the deadline, and the
+// session does not lose the root.
 func TestDuplex_MissingReceiptTimesOut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -215,8 +215,8 @@ func TestDuplex_MissingReceiptTimesOut(t *testing.T) {
 	})
 }
 
-// Promise O1: each destination of a parcel that comes over a duplex link is answered.
-// Promise O6: those that are known are not kept back for the others.
+// Promise O1: a node answers each destination of a parcel that comes over a duplex link.
+// Promise O6: it does not hold back the outcomes that it knows already.
 func TestDuplex_ReceiptsAreGivenToTheParent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.frozen("b")
@@ -251,7 +251,7 @@ func (w *world) frozen(name string) {
 	w.cleanup = append(w.cleanup, func() { require.NoError(w, listener.Close()) })
 }
 
-// Promise O1: what was reached before a link ends is not reported as closed.
+// Promise O1: when a link ends, Send does not report reached destinations as closed.
 func TestDuplex_ReachedDestinationsStayReachedAtTheEnd(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -266,8 +266,7 @@ func TestDuplex_ReachedDestinationsStayReachedAtTheEnd(t *testing.T) {
 	})
 }
 
-// Promise O1: the outcomes of a parcel arrive in an order that leaves none out, however
-// many there are to be told.
+// Promise O1: a node reports all outcomes of a parcel, however many they are.
 func TestDuplex_ManyFailuresAreAllTold(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -291,7 +290,7 @@ func TestDuplex_ManyFailuresAreAllTold(t *testing.T) {
 	})
 }
 
-// Promise O3: receipts that a parent does not read cannot grow without bound.
+// Promise O3: receipts cannot grow without bound when a parent does not read them.
 func TestDuplex_UnreadReceiptsLoseTheParent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -315,8 +314,8 @@ func TestDuplex_UnreadReceiptsLoseTheParent(t *testing.T) {
 	})
 }
 
-// Promise M2: over a duplex link messages arrive in the order of the sends and at most
-// once, and what has been overtaken is never delivered.
+// Promise M2: over a duplex link messages arrive in the order of the sends and at most once. A
+// node never delivers a message that a later one has overtaken.
 func TestDuplex_OvertakenMessageIsNotDelivered(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -328,7 +327,7 @@ func TestDuplex_OvertakenMessageIsNotDelivered(t *testing.T) {
 
 		again, late := parent.send(2, addr("a")), parent.send(3, addr("a"))
 
-		// Over a link of calls it may have been overtaken, and is none the worse for it.
+		// A link of calls may have reordered this one, so being late is no fault of it.
 		unordered := parent.parcel(4, addr("a"))
 		unordered.Unordered = true
 		parent.feed(&ptypes.Packet{Parcels: []*ptypes.Parcel{unordered}})
@@ -348,8 +347,8 @@ func TestDuplex_OvertakenMessageIsNotDelivered(t *testing.T) {
 	})
 }
 
-// Promise M2: the packets leave in the order of the sends, awaited or not, also across
-// a break, after which the neighbour gets none twice.
+// Promise M2: packets leave in the order of the sends, awaited or not. A break does not change
+// that, and the neighbour gets none twice.
 func TestDuplex_SendsKeepTheirOrderAcrossABreak(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()

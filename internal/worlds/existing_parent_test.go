@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// connected is a relay to an existing parent whose stream knows its connection.
+// connected is a relay to an existing parent. Its stream knows its connection.
 type connected struct {
 	*fake.Relay
 
@@ -39,8 +39,8 @@ var (
 	errUnavailable = status.Error(codes.Unavailable, "the connection is gone")
 )
 
-// Promise L9: a parent that never promised a goodbye is waited for a second when it may have
-// been lost, and not at all when it has ended the stream of its own will.
+// Promise L9: a session waits a second for a parent that never promised a goodbye, if the
+// parent may have been lost. It does not wait if the parent ended the stream itself.
 func TestExistingParent_IsWaitedForASecond(t *testing.T) {
 	parent, orchestrator := mino.Address(addr("p")), session.NewOrchestratorAddress(addr("o"))
 
@@ -93,9 +93,9 @@ func TestExistingParent_IsWaitedForASecond(t *testing.T) {
 	}
 }
 
-// Promise L9: who is adopted within that second goes on, and what was sent meanwhile goes to the
-// new parent, also what the lost one did not take before its stream told of the loss.
-// Promise R2: an interior node lost at any time costs only itself.
+// Promise L9: a session that is adopted within that second goes on. What it sent meanwhile goes
+// to the new parent, and so do the packets that the lost one refused before its stream ended.
+// Promise R2: an interior node that is lost at any time costs only itself.
 func TestExistingParent_AdoptedSessionGoesOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		adopter := &sessiontest.Peer{}
@@ -128,7 +128,7 @@ func TestExistingParent_AdoptedSessionGoesOn(t *testing.T) {
 	})
 }
 
-// Promise L9: an orchestrator does not wait for a new parent: nobody adopts it.
+// Promise L9: an orchestrator does not wait for a new parent, because nobody adopts it.
 // Promise L7: its Recv returns at once, with the cause.
 func TestExistingParent_NobodyAdoptsAnOrchestrator(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// replacing is a connection manager whose owner registers another parent when a connection
-// is given up, which is in the middle of the loss of a neighbour.
+// replacing is a connection manager whose owner registers another parent during Evict, which
+// the session calls while it is losing a neighbour.
 type replacing struct {
 	session.ConnectionManager
 
@@ -23,7 +23,7 @@ type replacing struct {
 
 func (r *replacing) Evict(mino.Address) { r.replace() }
 
-// counting is a table that counts what it is told about lost neighbours.
+// counting is a table that counts the lost neighbours it is told about.
 type counting struct {
 	router.RoutingTable
 
@@ -36,8 +36,8 @@ func (c *counting) OnFailure(to mino.Address) error {
 	return c.RoutingTable.OnFailure(to)
 }
 
-// Promise L3: only the loss of a child is told to the routing tables. The link of a parent
-// that is lost at the moment of its replacement is nobody's loss: the parent is there.
+// Promise L3: a session tells its tables only about lost children. When the link of a parent is
+// lost while a new link replaces it, nobody is lost: the parent is still there.
 func TestFormerParent_ItsLossIsNotThatOfAChild(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var lost []mino.Address
@@ -65,7 +65,7 @@ func TestFormerParent_ItsLossIsNotThatOfAChild(t *testing.T) {
 			sess.Listen(relay, table, nil)
 		}()
 
-		<-before // The root says nothing, and is lost.
+		<-before // The root stays silent, so the session loses it.
 		synctest.Wait()
 
 		require.Equal(t, 1, sess.GetNumParents())

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// frameSeeds are frames as bytes, of which the fuzzing makes others.
+// frameSeeds returns encoded frames that the fuzzing starts from.
 func frameSeeds(f *testing.F) [][]byte {
 	f.Helper()
 
@@ -35,8 +35,8 @@ func frameSeeds(f *testing.F) [][]byte {
 	})
 }
 
-// Promise R3: whatever frame a neighbour writes, at either end of a duplex link, the
-// outcomes of what waits are known in time, and nothing is left.
+// Promise R3: whatever frame a neighbour writes, at either end of a duplex link, waiting sends
+// get their outcomes in time, and nothing is left.
 func FuzzFrame(f *testing.F) {
 	for _, seed := range frameSeeds(f) {
 		f.Add(seed, seed)

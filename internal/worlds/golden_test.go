@@ -18,21 +18,21 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// The golden files of duplex links hold what its two ends say to each other. An entry
-// begins with ">" for the opener of the stream or "<" for the callee, and with a "|"
-// after that when it does not arrive. It is metadata, or a frame in hex with one field
-// of it in each line. "61*1000" is a thousand times the byte 61, and "#" begins a
-// comment, of which those next to the bytes are checked, too.
+// The golden files of duplex links hold what the two ends say to each other. An entry begins
+// with ">" for the opener of the stream or "<" for the callee. A "|" after that marks an entry
+// that gets lost. The rest of it is metadata, or a frame in hex with one field on each line.
+// "61*1000" means the byte 61 a thousand times. "#" begins a comment. The test checks the
+// comments next to the bytes, too.
 
-// entry is one thing that one of them says.
+// entry is one thing that one end says.
 type entry struct {
 	from byte
 	lost bool
-	// text is what is in the file, without the mark.
+	// text is the entry without its marks.
 	text string
 }
 
-// readEntries returns what is in a golden file.
+// readEntries returns the entries of a golden file.
 func readEntries(t *testing.T, name string) []entry {
 	t.Helper()
 
@@ -62,17 +62,17 @@ func readGolden(t *testing.T, name string) string {
 	return string(text)
 }
 
-// metadata returns the value of the key of links, if the entry is one.
+// metadata returns the value of the link metadata, if the entry holds that.
 func (e entry) metadata() (value string, ok bool) {
 	return strings.CutPrefix(e.text, metadataText(""))
 }
 
-// metadataText returns metadata as they are in a golden file.
+// metadataText returns metadata in the form of a golden file.
 func metadataText(value string) string {
 	return session.LinkKey + ": " + value
 }
 
-// bytes returns what the hex of an entry stands for.
+// bytes returns the bytes that an entry holds in hex.
 func (e entry) bytes(t *testing.T) []byte {
 	t.Helper()
 
@@ -101,7 +101,7 @@ func (e entry) bytes(t *testing.T) []byte {
 	return all
 }
 
-// frameText returns a frame as it is in a golden file.
+// frameText returns a frame in the form of a golden file.
 func frameText(t *testing.T, frame []byte) string {
 	t.Helper()
 
@@ -110,7 +110,7 @@ func frameText(t *testing.T, frame []byte) string {
 	return strings.Join(fieldLines(t, desc, frame, ""), "\n")
 }
 
-// fieldLines returns a line for each field of a message, and of those in it.
+// fieldLines returns a line for each field of a message, nested messages included.
 func fieldLines(t *testing.T, desc protoreflect.MessageDescriptor, data []byte, indent string) []string {
 	t.Helper()
 
@@ -142,7 +142,7 @@ func fieldLines(t *testing.T, desc protoreflect.MessageDescriptor, data []byte, 
 	return lines
 }
 
-// fieldText returns a field in hex and in words. What is in a message comes after it.
+// fieldText returns a field in hex and in words. The content of a nested message is in inner.
 func fieldText(field protoreflect.FieldDescriptor, tag, value []byte) (code, comment string, inner []byte) {
 	name := string(field.Name())
 	whole := hex.EncodeToString(tag) + hex.EncodeToString(value)
@@ -171,7 +171,7 @@ func fieldText(field protoreflect.FieldDescriptor, tag, value []byte) (code, com
 	}
 }
 
-// wrapped returns bytes in hex, in lines of 16 of them.
+// wrapped returns bytes in hex, 16 of them on each line.
 func wrapped(begin string, content []byte) string {
 	lines := make([]string, 0, 1+len(content)/16)
 	for part := range slices.Chunk(content, 16) {
@@ -181,7 +181,7 @@ func wrapped(begin string, content []byte) string {
 	return begin + " " + strings.Join(lines, "\n"+strings.Repeat(" ", len(begin)+1))
 }
 
-// numberText returns a number, or what that stands for.
+// numberText returns a number as text, or the name that it stands for.
 func numberText(field protoreflect.FieldDescriptor, value []byte) string {
 	n, _ := protowire.ConsumeVarint(value)
 

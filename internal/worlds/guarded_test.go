@@ -14,9 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// guarded is a session of a that takes packets from its neighbours alone. Its table has
-// b0 to b4 for children, with c0 behind the first, c1 behind the second, and so on. The
-// first two of them are there.
+// guarded is a session of node a that takes packets only from its neighbours. In its table a
+// has the children b0 to b4, with c0 behind b0, c1 behind b1, and so on. Only b0 and b1 exist.
 type guarded struct {
 	*world
 
@@ -24,10 +23,10 @@ type guarded struct {
 	table    router.RoutingTable
 	children map[string]*neighbour
 
-	// The observer is told from several goroutines at once; the test looks when they rest.
+	// Several goroutines call the observer at once; the test reads when they rest.
 	mu sync.Mutex
-	// refused are those whose packets the observer has been told of, and lost the
-	// neighbours.
+	// refused lists the senders of the packets that the observer saw refused. lost lists the
+	// neighbours that it saw lost.
 	refused []mino.Address
 	lost    []mino.Address
 }
@@ -55,8 +54,8 @@ func (w *world) guarded() *guarded {
 	return g
 }
 
-// below returns the players of a tree of height two, in their order, in which b0 to b4 are
-// the children and those with the other letters are behind the one of their number.
+// below returns the players of a tree of height two, in order. b0 to b4 are the children, and
+// each of the other players is behind the child with its number.
 func below(letters ...string) []mino.Address {
 	const children = 5
 
@@ -88,8 +87,8 @@ func (g *guarded) lose(name string) {
 	require.Contains(g, g.lost, mino.Address(addr(name)))
 }
 
-// call sends the session a message in a call, and returns whether it is taken. One that
-// is not must be refused for whom it comes from, and be told to the observer.
+// call sends the session a message in a call, and returns whether the session takes it. If not,
+// the error and the observer must name the sender.
 func (g *guarded) call(from, source mino.Address) bool {
 	before := len(g.refused)
 

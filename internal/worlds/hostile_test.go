@@ -32,7 +32,8 @@ func (w *world) identified(sequence uint64, budget time.Duration, to ...mino.Add
 	return p
 }
 
-// Promise L2: a budget that is too short for a set-up expires, and loses nobody.
+// Promise L2: a budget that is too short for a set-up expires, and the session loses no
+// neighbour.
 func TestHostile_ShortBudgetLosesNobody(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.peer("b", &sessiontest.Peer{})
@@ -78,7 +79,7 @@ func TestHostile_HopLimitIsCut(t *testing.T) {
 	})
 }
 
-// Promise L3: what a node says is always something that gRPC can carry.
+// Promise L3: gRPC can carry every text that a node sends.
 func TestHostile_AckIsValidUTF8(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
@@ -92,7 +93,7 @@ func TestHostile_AckIsValidUTF8(t *testing.T) {
 	})
 }
 
-// Promise M3: one that does not answer, in what goes to several, holds up no others.
+// Promise M3: one silent destination of a send does not hold up the others.
 func TestHostile_FrozenGrandchildOfABroadcastCostsOnlyItself(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.peer("b", &sessiontest.Peer{OnForward: func(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, error) {
@@ -115,7 +116,7 @@ func TestHostile_FrozenGrandchildOfABroadcastCostsOnlyItself(t *testing.T) {
 	})
 }
 
-// What waits for a child leaves together when the child has answered.
+// The packets that wait for a child leave together when the child has answered.
 func TestChild_WaitingPacketsLeaveTogether(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		b := &sessiontest.Peer{OnForward: sessiontest.NeverAck}
@@ -131,8 +132,8 @@ func TestChild_WaitingPacketsLeaveTogether(t *testing.T) {
 	})
 }
 
-// Promise L6: a session that closes waits a moment for a child that does not answer,
-// and then releases it.
+// Promise L6: a session that closes waits a moment for a child that does not answer, and then
+// releases it.
 func TestHostile_FrozenChildDoesNotHoldUpClose(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		freed := make(chan struct{})
@@ -159,7 +160,7 @@ func TestHostile_FrozenChildDoesNotHoldUpClose(t *testing.T) {
 	})
 }
 
-// halfStream is the stream of an opener, which can say goodbye.
+// halfStream is an opener's stream, so that the session can say goodbye on it.
 type halfStream struct{ *fake.Stream }
 
 func (halfStream) CloseSend() error { return nil }
@@ -183,8 +184,8 @@ func TestHostile_PassiveParentDoesNotHoldUpClose(t *testing.T) {
 	})
 }
 
-// Promise R2: a node that leaves does not speak for those behind it: the one that
-// asks finds another way to them.
+// Promise R2: a node that leaves does not answer for the nodes behind it. The sender finds
+// another way to them.
 func TestHostile_ClosingNodeDoesNotSpeakForOthers(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.peer("b", &sessiontest.Peer{OnForward: sessiontest.NeverAck})
@@ -205,13 +206,13 @@ func TestHostile_ClosingNodeDoesNotSpeakForOthers(t *testing.T) {
 		require.ErrorIs(t, err, session.ErrClosed)
 		require.ErrorIs(t, <-under, session.ErrClosed)
 
-		// For itself it does.
+		// It does answer for itself.
 		got := w.receive(sess, addr("p"), w.packet(addr("p"), addr("a")))
 		require.Equal(t, map[string]ptypes.Reason{"FAa:1": ptypes.Reason_REASON_CLOSED}, got)
 	})
 }
 
-// Promise L6: from the loss of the last parent on, a session is closed.
+// Promise L6: a session is closed from the loss of its last parent on.
 func TestParent_SendDuringTheEndIsClosed(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var (
@@ -228,8 +229,7 @@ func TestParent_SendDuringTheEndIsClosed(t *testing.T) {
 	})
 }
 
-// Promise L3: whether there is another route is for the table to say that chose the
-// lost one.
+// Promise L3: the table that chose a lost route decides whether there is another.
 func TestChild_LossIsJudgedByTheTableThatChose(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		lose := make(chan struct{})
@@ -258,7 +258,7 @@ func TestChild_LossIsJudgedByTheTableThatChose(t *testing.T) {
 	})
 }
 
-// doubling routes the first destination twice and the others not at all.
+// doubling is a table that routes the first destination twice and the others not at all.
 type doubling struct{ Table }
 
 func (d doubling) Forward(p router.Packet) (router.Routes, router.Voids) {
@@ -279,7 +279,7 @@ func TestRoute_DoubledDestinationHidesNoOther(t *testing.T) {
 	})
 }
 
-// wrapping makes packets of a kind of its own.
+// wrapping is a packet factory that wraps every packet.
 type wrapping struct {
 	router.PacketFactory
 
@@ -295,7 +295,7 @@ func (f wrapping) PacketOf(ctx serde.Context, data []byte) (router.Packet, error
 	return f.wrap(p), nil
 }
 
-// lax takes what is for either role of a node.
+// lax is a packet that a node may take for either of its roles.
 type lax struct{ router.Packet }
 
 func (p lax) Slice(me mino.Address) router.Packet {
@@ -308,7 +308,8 @@ func (p lax) Slice(me mino.Address) router.Packet {
 	return nil
 }
 
-// Promise O1: what a router takes for this node is settled under its own address.
+// Promise O1: a destination is settled under the address that the sender named, also when a
+// router takes the packet for the other role of the node.
 func TestRoute_DestinationIsSettledAsItWasNamed(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		pktFac := wrapping{routerOf(3).GetPacketFactory(), func(p router.Packet) router.Packet { return lax{p} }}
@@ -320,12 +321,12 @@ func TestRoute_DestinationIsSettledAsItWasNamed(t *testing.T) {
 	})
 }
 
-// madPacket panics when it is asked for its destinations.
+// madPacket is a packet that panics when it is asked for its destinations.
 type madPacket struct{ router.Packet }
 
 func (madPacket) GetDestination() []mino.Address { panic("by the test") }
 
-// Promise S1: a panic of a packet that comes over a stream ends the session.
+// Promise S1: a packet that comes over a stream and panics ends the session.
 func TestPanic_OfAPacketEndsTheSession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		pktFac := wrapping{routerOf(3).GetPacketFactory(), func(p router.Packet) router.Packet { return madPacket{p} }}
@@ -338,7 +339,7 @@ func TestPanic_OfAPacketEndsTheSession(t *testing.T) {
 	})
 }
 
-// madRelay panics in Close, and its stream in Recv if told so.
+// madRelay panics in Close. Its stream panics in Recv if the test asks for it.
 type madRelay struct {
 	*fake.Relay
 
@@ -359,8 +360,7 @@ type madStream struct{ session.PacketStream }
 
 func (madStream) Recv() (*ptypes.Packet, error) { panic("by the test") }
 
-// Promise S1: a relay that panics where the session ends, or reads, harms only that
-// session.
+// Promise S1: a relay that panics while its session reads or ends harms only that session.
 func TestPanic_OfAnyMethodOfARelayIsContained(t *testing.T) {
 	for name, recv := range map[string]bool{"close": false, "recv": true} {
 		t.Run(name, func(t *testing.T) {

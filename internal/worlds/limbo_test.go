@@ -24,10 +24,10 @@ import (
 // stress is how long the tests of timers go on in real time.
 var stress = flag.Duration("stress", 0, "how long the tests of timers go on in real time")
 
-// suspicion is how long a packet waits that a parent did not take.
+// suspicion is how long a session keeps a packet that its parent did not take.
 const suspicion = time.Second
 
-// refusing is a connection over which no call comes through.
+// refusing is a connection that fails every call.
 type refusing struct{ grpc.ClientConnInterface }
 
 func (refusing) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
@@ -56,8 +56,8 @@ func leafTable() router.RoutingTable {
 	return table
 }
 
-// postponed is a session with a packet that its parent did not take and that waits for
-// the end of the suspicion.
+// postponed is a session with a packet that its parent did not take. The packet waits until the
+// suspicion ends.
 type postponed struct {
 	sess    session.Session
 	stream  *fake.Stream
@@ -89,7 +89,8 @@ func newPostponed() *postponed {
 	return p
 }
 
-// finish ends the session, and checks that its packet has an outcome and that nothing is left.
+// finish ends the session. It checks that the packet has at most one error, and waits until
+// nothing is left.
 func (p *postponed) finish(t *testing.T) {
 	t.Helper()
 
@@ -106,8 +107,8 @@ func (p *postponed) finish(t *testing.T) {
 	assert.LessOrEqual(t, outcomes, 1)
 }
 
-// Promise L6: a session may end in the moment in which a timer of its own looks at the
-// packets that a parent did not take.
+// Promise L6: a session may end at the moment when its own timer looks at the packets that a
+// parent did not take.
 func TestPostponed_SessionEndsWhenTheTimerFires(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -125,8 +126,8 @@ func TestPostponed_SessionEndsWhenTheTimerFires(t *testing.T) {
 	}
 }
 
-// Promise L6: thousands of sessions that end when their timers fire, in real time, where the
-// moments do not meet as neatly and many more interleavings are possible.
+// Promise L6: thousands of sessions end when their timers fire. Real time allows many more
+// interleavings than the bubble does.
 func TestPostponed_ManySessionsEndInRealTime(t *testing.T) {
 	together := 20
 	if *stress > 0 {
@@ -140,7 +141,7 @@ func TestPostponed_ManySessionsEndInRealTime(t *testing.T) {
 
 		for _, end := range ends {
 			for i := range together {
-				// Around the moment in which the timer fires, which is what the test is about.
+				// The sessions end around the moment when the timer fires.
 				moment := suspicion + time.Duration(i-together/2)*20*time.Microsecond
 
 				all.Go(func() {

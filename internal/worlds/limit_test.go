@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise S3: a message above the limit is refused where it is sent, and costs
-// nobody else anything.
+// Promise S3: the sender's session refuses a message above the limit, and nobody else pays for
+// it.
 func TestLimit_LargeMessageIsRefusedAtTheSender(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		peer := &sessiontest.Peer{}
@@ -29,7 +29,7 @@ func TestLimit_LargeMessageIsRefusedAtTheSender(t *testing.T) {
 	})
 }
 
-// Promise S3: a message above the limit is refused when it comes from a neighbour.
+// Promise S3: a session refuses a message above the limit that comes from a neighbour.
 func TestLimit_LargeMessageIsRefusedAtTheReceiver(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")), session.WithMaxMessageSize(4))
@@ -39,8 +39,8 @@ func TestLimit_LargeMessageIsRefusedAtTheReceiver(t *testing.T) {
 	})
 }
 
-// Promise S3: metadata above the limit are refused before they are sent. The child
-// counts as lost, and the nodes behind it are reached without it.
+// Promise S3: a session does not send metadata above the limit. The child counts as lost, and
+// the nodes behind it are reached without it.
 func TestLimit_LargeHandshakeIsRefusedBeforeItIsSent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		peers := make(map[string]*sessiontest.Peer)
@@ -51,7 +51,7 @@ func TestLimit_LargeHandshakeIsRefusedBeforeItIsSent(t *testing.T) {
 			w.peer(name, peers[name])
 		}
 
-		// Room for a handshake without addresses, and not for one with any.
+		// The limit admits a handshake without addresses, but none with any.
 		sess, _ := w.root(addr("a"), w.table(2, addr("a"), addrs(names...)...), session.WithMaxMetadata(250))
 
 		errs := w.outcomes(sess.Send(fake.Message("hello"), addrs(names...)...))
@@ -71,8 +71,8 @@ func TestLimit_LargeHandshakeIsRefusedBeforeItIsSent(t *testing.T) {
 	})
 }
 
-// Promise M3: a budget is shared by the queues and outboxes of all its sessions,
-// and is free again when they are read, settled or closed.
+// Promise M3: the queues and outboxes of several sessions share a budget. Reading, settling and
+// closing free it again.
 func TestLimit_MemoryBudgetIsShared(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		stuck := make(chan struct{})

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// take notes a frame of the session.
+// take records a frame of the session.
 func (n *neighbour) take(frame *ptypes.Packet) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -34,7 +34,7 @@ func (n *neighbour) take(frame *ptypes.Packet) {
 	}
 }
 
-// block makes the neighbour read nothing until unblock. A stream always has room for one
+// block makes the neighbour stop reading until unblock. The stream still has room for one
 // frame.
 func (n *neighbour) block() {
 	n.mu.Lock()
@@ -43,7 +43,7 @@ func (n *neighbour) block() {
 	n.blocked, n.room, n.read = make(chan struct{}), true, len(n.got)
 }
 
-// wait holds up a write while there is no room for it.
+// wait blocks a write while the stream has no room for it.
 func (n *neighbour) wait() {
 	n.mu.Lock()
 	blocked, room := n.blocked, n.room
@@ -63,7 +63,7 @@ func (n *neighbour) unblock() {
 	n.blocked = nil
 }
 
-// confirmed returns the last frame that the neighbour has read.
+// confirmed returns the number of the last frame that the neighbour has read.
 func (n *neighbour) confirmed() uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -75,7 +75,7 @@ func (n *neighbour) confirmed() uint64 {
 	return uint64(len(n.got))
 }
 
-// feed gives the session a frame, and waits until that reads it.
+// feed gives the session a frame, and returns when the session reads it.
 func (n *neighbour) feed(frame *ptypes.Packet) {
 	frame.Received = n.confirmed()
 
@@ -87,7 +87,7 @@ func (n *neighbour) feed(frame *ptypes.Packet) {
 	n.current().Feed(proto.CloneOf(frame))
 }
 
-// repeat gives the session again what it has not received.
+// repeat sends again all frames after the last one that the session has received.
 func (n *neighbour) repeat(received uint64) {
 	for _, frame := range n.sent[received:] {
 		frame.Received = n.confirmed()
@@ -95,7 +95,7 @@ func (n *neighbour) repeat(received uint64) {
 	}
 }
 
-// send gives the session a message that z has sent, and returns its parcel.
+// send gives the session a message of node z, and returns its parcel.
 func (n *neighbour) send(sequence uint64, to ...mino.Address) *ptypes.Parcel {
 	parcel := n.parcel(sequence, to...)
 	n.feed(&ptypes.Packet{Parcels: []*ptypes.Parcel{parcel}})
@@ -103,19 +103,19 @@ func (n *neighbour) send(sequence uint64, to ...mino.Address) *ptypes.Parcel {
 	return parcel
 }
 
-// deliver says that parcels of the session have reached all their destinations.
+// deliver tells the session that its parcels have reached all their destinations.
 func (n *neighbour) deliver(parcels ...*ptypes.Parcel) {
 	for _, parcel := range parcels {
 		n.feed(&ptypes.Packet{Delivered: []uint64{parcel.GetId()}})
 	}
 }
 
-// parcel returns one with a message of z that says its sequence.
+// parcel returns a parcel with a message of node z, whose text is its sequence.
 func (n *neighbour) parcel(sequence uint64, to ...mino.Address) *ptypes.Parcel {
 	return n.parcelOf(addr("z"), sequence, to...)
 }
 
-// parcelOf is parcel for a message of anybody.
+// parcelOf is parcel for a message of any source.
 func (n *neighbour) parcelOf(source mino.Address, sequence uint64, to ...mino.Address) *ptypes.Parcel {
 	text := strconv.FormatUint(sequence, 10)
 
@@ -172,7 +172,7 @@ func (n *neighbour) received() []*ptypes.Parcel {
 	return parcels
 }
 
-// sequences returns those of the parcels of the session.
+// sequences returns the sequence numbers of the session's parcels.
 func (n *neighbour) sequences() []uint64 {
 	parcels := n.received()
 	sequences := make([]uint64, len(parcels))

@@ -19,14 +19,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// neighbour is the other end of a duplex link, which the test plays frame by frame. It
-// is a parent that dials the session, or a neighbour that the session dials.
+// neighbour is the other end of a duplex link, which the test plays frame by frame. Either it
+// dials the session as a parent, or the session dials it.
 type neighbour struct {
 	*world
 
 	addr mino.Address
 
-	// id and epoch are what it offers, and sess and table what for.
+	// id and epoch are what it offers. sess and table are those of its registration.
 	id    string
 	epoch uint64
 	sess  session.Session
@@ -34,42 +34,41 @@ type neighbour struct {
 	// served are the streams that it has opened.
 	served []served
 
-	// relay is the end of the session that has dialled it.
+	// relay is the session's end, if the session dialled.
 	relay session.Relay
 
-	// refuse decides whether it accepts another stream. Nil is yes.
+	// refuse decides whether it refuses another stream. If nil, it accepts all.
 	refuse func(ctx context.Context) error
 
 	mu sync.Mutex
-	// stream is the newest.
+	// stream is the newest stream.
 	stream *fake.Stream
-	// offers are the epochs that the session has opened.
+	// offers are the epochs of the streams that the session has opened.
 	offers []uint64
-	// got are the numbered frames of the session, each once. signs counts the frames
-	// without a number, repeats the others that have come again, and goodbyes those
-	// that say so.
+	// got are the numbered frames of the session, each once. signs counts the frames without a
+	// number, repeats the numbered ones that came again, and goodbyes the frames that say
+	// goodbye.
 	got                      []*ptypes.Packet
 	signs, repeats, goodbyes int
-	// sent are the numbered frames that the session was given, and parcels their number.
+	// sent are the numbered frames that went to the session. parcels counts their parcels.
 	sent    []*ptypes.Packet
 	parcels uint64
-	// blocked, if it is not nil, is closed when the neighbour reads again. Until then it
-	// has room for a frame, and says no more than read.
+	// blocked is not nil while the neighbour does not read, and unblock closes it. Until then
+	// the stream has room for one frame, and the neighbour confirms no frame after read.
 	blocked chan struct{}
 	room    bool
 	read    int
-	// held is how many connections the session has, and evicted how many it gave up.
+	// held counts the connections that the session holds, evicted those that it gave up.
 	held, evicted int
 }
 
-// served is a stream that a session has been given, and what is closed when its Listen
-// returns.
+// served is a stream that the session serves. over is closed when its registration ends.
 type served struct {
 	stream *fake.Stream
 	over   <-chan struct{}
 }
 
-// parent registers with a session a parent that dials it.
+// parent registers a parent that dials the session.
 func (w *world) parent(sess session.Session, gw mino.Address, table router.RoutingTable) *neighbour {
 	n := w.stranger(sess, gw, table)
 	_, ok := n.dial()
@@ -78,7 +77,7 @@ func (w *world) parent(sess session.Session, gw mino.Address, table router.Routi
 	return n
 }
 
-// stranger returns one that may become a parent of a session by dialling it.
+// stranger returns a neighbour that may become a parent of a session by dialling it.
 func (w *world) stranger(sess session.Session, gw mino.Address, table router.RoutingTable) *neighbour {
 	n := &neighbour{world: w, addr: gw, sess: sess, table: table, id: fmt.Sprintf("%032x", len(w.cleanup))}
 
@@ -93,23 +92,23 @@ func (w *world) stranger(sess session.Session, gw mino.Address, table router.Rou
 	return n
 }
 
-// dial opens the next stream, and returns a channel that is closed when Listen returns,
-// and whether the session has accepted it. What the session says that it has not
-// received comes again.
+// dial opens the next stream. It returns a channel that is closed when the registration ends,
+// and whether the session has accepted the stream. The neighbour then repeats the frames that
+// the session has not received.
 func (n *neighbour) dial() (returned <-chan struct{}, ok bool) {
 	n.epoch++
 
 	return n.dialAs(n.addr, n.epoch, n.confirmed())
 }
 
-// tryDial is dial for one that only wants to know whether it is accepted.
+// tryDial is dial for a test that only asks whether the session accepts the stream.
 func (n *neighbour) tryDial() bool {
 	_, ok := n.dial()
 
 	return ok
 }
 
-// dialAs is dial with whatever the neighbour pretends.
+// dialAs is dial with any address and numbers, true or not.
 func (n *neighbour) dialAs(gw mino.Address, epoch, received uint64) (returned <-chan struct{}, ok bool) {
 	offer := fmt.Sprintf("duplex-1;id=%s;epoch=%d;received=%d;frame=262144;format=tree1", n.id, epoch, received)
 	before := n.current()
@@ -137,7 +136,7 @@ func (n *neighbour) dialAs(gw mino.Address, epoch, received uint64) (returned <-
 		defer close(over)
 
 		_ = registration.Wait()
-		// As a server does when the call returns.
+		// A server ends the stream, too, when the call returns.
 		stream.End(io.EOF)
 	}()
 
@@ -146,7 +145,7 @@ func (n *neighbour) dialAs(gw mino.Address, epoch, received uint64) (returned <-
 	return over, true
 }
 
-// rooted returns the session of an orchestrator that has dialled a root.
+// rooted returns the session of an orchestrator, and the root that it has dialled.
 func (w *world) rooted(opts ...session.Option) (session.Session, *neighbour) {
 	me := session.NewOrchestratorAddress(addr("o"))
 	n := &neighbour{world: w, addr: addr("root"), sess: w.session(me, opts...)}
@@ -197,8 +196,8 @@ func (n *neighbour) accept(ctx context.Context, offer metadata.MD) (session.Open
 	}, nil
 }
 
-// openerStream is the stream of one that has opened it, whose other end returns when it
-// says that no more will come.
+// openerStream is the opener's end of a stream. CloseSend ends the whole stream, because the
+// other end returns then.
 type openerStream struct{ *fake.Stream }
 
 func (s openerStream) CloseSend() error {
@@ -231,11 +230,11 @@ func (n *neighbour) current() *fake.Stream {
 	return n.stream
 }
 
-// field returns a number in the value of session.LinkKey.
+// field returns the number in one field of the link metadata.
 func field(md metadata.MD, name string) uint64 {
 	for part := range strings.SplitSeq(strings.Join(md.Get(session.LinkKey), ""), ";") {
 		if text, ok := strings.CutPrefix(part, name+"="); ok {
-			number, _ := strconv.ParseUint(text, 10, 64) // The test looks at it.
+			number, _ := strconv.ParseUint(text, 10, 64) // The test checks the number.
 
 			return number
 		}

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// dialled returns a relay to a neighbour that accepts a duplex link, or not, and the
-// count of how often its stream has been released.
+// dialled returns a relay to a neighbour, which accepts a duplex link or not. The count says
+// how often the stream was released.
 func (w *world) dialled(duplex bool) (*neighbour, session.Relay, *int) {
 	released := 0
 	n := &neighbour{world: w, addr: addr("root")}
@@ -45,7 +45,8 @@ func (w *world) dialled(duplex bool) (*neighbour, session.Relay, *int) {
 	return n, relay, &released
 }
 
-// listenUntil gives a session of an orchestrator a relay, and waits for its end.
+// listenUntil gives a relay to a session of an orchestrator, calls end, and waits until the
+// session is over.
 func (w *world) listenUntil(sess session.Session, relay session.Relay, end func()) {
 	ready, over := make(chan struct{}), make(chan struct{})
 
@@ -61,8 +62,8 @@ func (w *world) listenUntil(sess session.Session, relay session.Relay, end func(
 	<-sess.(session.Lifecycle).Done()
 }
 
-// Promise L6: a stream that was opened for a session is released once, however the session
-// ends, and also when it does not take the relay.
+// Promise L6: the session releases a stream that was opened for it exactly once, however the
+// session ends, and also when it refuses the relay.
 func TestDialRelay_StreamIsReleasedOnce(t *testing.T) {
 	me := session.NewOrchestratorAddress(addr("o"))
 
@@ -113,7 +114,7 @@ func TestDialRelay_StreamIsReleasedOnce(t *testing.T) {
 	}
 }
 
-// Promise L2: a relay that is used by itself says at once that its link has ended.
+// Promise L2: a relay outside of a session says at once that its link has ended.
 func TestDuplexRelay_SendAfterTheEndIsRefusedAtOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise L5: a link that has broken has the time of the option to go on, where nobody
-// answers. Values that make no sense leave the default.
+// Promise L5: the option bounds how long a broken link may take to go on when nobody answers.
+// Values that make no sense leave the default.
 func TestWithResumeTimeout_BoundsTheBreak(t *testing.T) {
 	for timeout, want := range map[time.Duration]time.Duration{
 		6 * time.Second: 6 * time.Second,
@@ -45,8 +45,7 @@ func TestWithResumeTimeout_BoundsTheBreak(t *testing.T) {
 	}
 }
 
-// Promise R1: a packet is passed on as often as the option says, by the node that sends it
-// and those that it comes to, and never more.
+// Promise R1: the option bounds how many nodes pass a packet on, the sender included.
 func TestWithHopLimit_IsOnThePackets(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted(session.WithHopLimit(7), session.WithHopLimit(0))
@@ -58,7 +57,7 @@ func TestWithHopLimit_IsOnThePackets(t *testing.T) {
 	})
 }
 
-// forever has the longest time for each option that sets one.
+// forever returns each option that sets a time, with the longest time that there is.
 func forever() map[string]session.Option {
 	return map[string]session.Option{
 		"setup":   session.WithSetupTimeout(math.MaxInt64),
@@ -69,8 +68,8 @@ func forever() map[string]session.Option {
 	}
 }
 
-// Promise O1: who sets a time that is none to speak of has what passes through the node
-// delivered, and what it sends itself.
+// Promise O1: a node with an absurdly long time still delivers the packets of others and its
+// own.
 func TestOptions_TheLongestTimesFailNothing(t *testing.T) {
 	for name, opt := range forever() {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +94,7 @@ func TestOptions_TheLongestTimesFailNothing(t *testing.T) {
 	}
 }
 
-// Promise O1: a day is the longest that a session waits for an outcome of its own.
+// Promise O1: a session waits a day at most for an outcome of its own.
 func TestWithOutcomeTimeout_IsADayAtMost(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.peer("b", &sessiontest.Peer{OnForward: sessiontest.NeverAck})

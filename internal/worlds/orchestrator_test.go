@@ -22,9 +22,9 @@ import (
 type forwarding struct {
 	grpc.ClientConnInterface
 
-	// calls are those that were made, with their metadata.
+	// calls are the calls that the session has made, with their metadata.
 	calls []metadata.MD
-	// texts are the errors of each Ack, and err that of each call.
+	// texts are the errors in each Ack. err is the error of each call.
 	texts []string
 	err   error
 }
@@ -41,8 +41,8 @@ func (f *forwarding) Invoke(ctx context.Context, method string, _, reply any, _ 
 	return f.err
 }
 
-// above returns the session of an orchestrator below which there is an existing root, and the
-// stream to that.
+// above returns the session of an orchestrator above an existing root, and the stream to that
+// root.
 func (w *world) above(conn grpc.ClientConnInterface) (session.Session, *fake.Stream) {
 	me := session.NewOrchestratorAddress(addr("o"))
 	stream := fake.NewStream(nil)
@@ -76,9 +76,9 @@ func (w *world) above(conn grpc.ClientConnInterface) (session.Session, *fake.Str
 	return sess, stream
 }
 
-// Promise O1: what an orchestrator sends to an existing root goes in calls, because such a
-// root takes a packet on its parent's stream for the end of that. The outcomes are those of the
-// Ack, and what the root sends up comes over the stream.
+// Promise O1: an orchestrator sends packets to an existing root in calls, because such a root
+// ends its stream when a packet comes over it. The outcomes are those of the Ack. What the root
+// sends up comes over the stream.
 func TestDialRelay_ExistingRootTakesCalls(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		conn := &forwarding{}
@@ -101,8 +101,8 @@ func TestDialRelay_ExistingRootTakesCalls(t *testing.T) {
 	})
 }
 
-// Promise L7: an orchestrator whose existing root cannot be called is told so at once, as nobody
-// would adopt it, and the end of its stream is the end.
+// Promise L7: an orchestrator learns at once that its existing root cannot be called, because
+// nobody would adopt the orchestrator. The end of its stream ends the session.
 func TestDialRelay_ExistingRootIsLost(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, stream := w.above(&forwarding{err: status.Error(codes.Unavailable, "by the test")})
@@ -133,8 +133,8 @@ func TestDialRelay_ExistingRootWithoutAConnection(t *testing.T) {
 }
 
 // Promise R1: a call in the name of the orchestrator's node comes from above exactly if the
-// orchestrator is its source: it goes only down. Any other is from the player on that node, and
-// may go up.
+// orchestrator is its source; then the packet goes only down. Any other packet is from the
+// player on that node, and may go up.
 func TestRoot_CallsOfAnExistingOrchestratorComeFromAbove(t *testing.T) {
 	for name, opts := range map[string][]session.Option{"open": nil, "strict": {session.WithNeighborsOnly()}} {
 		t.Run(name, func(t *testing.T) {
@@ -151,14 +151,14 @@ func TestRoot_CallsOfAnExistingOrchestratorComeFromAbove(t *testing.T) {
 				from, _ := w.recv(sess)
 				require.True(t, from.Equal(above))
 
-				// What came from above does not go back there.
+				// A packet from above does not go back up.
 				ack, err = sess.RecvPacket(addr("o"), w.packet(above, above))
 				require.NoError(t, err)
 				require.Len(t, ack.GetErrors(), 1)
 				require.Empty(t, parent.Sent())
 
 				if name == "strict" {
-					// The player there has no link yet.
+					// The player has no link yet.
 					_, err = sess.RecvPacket(addr("o"), w.packet(addr("o"), above))
 					require.ErrorIs(t, err, session.ErrSource)
 

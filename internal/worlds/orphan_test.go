@@ -19,8 +19,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// guardian registers with the session a parent that has promised to say goodbye, and returns its
-// stream, which the test ends, and a channel that is closed when Listen returns.
+// guardian registers a parent that has promised to say goodbye. It returns the parent's stream,
+// which the test ends, and a channel that is closed when Listen returns.
 func (w *world) guardian(sess session.Session, name string) (*fake.Stream, <-chan struct{}) {
 	conn, err := grpc.NewClient("passthrough:///"+name+":1", grpc.WithContextDialer(w.net.Dialer("a:1")),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -48,8 +48,8 @@ func (w *world) guardian(sess session.Session, name string) (*fake.Stream, <-cha
 	return stream, returned
 }
 
-// Promise L5: a session whose last parent is gone without a goodbye waits for
-// another; what is sent meanwhile arrives, and nobody's Recv ends.
+// Promise L5: a session waits for another parent when its last one is gone without a goodbye.
+// What it sends meanwhile arrives, and its Recv does not end.
 func TestOrphan_AdoptedSessionGoesOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		adopter := &sessiontest.Peer{}
@@ -78,8 +78,8 @@ func TestOrphan_AdoptedSessionGoesOn(t *testing.T) {
 	})
 }
 
-// Promise L5: a packet that a lost parent did not take before its stream told of the
-// loss waits as well, and goes to the adopter.
+// Promise L5: a packet that a lost parent did not take before its stream ended waits as well,
+// and goes to the adopter.
 func TestOrphan_PacketThatFailsBeforeTheLossIsKnownWaits(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		adopter := &sessiontest.Peer{}
@@ -100,8 +100,8 @@ func TestOrphan_PacketThatFailsBeforeTheLossIsKnownWaits(t *testing.T) {
 	})
 }
 
-// Promise L3: a parent that cannot be called, while its stream goes on, is tried
-// again for a while.
+// Promise L3: a session tries a parent again for a while when calls fail and its stream goes
+// on.
 func TestOrphan_ParentThatTakesNothingIsTriedForAWhile(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -147,8 +147,8 @@ func TestOrphan_EndsAfterTheGracePeriod(t *testing.T) {
 	})
 }
 
-// Promise L5: a goodbye is the end, and so is any end of a parent that has not
-// promised one.
+// Promise L5: a session ends with the goodbye of its last parent. If the parent has not
+// promised one, any end of its stream ends the session.
 func TestOrphan_GoodbyeIsTheEnd(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -165,8 +165,8 @@ func TestOrphan_GoodbyeIsTheEnd(t *testing.T) {
 	})
 }
 
-// Promise R2: a node that leaves does not end the stream for its children, while
-// one that closes does.
+// Promise R2: a node that leaves does not end the stream for its children. A node that closes
+// does.
 func TestLeave_SaysNoGoodbyeToTheChildren(t *testing.T) {
 	root := session.NewOrchestratorAddress(addr("p"))
 
@@ -206,8 +206,8 @@ func TestLeave_SaysNoGoodbyeToTheChildren(t *testing.T) {
 	}
 }
 
-// Promise R2: the children of a lost node are adopted at once, without waiting for
-// a packet that goes there.
+// Promise R2: the children of a lost node are adopted at once, before anybody sends them a
+// packet.
 func TestChild_OrphansAreAdoptedWithoutAPacket(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		players := addrs("b")
@@ -233,7 +233,7 @@ func TestChild_OrphansAreAdoptedWithoutAPacket(t *testing.T) {
 		close(lose)
 		synctest.Wait()
 
-		// Each of the five children of the root has one node below, or two; b had n0.
+		// The root has five children, and each has one or two nodes below. n0 was below b.
 		adopted := 0
 
 		for _, leaf := range leaves {

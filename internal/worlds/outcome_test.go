@@ -64,8 +64,8 @@ func TestSend_DestinationNamedTwiceCountsOnce(t *testing.T) {
 	})
 }
 
-// Promise O1: the channel is closed by the deadline, and never blocks a sender
-// who does not read it.
+// Promise O1: the channel is closed by the deadline, and never blocks a sender that does not
+// read it.
 func TestSend_SilentPeerTimesOutByTheDeadline(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.peer("b", &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
@@ -92,7 +92,7 @@ func TestSend_SilentPeerTimesOutByTheDeadline(t *testing.T) {
 	})
 }
 
-// Promise O2: an error is a DeliveryError that says all about it.
+// Promise O2: a DeliveryError gives the destination, the reason, the hop and the cause.
 func TestSend_ErrorNamesDestinationReasonHopAndCause(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
@@ -137,9 +137,9 @@ func TestRecvPacket_AckHasTypedFailuresAndTexts(t *testing.T) {
 	})
 }
 
-// Promise O2: the texts of an existing node are matched to the destinations; what
-// matches none goes to all that are not otherwise settled.
-// Promise O3: nothing that an Ack says can block or grow anything.
+// Promise O2: a session matches the texts of an existing node to the destinations. A text that
+// matches none goes to all destinations that nothing else settles.
+// Promise O3: nothing in an Ack can block the session or make it grow.
 func TestSend_TextsOfAnAckAreMatchedToDestinations(t *testing.T) {
 	const (
 		b = "grpc://b:1"
@@ -214,8 +214,8 @@ func (c chain) Forward(packet router.Packet) (router.Routes, router.Voids) {
 	return router.Routes{c.gateway: packet}, nil
 }
 
-// Promise O3: typed failures that name one destination a thousand times, or
-// strangers, settle each destination once.
+// Promise O3: typed failures that name one destination a thousand times, or name strangers,
+// settle each destination once.
 func TestSend_FaultyFailuresOfAnAckSettleEachDestinationOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		ack := &ptypes.Ack{}
@@ -235,7 +235,7 @@ func TestSend_FaultyFailuresOfAnAckSettleEachDestinationOnce(t *testing.T) {
 	})
 }
 
-// Promise O4: what makes no sense is an error on the channel.
+// Promise O4: arguments that make no sense give an error on the channel.
 func TestSend_BadArgumentsAreErrorsOnTheChannel(t *testing.T) {
 	type want = []session.Reason
 
@@ -290,7 +290,7 @@ func TestSend_BadArgumentsAreErrorsOnTheChannel(t *testing.T) {
 // pointer is an address that panics when it is nil.
 type pointer struct{ session.Address }
 
-// Promise O5: the slice of the caller is neither changed nor read after Send has
+// Promise O5: Send does not change the caller's slice, and does not read it after it has
 // returned.
 func TestSend_SliceOfTheCallerIsItsOwn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -306,7 +306,7 @@ func TestSend_SliceOfTheCallerIsItsOwn(t *testing.T) {
 		for range 100 {
 			first := make(chan (<-chan error))
 
-			// Two at once with the same slice: the race detector watches.
+			// Two sends use the same slice at once: the race detector watches.
 			go func() { first <- sess.Send(fake.Message("one"), shared...) }()
 
 			second := sess.Send(fake.Message("two"), shared...)
@@ -350,8 +350,8 @@ func TestSend_OutcomesAreReportedAsTheyAreKnown(t *testing.T) {
 	})
 }
 
-// Promise O1: with nobody to send to, the message for the node itself arrives all
-// the same, and in the order of the sends.
+// Promise O1: a node without neighbours still receives its messages to itself, in the order of
+// the sends.
 func TestSend_ToItselfIsQueued(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
@@ -368,7 +368,7 @@ func TestSend_ToItselfIsQueued(t *testing.T) {
 	})
 }
 
-// Promise O1: a full queue is told to the sender, who may try again.
+// Promise O1: Send reports a full queue, and the sender may try again.
 func TestSend_FullQueueOverflows(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")), session.WithQueueLimits(2, 100))
@@ -385,7 +385,7 @@ func TestSend_FullQueueOverflows(t *testing.T) {
 	})
 }
 
-// A session without a parent has no table and can only say so.
+// A session without a parent has no table, and says so.
 func TestSend_WithoutParentsIsNoRoute(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -400,7 +400,7 @@ func TestSend_WithoutParentsIsNoRoute(t *testing.T) {
 	})
 }
 
-// A packet that cannot be decoded is an error to the neighbour.
+// A neighbour gets an error for a packet that cannot be decoded.
 func TestRecvPacket_MalformedIsAnError(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
@@ -415,8 +415,8 @@ func TestRecvPacket_MalformedIsAnError(t *testing.T) {
 	})
 }
 
-// Promise L6: a message that cannot be decoded is an error of that message alone,
-// and the observer sees it.
+// Promise L6: a message that cannot be decoded is an error of that message alone, and the
+// observer sees it.
 func TestRecv_BadMessageIsAnErrorOfThatMessageAlone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var seen []*session.MessageError
@@ -446,8 +446,8 @@ func TestRecv_BadMessageIsAnErrorOfThatMessageAlone(t *testing.T) {
 	})
 }
 
-// An existing node tells its error in the words of the wire, and so does each of ours that
-// passes it on.
+// An existing node puts the words of the wire around an error, and so does each of our nodes
+// that passes the error on. The words appear once all the same.
 func TestDeliveryError_SaysOnceWhatOtherNodesHaveSaid(t *testing.T) {
 	const (
 		gateway = "no route to grpc://d:1: gone"
@@ -468,7 +468,7 @@ func TestDeliveryError_SaysOnceWhatOtherNodesHaveSaid(t *testing.T) {
 				w.peer("c", acking(&ptypes.Ack{Errors: []string{text}}))
 				sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("c")))
 
-				// This is what the next node is told, be it one of ours or not.
+				// The next node gets this answer, be it one of ours or not.
 				ack, err := sess.RecvPacket(addr("z"), w.packet(addr("z"), addr("c")))
 				require.NoError(t, err)
 				require.Equal(t, []string{want}, ack.GetErrors())

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// packetSeeds are packets as bytes, of which the fuzzing makes others.
+// packetSeeds returns encoded packets that the fuzzing starts from.
 func packetSeeds(f *testing.F) [][]byte {
 	f.Helper()
 
@@ -39,7 +39,7 @@ func packetSeeds(f *testing.F) [][]byte {
 	})
 }
 
-// encoded returns the packets as they travel.
+// encoded returns the packets in their wire form.
 func encoded(f *testing.F, packets []*ptypes.Packet) [][]byte {
 	seeds := make([][]byte, len(packets))
 
@@ -53,8 +53,8 @@ func encoded(f *testing.F, packets []*ptypes.Packet) [][]byte {
 	return seeds
 }
 
-// Promise R3: whatever a neighbour sends, in a call or over its stream, is an
-// answer or an error within the outcome deadline, and the session goes on.
+// Promise R3: whatever a neighbour sends, in a call or over its stream, gets an answer or an
+// error within the outcome deadline, and the session goes on.
 func FuzzRecvPacket(f *testing.F) {
 	for _, seed := range packetSeeds(f) {
 		f.Add(seed)
@@ -70,7 +70,7 @@ func FuzzRecvPacket(f *testing.F) {
 			w.peer("b", &sessiontest.Peer{})
 			sess, stream := w.streamed()
 
-			// What has no answer is settled, whatever the packet pretends to be.
+			// The session settles sends without an answer, whatever the packet pretends to be.
 			outcomes := sess.Send(fake.Message("waiting"), session.NewOrchestratorAddress(addr("orchestrator")))
 			synctest.Wait()
 
@@ -90,8 +90,8 @@ func FuzzRecvPacket(f *testing.F) {
 	})
 }
 
-// streamed returns the session of a root that talks to its orchestrator over a
-// plain stream, which the test feeds.
+// streamed returns the session of a root and a plain stream of its orchestrator, which the test
+// feeds.
 func (w *world) streamed() (session.Session, *fake.Stream) {
 	sess := w.session(addr("a"))
 	stream := fake.NewStream(nil)

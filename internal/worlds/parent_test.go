@@ -25,7 +25,7 @@ func unavailable(context.Context, router.Packet) (*ptypes.Ack, error) {
 	return nil, status.Error(codes.Unavailable, "failed by the test")
 }
 
-// Promise L4: of two parents, a dead one costs nothing.
+// Promise L4: a dead parent costs nothing when there is another.
 func TestParent_DeadOneOfTwoCostsNothing(t *testing.T) {
 	for name, alive := range map[string]int{"newest alive": 1, "oldest alive": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestParent_DeadOneOfTwoCostsNothing(t *testing.T) {
 				}
 
 				require.Len(t, parents[alive].Sent(), 1000)
-				// It is tried now and then, not for each packet.
+				// The session tries the dead one now and then, not for each packet.
 				require.LessOrEqual(t, len(parents[1-alive].Sent()), 1)
 				require.Equal(t, 2, sess.GetNumParents())
 			})
@@ -86,7 +86,7 @@ func TestParent_AllDeadIsUnreachable(t *testing.T) {
 	})
 }
 
-// A gateway that registers again replaces its old registration, whose end then
+// A gateway that registers again replaces its old registration. The end of the old one then
 // means nothing.
 func TestParent_RegisteredAgainStays(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -107,8 +107,7 @@ func TestParent_RegisteredAgainStays(t *testing.T) {
 	})
 }
 
-// A packet on the parent's stream is received like any other, and does not end
-// Listen.
+// A session receives a packet on the parent's stream like any other, and Listen goes on.
 func TestParent_PacketOnTheStreamIsReceived(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, parent := w.root(addr("a"), w.table(1, addr("a")))
@@ -127,8 +126,8 @@ func TestParent_PacketOnTheStreamIsReceived(t *testing.T) {
 	})
 }
 
-// Promise L6: the end of the last parent ends the session, and Recv says how after
-// what was queued.
+// Promise L6: the end of the last parent ends the session. Recv returns the queued messages
+// first, then the cause.
 func TestParent_EndOfTheLastEndsTheSession(t *testing.T) {
 	for name, test := range map[string]struct {
 		end   error
@@ -173,8 +172,7 @@ func TestParent_EndOfTheLastEndsTheSession(t *testing.T) {
 	}
 }
 
-// Promise L6: three parents that fail at once, and nobody who reads: every Listen
-// returns.
+// Promise L6: every Listen returns when three parents fail at once, even if nobody reads.
 func TestParent_EveryListenReturnsWithoutAReader(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		parents := make([]*fake.Relay, 0, 3)
@@ -199,7 +197,7 @@ func TestParent_EveryListenReturnsWithoutAReader(t *testing.T) {
 	})
 }
 
-// Promise L6: Close returns every Listen, although the streams go on.
+// Promise L6: Close makes every Listen return, although the streams go on.
 func TestParent_CloseReturnsEveryListen(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -223,7 +221,7 @@ func TestParent_CloseReturnsEveryListen(t *testing.T) {
 	})
 }
 
-// A passive parent is used like another, and stays when its stream ends.
+// A session uses a passive parent like another, and keeps it when its stream ends.
 func TestParent_PassiveStays(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(session.NewOrchestratorAddress(addr("a")))
@@ -238,8 +236,8 @@ func TestParent_PassiveStays(t *testing.T) {
 	})
 }
 
-// Promise L6: Close is safe during an error of the stream, before and during Send,
-// and every outcome is told.
+// Promise L6: Close is safe while a stream fails, before a Send and during it. Send still
+// reports every outcome.
 func TestParent_CloseDuringErrorAndSends(t *testing.T) {
 	for range 50 {
 		inWorld(t, func(_ *testing.T, w *world) {
@@ -264,8 +262,8 @@ func TestParent_CloseDuringErrorAndSends(t *testing.T) {
 	}
 }
 
-// Promise L8: when the handler has ended, the node goes on relaying, and refuses
-// what is for itself.
+// Promise L8: a node goes on relaying after its handler has ended, and refuses the packets for
+// itself.
 func TestCloseRecv_RelayingGoesOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		peer := &sessiontest.Peer{}
@@ -309,7 +307,7 @@ func TestClose_UnreadPacketsLeaveNothing(t *testing.T) {
 	})
 }
 
-// Promise L6: what waits when the session closes is still sent, for a second.
+// Promise L6: a session that closes goes on sending its waiting packets for a second.
 func TestClose_FlushesWhatWaits(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		slow := fake.NewRelay(addr("p"), func(ctx context.Context, _ router.Packet) (*ptypes.Ack, error) {
@@ -331,7 +329,7 @@ func TestClose_FlushesWhatWaits(t *testing.T) {
 
 		sess.Close()
 
-		// Eight at a time for one destination: the others come too late.
+		// A destination gets eight at a time, so the others come too late.
 		delivered := 0
 
 		for _, errs := range sends {
@@ -348,8 +346,7 @@ func TestClose_FlushesWhatWaits(t *testing.T) {
 	})
 }
 
-// Promise L6: Recv gives the error of its context, and the error of the session
-// when it was closed with one.
+// Promise L6: Recv returns the error of its context, or the error that closed the session.
 func TestRecv_GivesTheCause(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
@@ -368,13 +365,13 @@ func TestRecv_GivesTheCause(t *testing.T) {
 	})
 }
 
-// textless is an address without a text.
+// textless is an address whose text is empty.
 type textless struct{ session.Address }
 
 func (textless) MarshalText() ([]byte, error) { return nil, nil }
 
-// A nil relay or table, or a relay without an address, is refused. Listen closes ready all the
-// same, and returns at once.
+// Listen refuses a nil relay, a nil table and a relay without an address. It still closes
+// ready, and returns at once.
 func TestListen_RefusesWhatIsNoParent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -402,8 +399,8 @@ func TestListen_RefusesWhatIsNoParent(t *testing.T) {
 	})
 }
 
-// Register says how the stream of a parent has ended: a newer one of the same link has replaced
-// it, or the registration is over.
+// Register says how a parent's stream ended: either a newer stream of the same link has
+// replaced it, or the registration is over.
 func TestRegister_WaitSaysWhatHasEnded(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -433,9 +430,9 @@ func TestRegister_WaitSaysWhatHasEnded(t *testing.T) {
 	})
 }
 
-// Promise L6: when Close returns, the connections of the children that take calls have been
-// released, as the graceful stop of an existing overlay counts them; also when the session had
-// ended before.
+// Promise L6: when Close returns, the session has released the connections of the children that
+// take calls, also if it had ended before. The graceful stop of an existing overlay counts on
+// that.
 func TestClose_ReleasesTheConnectionsOfUnicastLinks(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for _, end := range []func(session.Session, *fake.Relay){

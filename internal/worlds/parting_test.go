@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Promises O1, M3: a relay that is used between the loss of its link and the end of that
-// says so at once, and what it was given does not count any more.
+// Promises O1, M3: a relay that is used after the loss of its link and before its end says so
+// at once. Its packets stop counting against the budget.
 func TestDuplexRelay_SendWhileTheLinkParts(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var (
@@ -28,7 +28,7 @@ func TestDuplexRelay_SendWhileTheLinkParts(t *testing.T) {
 		sess := w.session(addr("a"), session.WithMemoryBudget(budget), session.WithObserver(session.Observer{
 			RelayLost: func(mino.Address, error) {
 				if lost {
-					return // the end of the grace, in which nobody has come back
+					return // The grace is over, and nobody has come back.
 				}
 
 				lost = true
@@ -50,7 +50,7 @@ func TestDuplexRelay_SendWhileTheLinkParts(t *testing.T) {
 		}()
 
 		<-ready
-		// No link goes on after an error of the protocol.
+		// A link does not go on after an error of the protocol.
 		stream.Feed(&ptypes.Packet{Frame: 7})
 		<-over
 

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// between returns a session with a duplex link to an orchestrator and one to a child b,
-// to which everything else goes.
+// between returns a session with a duplex link to an orchestrator and one to a child b. Every
+// packet that does not go up goes to b.
 func (w *world) between() (sess session.Session, parent, child *neighbour) {
 	sess, children := w.dialling(addr("a"), "b")
 	table := chain{gateway: addr("b"), Table: w.table(1, addr("a"), addr("b"))}
@@ -21,8 +21,8 @@ func (w *world) between() (sess session.Session, parent, child *neighbour) {
 	return sess, w.parent(sess, session.NewOrchestratorAddress(addr("o")), table), children["b"]
 }
 
-// Promise O1: between players as well an outcome is what the receipts say, hop by hop.
-// Promise O6: what is known of some destinations is passed on at once.
+// Promise O1: between players, too, the receipts give the outcomes, hop by hop.
+// Promise O6: a node passes on at once what it knows of some destinations.
 func TestPassing_OutcomesGoBackAtOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		_, parent, child := w.between()
@@ -49,8 +49,8 @@ func TestPassing_OutcomesGoBackAtOnce(t *testing.T) {
 	})
 }
 
-// Promise M2: what a node passes on keeps its order and its identity, and whether it has
-// kept the order until there.
+// Promise M2: a node passes a packet on in order and with its identity. It also passes on
+// whether the packet has kept the order so far.
 func TestPassing_KeepsTheOrder(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, parent, child := w.between()
@@ -82,7 +82,7 @@ func TestPassing_KeepsTheOrder(t *testing.T) {
 	})
 }
 
-// Promise O1: a DuplexRelay that is used by itself waits for the outcomes, too.
+// Promise O1: a DuplexRelay outside of a session waits for the outcomes, too.
 func TestDuplexRelay_SendWaitsForTheOutcomes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()

@@ -16,12 +16,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// dialling returns a session that has these neighbours to dial, and nobody else.
+// dialling returns a session that can dial these neighbours and nobody else.
 func (w *world) dialling(me mino.Address, names ...string) (session.Session, map[string]*neighbour) {
 	return w.diallingWith(nil, me, names...)
 }
 
-// diallingWith is dialling for a session with options.
+// diallingWith is dialling with options.
 func (w *world) diallingWith(opts []session.Option, me mino.Address, names ...string) (
 	session.Session, map[string]*neighbour,
 ) {
@@ -42,7 +42,7 @@ func (w *world) diallingWith(opts []session.Option, me mino.Address, names ...st
 	return sess, conns
 }
 
-// playedConns is a session.ConnectionManager for neighbours by their names.
+// playedConns is a session.ConnectionManager that finds neighbours by their names.
 type playedConns map[string]*neighbour
 
 func (c playedConns) get(to mino.Address) *neighbour {
@@ -102,7 +102,7 @@ func (c playedConns) Evict(to mino.Address) {
 	n.evicted++
 }
 
-// playedConn is a connection to a neighbour that takes streams alone.
+// playedConn is a connection to a neighbour that takes only streams.
 type playedConn struct{ *neighbour }
 
 // Invoke implements grpc.ClientConnInterface.
@@ -126,7 +126,7 @@ func (c playedConn) NewStream(ctx context.Context, _ *grpc.StreamDesc, _ string,
 	return clientStream{opened.Stream.(openerStream), opened.Header}, nil
 }
 
-// clientStream is a stream as gRPC gives it to its opener.
+// clientStream is the stream that gRPC gives to its opener.
 type clientStream struct {
 	openerStream
 

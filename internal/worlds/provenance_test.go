@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise S2: nobody but a neighbour feeds a session, whatever source is named, and
-// nothing of what a stranger sends is even decoded.
+// Promise S2: only neighbours feed a session, whatever source a packet names. The session does
+// not even decode the packet of a stranger.
 func TestNeighborsOnly_StrangerIsRefused(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -24,21 +24,21 @@ func TestNeighborsOnly_StrangerIsRefused(t *testing.T) {
 
 		require.False(t, g.call(addr("z"), addr("z")))
 		require.False(t, g.call(addr("z"), addr("p")))
-		// These are players below, and the session has not opened a link to them.
+		// These are players below, but the session has not opened a link to them.
 		require.False(t, g.call(addr("c0"), addr("c0")))
 		require.False(t, g.call(addr("b1"), addr("b1")))
-		// The same host in the other role is somebody else.
+		// The same host in the other role is another node.
 		require.False(t, g.call(session.NewOrchestratorAddress(addr("p")), addr("z")))
 
 		_, err := g.sess.RecvPacket(addr("z"), &ptypes.Packet{Serialized: []byte("garbage")})
 		require.ErrorIs(t, err, session.ErrStranger)
 
-		// Who is a parent is not a child by the word of a table alone.
+		// A table alone cannot turn a parent into a child.
 		w.parent(g.sess, addr("b1"), g.table)
 		require.False(t, g.call(addr("b1"), addr("c1")))
 		require.True(t, g.call(addr("b1"), addr("z")))
 
-		// The session goes on as if nothing had been.
+		// The session goes on as if nothing had happened.
 		require.True(t, g.frame(parent, addr("p")))
 		require.True(t, g.frame(g.children["b0"], addr("b0")))
 		require.Equal(t, 2, g.sess.GetNumParents())
@@ -46,8 +46,8 @@ func TestNeighborsOnly_StrangerIsRefused(t *testing.T) {
 	})
 }
 
-// Promise S2: the source of a packet must be routable over the link that it came by, in
-// calls and in frames; one that is not is an error of that packet alone.
+// Promise S2: the table must be able to route the source of a packet over the link that it came
+// by. If not, the packet is refused, and nothing else. That holds for calls and for frames.
 func TestNeighborsOnly_SourceMustFitTheLink(t *testing.T) {
 	sources := map[string]struct {
 		source          mino.Address
@@ -76,7 +76,7 @@ func TestNeighborsOnly_SourceMustFitTheLink(t *testing.T) {
 				require.Equal(t, test.fromTop, g.call(addr("p"), test.source))
 				require.Equal(t, test.fromTop, g.frame(parent, test.source))
 
-				// The links that the lies have come by go on.
+				// The links that carried the lies go on.
 				require.True(t, g.frame(g.children["b0"], addr("c0")))
 				require.True(t, g.frame(g.children["b1"], addr("c1")))
 				require.True(t, g.frame(parent, addr("z")))
@@ -87,8 +87,8 @@ func TestNeighborsOnly_SourceMustFitTheLink(t *testing.T) {
 	}
 }
 
-// Promise S2: that holds for what comes over the stream of a parent that makes calls, and
-// for a node that its table does not know.
+// Promise S2: the same holds for the stream of a parent that makes calls, and for a node that
+// its table does not know.
 func TestNeighborsOnly_LieOverAStreamIsDropped(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -109,7 +109,7 @@ func TestNeighborsOnly_LieOverAStreamIsDropped(t *testing.T) {
 	})
 }
 
-// What those have sent who are lost may still be under way.
+// Packets of a lost neighbour may still be on their way.
 func TestNeighborsOnly_NeighbourOfThePastIsTaken(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -128,8 +128,8 @@ func TestNeighborsOnly_NeighbourOfThePastIsTaken(t *testing.T) {
 	})
 }
 
-// Promise R2: who was behind a lost child may be heard from there, and from wherever it
-// is now. Promise S2: and from nowhere else.
+// Promise R2: a node behind a lost child may send through that child, and from its new place.
+// Promise S2: it may send from nowhere else.
 func TestNeighborsOnly_AfterTheLossOfAChild(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -139,7 +139,7 @@ func TestNeighborsOnly_AfterTheLossOfAChild(t *testing.T) {
 
 		require.True(t, g.call(addr("b0"), addr("b0")))
 		require.True(t, g.call(addr("b0"), addr("c0")))
-		// The session has opened a link to it, in vain.
+		// The session has tried in vain to open a link to it.
 		require.True(t, g.call(addr("c0"), addr("c0")))
 		require.False(t, g.call(addr("c0"), addr("b0")))
 		require.False(t, g.call(addr("b1"), addr("c0")))
@@ -151,8 +151,8 @@ func TestNeighborsOnly_AfterTheLossOfAChild(t *testing.T) {
 	})
 }
 
-// Promise L5: the children that a session had under the parent before are heard, however
-// often it is adopted, with the tables of that time and of the new one.
+// Promise L5: a session hears the children that it had under a former parent, however often it
+// is adopted. It uses the tables of that time and the new one.
 func TestNeighborsOnly_AfterAnAdoption(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -177,14 +177,14 @@ func TestNeighborsOnly_AfterAnAdoption(t *testing.T) {
 		require.True(t, g.call(addr("q"), addr("c0")), "it may be below somebody else now")
 		require.True(t, g.call(addr("p"), addr("c0")), "its last table has nobody below")
 
-		// The link that is there is used by a table that has more behind the child.
+		// A new table that has more players behind the child uses the existing link.
 		w.listen(g.sess, fake.NewRelay(addr("r"), nil), w.table(2, addr("a"), below("b", "c", "d")...))
 		require.True(t, g.call(addr("b0"), addr("d0")))
 		require.False(t, g.call(addr("b0"), addr("d1")))
 	})
 }
 
-// Promise S3: what is remembered of parents is bounded. The last ones count.
+// Promise S3: a session remembers a bounded number of former parents, the last ones.
 func TestNeighborsOnly_FormerParentsAreBounded(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -206,7 +206,8 @@ func TestNeighborsOnly_FormerParentsAreBounded(t *testing.T) {
 	})
 }
 
-// A router that cannot tell where sources are is not asked; strangers are refused.
+// A session does not ask a router that cannot tell where sources are. It still refuses
+// strangers.
 func TestNeighborsOnly_TableThatCannotTellIsNotAsked(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -219,12 +220,12 @@ func TestNeighborsOnly_TableThatCannotTellIsNotAsked(t *testing.T) {
 	})
 }
 
-// panicking is a table that panics when it is asked for a source.
+// panicking is a table that panics when the session asks about a source.
 type panicking struct{ Table }
 
 func (panicking) MayCome(mino.Address, mino.Address) bool { panic("oops") }
 
-// Promise S1: the panic of a table that is asked for a source ends the session alone.
+// Promise S1: a table that panics when it is asked about a source ends only the session.
 func TestNeighborsOnly_PanicOfTheTableIsContained(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -238,8 +239,8 @@ func TestNeighborsOnly_PanicOfTheTableIsContained(t *testing.T) {
 	})
 }
 
-// Promise S2: who has learned the identity of a sender's messages cannot make them look
-// as if they had been delivered, or overtaken.
+// Promise S2: a node that has learned the identity of a sender's messages cannot make them look
+// delivered or overtaken.
 func TestDedupe_ForgedOriginDoesNotSpoilTheOther(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.guarded()
@@ -264,7 +265,7 @@ func TestDedupe_ForgedOriginDoesNotSpoilTheOther(t *testing.T) {
 	})
 }
 
-// To look at where packets come from takes no memory.
+// The check where a packet comes from allocates no memory.
 func TestNeighborsOnly_TakesNoMemoryForAPacket(t *testing.T) {
 	allocs := func(from mino.Address, opts ...session.Option) float64 {
 		sess := session.NewSession(nil, addr("a"), fake.MessageFactory{}, routerOf(3).GetPacketFactory(),

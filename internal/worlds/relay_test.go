@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// orchestrator returns a session whose root the test plays over a plain stream. onSend
+// orchestrator returns a session of an orchestrator, and the plain stream to its root. onSend
 // is as for a fake.Stream.
 func (w *world) orchestrator(onSend func(*ptypes.Packet) error) (session.Session, *fake.Stream) {
 	me := session.NewOrchestratorAddress(addr("o"))
@@ -33,8 +33,8 @@ func (w *world) orchestrator(onSend func(*ptypes.Packet) error) (session.Session
 	return sess, stream
 }
 
-// Promise O1: over a stream that is no duplex link a packet counts as delivered when it
-// is written.
+// Promise O1: over a stream without a duplex link a packet counts as delivered when it is
+// written.
 func TestStreamRelay_WrittenIsDelivered(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, stream := w.orchestrator(nil)
@@ -44,8 +44,7 @@ func TestStreamRelay_WrittenIsDelivered(t *testing.T) {
 	})
 }
 
-// Promise M2: over a stream the packets leave in the order of the sends, awaited
-// or not.
+// Promise M2: over a stream packets leave in the order of the sends, awaited or not.
 func TestStreamRelay_KeepsTheOrderOfTheSends(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, stream := w.orchestrator(nil)
@@ -63,7 +62,8 @@ func TestStreamRelay_KeepsTheOrderOfTheSends(t *testing.T) {
 	})
 }
 
-// Promise L7: when the root is lost, Recv says why, and what is not written is reported.
+// Promise L7: when the root is lost, Recv returns the cause, and Send reports unwritten
+// packets.
 func TestStreamRelay_LossOfTheRootIsTheEnd(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		blocked := make(chan struct{})
@@ -87,7 +87,7 @@ func TestStreamRelay_LossOfTheRootIsTheEnd(t *testing.T) {
 	})
 }
 
-// The observer is told what happens.
+// The observer sees every event.
 func TestObserver_SeesWhatHappens(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.peer("b", &sessiontest.Peer{})

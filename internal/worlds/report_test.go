@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Promise O3: the address of who gave up is passed on for each destination, but not one
-// that is as long as a neighbour likes. The neighbour stands for it.
+// Promise O3: a node passes on the address of the hop that gave up on a destination. If the
+// address is too long, the node puts its neighbour's address instead.
 func TestAck_LongHopIsNotPassedOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		long := []byte("FA" + strings.Repeat("h", 400<<10) + ":1")
@@ -33,7 +33,7 @@ func TestAck_LongHopIsNotPassedOn(t *testing.T) {
 	})
 }
 
-// Promise O3: nor does a node tell its own one when that is too long for anybody.
+// Promise O3: a node leaves its own address out when that is too long.
 func TestAck_LongHopIsNotTold(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		me := addr(strings.Repeat("a", 600))

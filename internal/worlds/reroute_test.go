@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// twice returns a session with two parents, whose packets go to the second one while
-// that is there.
+// twice returns a session with two parents. Its packets go to the second parent while that is
+// there.
 func (w *world) twice(opts ...session.Option) (sess session.Session, first, second *neighbour) {
 	sess = w.session(addr("a"), opts...)
 	first = w.parent(sess, addr("p0"), w.table(1, addr("a")))
@@ -26,8 +26,8 @@ func (n *neighbour) lose() {
 	synctest.Wait()
 }
 
-// Promises O1, O2: what is known of a destination stays so. Its message does not take
-// another way when that of the others does, or it might arrive after it was refused.
+// Promises O1, O2: a known outcome does not change. A settled message does not take the new
+// route with the others, because it might arrive after it was refused.
 func TestReroute_LeavesOutWhatIsSettled(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, first, second := w.twice()
@@ -65,8 +65,8 @@ func TestReroute_LeavesOutWhatIsSettled(t *testing.T) {
 	})
 }
 
-// Promise O2: a refusal says that the message was not delivered. When another copy of it
-// may have been, nobody can say so.
+// Promise O2: a refusal says that the message was not delivered. If another copy may have
+// arrived, the outcome is a timeout.
 func TestReroute_RefusalOfASecondCopyIsATimeout(t *testing.T) {
 	for reason, want := range map[ptypes.Reason]session.Reason{
 		ptypes.Reason_REASON_NO_ROUTE:    session.ReasonTimeout,
@@ -101,7 +101,7 @@ func TestReroute_RefusalOfASecondCopyIsATimeout(t *testing.T) {
 	}
 }
 
-// Promise O2: so it is when the second copy finds no room at this very node.
+// Promise O2: it is also a timeout when the second copy finds no room at this node.
 func TestReroute_FullOutboxForASecondCopyIsATimeout(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"), session.WithOutboxLimits(1, 1<<20))
@@ -121,12 +121,12 @@ func TestReroute_FullOutboxForASecondCopyIsATimeout(t *testing.T) {
 	})
 }
 
-// Promise O2: a copy that has never left is no reason for doubt.
+// Promise O2: a copy that never left gives no reason for doubt.
 func TestReroute_RefusalOfTheOnlyCopyStays(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, first, second := w.twice()
 
-		// One that is in the stream, one that does not fit, and one that waits.
+		// One packet is in the stream, one does not fit, and one waits.
 		second.block()
 
 		for _, to := range addrs("x", "y") {

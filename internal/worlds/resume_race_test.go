@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A resume that arrives while the stream before still delivers takes its place: what
-// comes over that one later does not count, and its teardown changes nothing.
+// A resume replaces the previous stream even while that one still delivers. What comes over the
+// old stream later does not count, and its teardown changes nothing.
 func TestResume_StreamBeforeStillDelivers(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -26,7 +26,7 @@ func TestResume_StreamBeforeStillDelivers(t *testing.T) {
 		returned, ok := parent.dial()
 		require.True(t, ok)
 
-		// It is the next by its number, and nobody knows it.
+		// Its number makes it the next frame, but it comes over the old stream.
 		stray := parent.parcel(99, addr("a"))
 		before.Feed(&ptypes.Packet{Frame: 2, Parcels: []*ptypes.Parcel{stray}})
 		parent.send(2, addr("a"))
@@ -48,8 +48,8 @@ func TestResume_StreamBeforeStillDelivers(t *testing.T) {
 	})
 }
 
-// The grace of a parent ends in the moment in which another one adopts the session, and
-// the lost one comes back: the session goes on or is closed, and all is settled.
+// A parent's grace ends at the moment when another parent adopts the session and the lost one
+// comes back. The session goes on or is closed, and every send is settled.
 func TestResume_GraceAgainstAdoption(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for range 20 {
@@ -70,7 +70,7 @@ func TestResume_GraceAgainstAdoption(t *testing.T) {
 
 			first.tryDial()
 
-			// Who has come back in that moment may find that the session ends.
+			// A parent that comes back at that moment may find the session ending.
 			if goesOn := <-adopted; goesOn {
 				require.Positive(t, sess.GetNumParents())
 				sess.Close()
@@ -84,10 +84,10 @@ func TestResume_GraceAgainstAdoption(t *testing.T) {
 	})
 }
 
-// A child is lost while somebody sends: the new route does not overtake what waits for
-// the old one.
-// Promise M2: un-awaited messages keep their order across a re-route.
-// Promise L3: what was unsettled is routed again.
+// A child is lost while somebody sends.
+// Promise M2: un-awaited messages keep their order across a re-route: the new route does not
+// overtake what waits for the old one.
+// Promise L3: the session routes unsettled packets again.
 func TestResume_RerouteAgainstSend(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, children := w.dialling(addr("a"), "b", "c")

@@ -15,8 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireArrived reads the messages of z, which must be those with these sequences and
-// no others.
+// requireArrived reads the messages of z. Their sequences must be exactly these.
 func (w *world) requireArrived(sess session.Session, sequences ...uint64) {
 	for _, sequence := range sequences {
 		_, got := w.recv(sess)
@@ -30,9 +29,9 @@ func (w *world) requireArrived(sess session.Session, sequences ...uint64) {
 	require.ErrorIs(w, err, context.DeadlineExceeded, "there is also %v", msg)
 }
 
-// Promise L5: a link that breaks goes on over another stream: Recv does not end, and
-// nothing is lost in either direction, or comes twice.
-// Promise L6: the Listen of the stream before returns.
+// Promise L5: a broken link goes on over another stream. Recv does not end, and nothing is lost
+// or comes twice, in either direction.
+// Promise L6: the Listen of the previous stream returns.
 func TestResume_NothingIsLostOrComesTwice(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -50,7 +49,7 @@ func TestResume_NothingIsLostOrComesTwice(t *testing.T) {
 			require.Equal(t, 1, sess.GetNumParents())
 
 			during := sess.Send(fake.Message("during the break"), addr("z"))
-			// This one is on its way when the stream breaks.
+			// This frame is on its way when the stream breaks.
 			parent.sent = append(parent.sent, &ptypes.Packet{
 				Frame: uint64(len(parent.sent) + 1), Parcels: []*ptypes.Parcel{parent.parcel(id+1, addr("a"))},
 			})
@@ -72,7 +71,7 @@ func TestResume_NothingIsLostOrComesTwice(t *testing.T) {
 	})
 }
 
-// Promise L5: what the neighbour has not received comes again, and before anything new.
+// Promise L5: the session repeats what the neighbour has not received, before anything new.
 func TestResume_WhatWasNotReceivedComesAgainInOrder(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -82,7 +81,7 @@ func TestResume_WhatWasNotReceivedComesAgainInOrder(t *testing.T) {
 			synctest.Wait()
 		}
 
-		// It has read the first of three frames, and not said so.
+		// The neighbour has read the first of three frames, but has not confirmed it.
 		require.Len(t, root.frames(), 3)
 		root.mu.Lock()
 		root.got = root.got[:1]
@@ -107,9 +106,9 @@ func TestResume_WhatWasNotReceivedComesAgainInOrder(t *testing.T) {
 	})
 }
 
-// Promise L5: a stream goes on with a link only if it is the next of that link, says
-// what can be true, and comes from the same neighbour.
-// Promise S2: nobody else takes the place of a parent.
+// Promise L5: a stream continues a link only if it is the next one of that link, offers
+// possible numbers, and comes from the same neighbour.
+// Promise S2: nobody else can replace a parent.
 func TestResume_OnlyTheNextStreamOfTheSameLinkGoesOn(t *testing.T) {
 	cases := map[string]struct {
 		gw              mino.Address
@@ -149,7 +148,7 @@ func TestResume_OnlyTheNextStreamOfTheSameLinkGoesOn(t *testing.T) {
 				_, ok := parent.dialAs(tc.gw, tc.epoch, tc.received)
 				require.Equal(t, tc.ok, ok)
 
-				// What was refused has changed nothing.
+				// A refused stream has changed nothing.
 				parent.id, parent.epoch = id, 9
 				_, again := parent.dial()
 				require.Equal(t, tc.epoch < 10, again)
@@ -159,12 +158,12 @@ func TestResume_OnlyTheNextStreamOfTheSameLinkGoesOn(t *testing.T) {
 	}
 }
 
-// Promise L5: a parent that does not come back is lost when the grace is over: the
-// session then ends with the cause, and what waits is reported.
+// Promise L5: a parent is lost when it does not come back within its grace. The session then
+// ends with the cause, and Send reports what waits.
 func TestResume_GraceEnds(t *testing.T) {
 	for gw, grace := range map[mino.Address]time.Duration{
 		addr("p"): session.DefaultAdoptionGrace,
-		// Nobody else becomes the orchestrator.
+		// No other node becomes the orchestrator.
 		session.NewOrchestratorAddress(addr("o")): session.DefaultLiveness,
 	} {
 		t.Run(gw.String(), func(t *testing.T) {
@@ -190,7 +189,7 @@ func TestResume_GraceEnds(t *testing.T) {
 	}
 }
 
-// Promise L5: a parent that comes back in time is no longer waited for.
+// Promise L5: the grace ends when a parent comes back in time.
 func TestResume_EndsTheGrace(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -205,7 +204,7 @@ func TestResume_EndsTheGrace(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, 1, sess.GetNumParents())
 
-		// The next break has its own.
+		// The next break has its own grace.
 		parent.current().End(errLost)
 		time.Sleep(session.DefaultAdoptionGrace - time.Nanosecond)
 		require.Equal(t, 1, sess.GetNumParents())
@@ -215,9 +214,9 @@ func TestResume_EndsTheGrace(t *testing.T) {
 	})
 }
 
-// Promise L5: during the grace another parent may adopt the session, which gets what
-// waits. The one before is not known any more.
-// Promise M2: across that the messages arrive in order and at most once.
+// Promise L5: another parent may adopt the session during the grace. It gets what waits, and
+// the session forgets the previous one.
+// Promise M2: messages arrive in order and at most once across the adoption.
 func TestResume_AdoptionTakesThePlaceOfALostParent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -245,7 +244,7 @@ func TestResume_AdoptionTakesThePlaceOfALostParent(t *testing.T) {
 		require.Empty(t, w.outcomes(alone))
 		require.Empty(t, w.outcomes(adopted))
 
-		// The adopter sends again what the first has not been answered.
+		// The adopter repeats the messages that the first parent has no answer for.
 		for _, sequence := range []uint64{2, 3, 4} {
 			second.send(sequence, addr("a"))
 		}
@@ -257,8 +256,8 @@ func TestResume_AdoptionTakesThePlaceOfALostParent(t *testing.T) {
 	})
 }
 
-// Promise L4: of two parents the other one is used at once when one breaks, with what
-// that has not answered, and in the order of the sends.
+// Promise L4: when one of two parents breaks, the session uses the other at once. It sends what
+// the first has not answered there, in the order of the sends.
 func TestResume_OtherParentIsUsedAtOnce(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -284,11 +283,12 @@ func TestResume_OtherParentIsUsedAtOnce(t *testing.T) {
 		requireCounted(t, 20, other.sequences()[:20])
 		require.Equal(t, 2, sess.GetNumParents())
 
-		// Back again, it is preferred again, and what went to the other stays there.
+		// When the first parent is back, the session prefers it again. What went to the other
+		// stays there.
 		_, ok := newest.dial()
 		require.True(t, ok)
 
-		// But not before what is on its way through the other can have arrived.
+		// It does so only when the packets through the other can have arrived.
 		between := len(other.sequences())
 		sess.Send(fake.Message("hello"), addr("z"))
 		synctest.Wait()
@@ -303,8 +303,8 @@ func TestResume_OtherParentIsUsedAtOnce(t *testing.T) {
 	})
 }
 
-// Promise L6: a session that is closed while its link is broken, or is being resumed,
-// waits for nothing, and reports what waited.
+// Promise L6: a session that closes while its link is broken, or is being resumed, waits for
+// nothing and reports what waited.
 func TestResume_CloseWhileBroken(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -345,8 +345,8 @@ func TestResume_GoodbyeFromBothEnds(t *testing.T) {
 	})
 }
 
-// Promise L5: a stream that ends without a goodbye is a break, also when it ends in order: the
-// parent has the whole grace to come back.
+// Promise L5: a stream that ends without a goodbye is a break, also when its status is fine.
+// The parent has the whole grace to come back.
 func TestResume_EndWithoutAGoodbyeIsABreak(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// receive hands a packet to a session and returns what became of it.
+// receive gives a packet to a session, and returns the reasons of its failures.
 func (w *world) receive(sess session.Session, from mino.Address, p *ptypes.Packet) map[string]ptypes.Reason {
 	ack, err := sess.RecvPacket(from, p)
 	require.NoError(w, err)
@@ -27,7 +27,7 @@ func (w *world) receive(sess session.Session, from mino.Address, p *ptypes.Packe
 	return byDest
 }
 
-// Promise R1: what came from a parent goes only down.
+// Promise R1: a packet from a parent goes only down.
 func TestRoute_FromAParentOnlyDown(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -49,8 +49,8 @@ func TestRoute_FromAParentOnlyDown(t *testing.T) {
 	})
 }
 
-// Promise R1: an orchestrator reaches the player on its own node by the root, also with
-// the table of an existing overlay, which is made with the address of that player.
+// Promise R1: an orchestrator reaches the player on its own node through the root, also with
+// the table of an existing overlay, which is made with that player's address.
 func TestRoute_FromTheOrchestratorToThePlayerOfItsNode(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for _, own := range []mino.Address{addr("o"), orchestratorOf(addr("o"))} {
@@ -70,7 +70,7 @@ func TestRoute_FromTheOrchestratorToThePlayerOfItsNode(t *testing.T) {
 	})
 }
 
-// Promise R1: what came from a child goes up, but never back to it.
+// Promise R1: a packet from a child goes up, but never back to that child.
 func TestRoute_FromAChildNeverBack(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		b, c := &sessiontest.Peer{}, &sessiontest.Peer{}
@@ -149,7 +149,7 @@ func TestRoute_HopLimitIsTheBackstop(t *testing.T) {
 	})
 }
 
-// Promise M2: a packet that comes twice is delivered once, and answered the same.
+// Promise M2: a session delivers a packet that comes twice once, and gives the same answer.
 func TestRoute_SecondCopyIsNotDelivered(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
@@ -163,12 +163,12 @@ func TestRoute_SecondCopyIsNotDelivered(t *testing.T) {
 
 		w.recv(sess)
 
-		// Too old to be told from one that was delivered.
+		// This one is too old to tell apart from a delivered one.
 		p.Sequence = 1
 		got := w.receive(sess, addr("b"), p)
 		require.Equal(t, map[string]ptypes.Reason{"FAa:1": ptypes.Reason_REASON_TIMEOUT}, got)
 
-		// Without an identity every packet is a new one.
+		// Without an identity every packet is new.
 		p.Origin = nil
 		require.Empty(t, w.receive(sess, addr("b"), p))
 		require.Empty(t, w.receive(sess, addr("b"), p))

@@ -17,13 +17,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// refused is what one says that does not know the link any more.
+// refused is the answer of a neighbour that has forgotten the link.
 func refused(context.Context) error {
 	return status.Error(codes.FailedPrecondition, "the stream has ended")
 }
 
-// Promise L1: an idle link carries a sign of life every third of the bound, at both
-// ends, and one that gets them lasts.
+// Promise L1: each end of an idle link sends a sign of life every third of the bound, and the
+// link lasts.
 func TestSilence_IdleLinksGiveSignsOfLife(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		_, root := w.rooted(session.WithLiveness(3 * time.Second))
@@ -42,9 +42,9 @@ func TestSilence_IdleLinksGiveSignsOfLife(t *testing.T) {
 	})
 }
 
-// Promise L1: a silent neighbour is noticed within the bound, on an idle link as on one
-// that is being written to.
-// Promise L7: for an orchestrator that is the end, and Recv says why.
+// Promise L1: a session notices a silent neighbour within the bound, whether the link is idle
+// or not.
+// Promise L7: that ends the session of an orchestrator, and Recv says why.
 func TestSilence_OfTheRootIsTheEnd(t *testing.T) {
 	for name, busy := range map[string]bool{"idle": false, "busy": true} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestSilence_OfTheRootIsTheEnd(t *testing.T) {
 				_, _, err := sess.Recv(t.Context())
 				require.ErrorContains(t, err, "silent")
 				require.Equal(t, session.DefaultLiveness, time.Since(start))
-				// What does not answer is not asked again.
+				// The session does not redial a root that is silent.
 				require.Equal(t, []uint64{1}, root.offers)
 				time.Sleep(time.Second)
 			})
@@ -72,8 +72,8 @@ func TestSilence_OfTheRootIsTheEnd(t *testing.T) {
 	}
 }
 
-// Promise L1: a silent parent is noticed within the bound. It may come back until the
-// grace is over, and what it says on the stream before does not count.
+// Promise L1: a session notices a silent parent within the bound. The parent may come back
+// until its grace is over. What it says on the previous stream does not count.
 // Promise L5: the session goes on meanwhile.
 func TestSilence_OfAParentIsABreak(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -99,8 +99,8 @@ func TestSilence_OfAParentIsABreak(t *testing.T) {
 	})
 }
 
-// Promise L1: a child that is silent is lost within the bound, and its connection, which
-// may only look alive, is given up. What it has not answered goes another way.
+// Promise L1: a session loses a silent child within the bound. It gives up the connection,
+// which may only look alive, and sends what the child has not answered another way.
 func TestSilence_OfAChildIsALoss(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, children := w.dialling(addr("a"), "b", "c")
@@ -120,8 +120,8 @@ func TestSilence_OfAChildIsALoss(t *testing.T) {
 	})
 }
 
-// Promise L7: Recv of an orchestrator ends with the cause when the link to the root
-// cannot go on, within the time of a resume.
+// Promise L7: when the link to the root cannot go on, the orchestrator's Recv returns the cause
+// within the time of a resume.
 func TestLoss_OfTheRootIsTheEnd(t *testing.T) {
 	unreachable := errors.New("no connection")
 
@@ -157,7 +157,7 @@ func TestLoss_OfTheRootIsTheEnd(t *testing.T) {
 				require.Equal(t, session.ReasonUnreachable, failed[0].Reason)
 				require.ErrorIs(t, failed[0], errLost)
 
-				// What was received comes first.
+				// Recv returns the received messages first.
 				w.recv(sess)
 
 				_, _, err := sess.Recv(t.Context())
@@ -169,8 +169,8 @@ func TestLoss_OfTheRootIsTheEnd(t *testing.T) {
 	}
 }
 
-// Promise L7: the status with which a root ends the stream after its goodbye is what
-// Recv says; without one the end is clean.
+// Promise L7: Recv returns the status that ends the root's stream after its goodbye. Without a
+// status the end is clean.
 func TestLoss_GoodbyeOfTheRootSaysWhy(t *testing.T) {
 	for name, cause := range map[string]error{
 		"clean":              io.EOF,
@@ -190,9 +190,8 @@ func TestLoss_GoodbyeOfTheRootSaysWhy(t *testing.T) {
 	}
 }
 
-// Promise L4: a parent that says goodbye is none from then on, whenever its stream ends.
-// What it has not answered goes to another one. With the last one the session ends, in a
-// clean way.
+// Promise L4: a parent that has said goodbye is no parent any more, whenever its stream ends.
+// What it has not answered goes to another one. The session ends cleanly with its last parent.
 func TestLoss_GoodbyeOfAParentEndsIt(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"))
@@ -216,8 +215,8 @@ func TestLoss_GoodbyeOfAParentEndsIt(t *testing.T) {
 	})
 }
 
-// Promise L6: a session that closes says goodbye after what it has to send, and waits a
-// moment for the end of the stream.
+// Promise L6: a session that closes says goodbye after its last packet, and waits a moment for
+// the end of the stream.
 func TestLoss_CloseSaysGoodbyeLast(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, root := w.rooted()
@@ -229,7 +228,7 @@ func TestLoss_CloseSaysGoodbyeLast(t *testing.T) {
 	})
 }
 
-// What a neighbour says against the rules of a link ends that at once.
+// A neighbour that breaks the rules of a link ends it at once.
 func TestLoss_BrokenRulesAreTheEnd(t *testing.T) {
 	cases := map[string]*ptypes.Packet{
 		"a gap":                  {Frame: 2, Delivered: []uint64{1}},

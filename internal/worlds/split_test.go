@@ -18,17 +18,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gateway is a node that passes on what it is given, at once, and answers when all
-// have it: those behind it, except for one that is frozen.
+// gateway is a node that passes packets on at once, and answers when all nodes behind it have
+// them. One of those nodes is frozen.
 type gateway struct {
 	frozen mino.Address
 
 	mu sync.Mutex
-	// got are the messages of each of those behind it, in the order they came.
+	// got are the messages of each node behind it, in the order in which they came.
 	got map[string][]string
 }
 
-// peer returns the node.
+// peer returns the peer that plays the gateway.
 func (g *gateway) peer() *sessiontest.Peer {
 	g.got = make(map[string][]string)
 
@@ -59,7 +59,7 @@ func (g *gateway) pass(message []byte, to []mino.Address) []mino.Address {
 	return to
 }
 
-// has returns what one of the nodes behind has.
+// has returns the messages of one of the nodes behind it.
 func (g *gateway) has(dest mino.Address) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -67,9 +67,9 @@ func (g *gateway) has(dest mino.Address) []string {
 	return slices.Clone(g.got[dest.String()])
 }
 
-// Promise M3: a frozen node among those that are sent to together costs the others two
-// seconds at most, however much is sent. Promise O6: their outcomes do not wait for
-// it either.
+// Promise M3: a frozen destination costs the other destinations of a send two seconds at most,
+// however much is sent.
+// Promise O6: their outcomes do not wait for it either.
 func TestSend_BroadcastsDoNotWaitForAFrozenPlayer(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		behind := &gateway{frozen: addr("d")}
@@ -98,7 +98,7 @@ func TestSend_BroadcastsDoNotWaitForAFrozenPlayer(t *testing.T) {
 			failed := reasons(w.outcomes(errs))
 			require.Equal(t, session.ReasonTimeout, failed[addr("d").String()])
 
-			// The first eight share an answer with the one that is frozen.
+			// The first eight messages share an answer with the frozen node.
 			if i >= 8 {
 				require.Len(t, failed, 1)
 			}

@@ -22,8 +22,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// world is a network in memory with sessions that are real and neighbours that
-// the test plays. It lives in a bubble, so that time is virtual.
+// world is a network in memory. Its sessions are real, and the test plays their neighbours. It
+// lives in a bubble of virtual time.
 type world struct {
 	*testing.T
 
@@ -31,7 +31,7 @@ type world struct {
 	cleanup []func()
 }
 
-// inWorld runs a test in a world, and takes it down in the bubble.
+// inWorld runs a test in a world, and cleans the world up inside the bubble.
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 
@@ -87,12 +87,12 @@ func (w *world) session(me mino.Address, opts ...session.Option) session.Session
 	return sess
 }
 
-// routerOf returns a tree router of a height.
+// routerOf returns a tree router for trees of a height.
 func routerOf(height int) router.Router {
 	return tree.NewRouter(session.AddressFactory{}, tree.WithHeight(height))
 }
 
-// table returns the table of the root of a tree of a height.
+// table returns the table of the root me of a tree of a height.
 func (w *world) table(height int, me mino.Address, players ...mino.Address) router.RoutingTable {
 	table, err := routerOf(height).New(mino.NewAddresses(players...), me)
 	require.NoError(w, err)
@@ -108,7 +108,7 @@ func (w *world) peer(name string, peer *sessiontest.Peer) {
 	w.cleanup = append(w.cleanup, peer.Serve(listener))
 }
 
-// root returns a session with an orchestrator as its parent, which the test plays.
+// root returns a session, and its parent: an orchestrator that the test plays.
 func (w *world) root(me mino.Address, table router.RoutingTable, opts ...session.Option) (
 	session.Session, *fake.Relay,
 ) {
@@ -119,7 +119,8 @@ func (w *world) root(me mino.Address, table router.RoutingTable, opts ...session
 	return sess, parent
 }
 
-// listen registers a parent. The stream of the parent ends with the test.
+// listen registers a parent, whose stream ends with the test. The channel is closed when Listen
+// returns.
 func (w *world) listen(sess session.Session, parent *fake.Relay, table router.RoutingTable) <-chan struct{} {
 	ready, returned := make(chan struct{}), make(chan struct{})
 
@@ -153,7 +154,7 @@ func (w *world) outcomes(errs <-chan error) []*session.DeliveryError {
 	return all
 }
 
-// recv returns the next message of a session, which must be there.
+// recv returns the next message of a session. It fails if there is none.
 func (w *world) recv(sess session.Session) (mino.Address, fake.Message) {
 	ctx, cancel := context.WithTimeout(w.Context(), time.Second)
 	defer cancel()
@@ -174,7 +175,7 @@ func (w *world) packet(from mino.Address, to ...mino.Address) *ptypes.Packet {
 	return &ptypes.Packet{Serialized: data}
 }
 
-// reasons returns the reasons of outcomes by the destination.
+// reasons maps the destinations of outcomes to their reasons.
 func reasons(errs []*session.DeliveryError) map[string]session.Reason {
 	byDest := make(map[string]session.Reason)
 
@@ -187,10 +188,10 @@ func reasons(errs []*session.DeliveryError) map[string]session.Reason {
 	return byDest
 }
 
-// errLost is the cause of losses that a test makes.
+// errLost is the cause of the losses that a test makes.
 var errLost = errors.New("lost by the test")
 
-// failure returns the outcome that an error is.
+// failure returns an error as the outcome that it must be.
 func (w *world) failure(err error) *session.DeliveryError {
 	var failure *session.DeliveryError
 
