@@ -262,7 +262,7 @@ func TestPanic_OfAnAddressThatIsPrinted(t *testing.T) {
 		logger := zerolog.New(&log)
 		sess := session.NewSession(nil, addr("a"), fake.MessageFactory{}, factory, json.NewContext(),
 			session.NewConnManager(), session.WithLogger(logger))
-		parent := fake.NewRelay(madAddress{addr("p")}, func(_ context.Context, p router.Packet) (*ptypes.Ack, error) {
+		parent := fake.NewRelay(madAddress{addr("p")}, func(context.Context, router.Packet) (*ptypes.Ack, error) {
 			return &ptypes.Ack{Errors: []string{"no route to somewhere: by the test"}}, nil
 		})
 		w.cleanup = append(w.cleanup, sess.Close)

@@ -52,11 +52,15 @@ func TestExistingParent_IsWaitedForASecond(t *testing.T) {
 		wait   time.Duration
 		clean  bool
 	}{
-		"goodbye":                         {parent: parent, end: io.EOF, clean: true},
-		"cancel":                          {parent: parent, end: errCanceled, known: true, alive: true, clean: true},
-		"lost with its connection":        {parent: parent, end: errCanceled, known: true, wait: time.Second, clean: true},
-		"cancel or loss":                  {parent: parent, end: errCanceled, wait: time.Second, clean: true},
-		"any other error":                 {parent: parent, end: errUnavailable, known: true, alive: true, wait: time.Second},
+		"goodbye": {parent: parent, end: io.EOF, clean: true},
+		"cancel":  {parent: parent, end: errCanceled, known: true, alive: true, clean: true},
+		"lost with its connection": {
+			parent: parent, end: errCanceled, known: true, wait: time.Second, clean: true,
+		},
+		"cancel or loss": {parent: parent, end: errCanceled, wait: time.Second, clean: true},
+		"any other error": {
+			parent: parent, end: errUnavailable, known: true, alive: true, wait: time.Second,
+		},
 		"cancel of the orchestrator":      {parent: orchestrator, end: errCanceled, clean: true},
 		"any other, of the orchestrator":  {parent: orchestrator, end: errUnavailable},
 		"an error that is none of a call": {parent: parent, end: errLost, wait: time.Second},

@@ -44,8 +44,10 @@ func TestFormerParent_ItsLossIsNotThatOfAChild(t *testing.T) {
 
 		conns := &replacing{ConnectionManager: session.NewConnManager()}
 		me := session.NewOrchestratorAddress(addr("o"))
-		sess := session.NewSession(nil, me, fake.MessageFactory{}, routerOf(3).GetPacketFactory(), json.NewContext(), conns,
-			session.WithObserver(session.Observer{RelayLost: func(peer mino.Address, _ error) { lost = append(lost, peer) }}))
+		sess := session.NewSession(nil, me, fake.MessageFactory{}, routerOf(3).GetPacketFactory(), json.NewContext(),
+			conns, session.WithObserver(session.Observer{
+				RelayLost: func(peer mino.Address, _ error) { lost = append(lost, peer) },
+			}))
 		table := &counting{RoutingTable: w.table(3, me)}
 		root, relay, _ := w.dialled(true)
 		before := make(chan struct{})

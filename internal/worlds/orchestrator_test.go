@@ -86,7 +86,9 @@ func TestDialRelay_ExistingRootTakesCalls(t *testing.T) {
 
 		require.Empty(t, w.outcomes(sess.Send(fake.Message("hello"), addr("b"))))
 		require.Empty(t, stream.Sent())
-		require.Equal(t, []metadata.MD{metadata.Pairs("apiuri", "test", "streamid", "1", "gateway", "FAo:1")}, conn.calls)
+		require.Equal(t, []metadata.MD{
+			metadata.Pairs("apiuri", "test", "streamid", "1", "gateway", "FAo:1"),
+		}, conn.calls)
 
 		stream.Feed(w.packet(addr("b"), session.NewOrchestratorAddress(addr("o"))))
 
@@ -126,7 +128,9 @@ func TestDialRelay_ExistingRootWithoutAConnection(t *testing.T) {
 
 	_, err := session.DialRelay(t.Context(), addr("root"), json.NewContext(), routerOf(3).GetPacketFactory(),
 		func(context.Context, metadata.MD) (session.OpenStream, error) {
-			return session.OpenStream{Stream: fake.NewStream(nil), Header: metadata.MD{}, Release: func() { released++ }}, nil
+			return session.OpenStream{
+				Stream: fake.NewStream(nil), Header: metadata.MD{}, Release: func() { released++ },
+			}, nil
 		})
 	require.ErrorContains(t, err, "no connection for calls")
 	require.Equal(t, 1, released)
