@@ -31,7 +31,7 @@ other-modes = set -e; for mode in -links=unicast -tls '-tls -links=mixed'; do go
 
 # The packages whose tests also run with an int of 32 bits: all the library but the overlay,
 # whose tests take long.
-TESTS_386 := . ./mino/... ./router/... ./serde/... $(addprefix ./internal/,chunk contain dedupe fifo inbox link/... memory offer opening parcel pending provenance)
+TESTS_386 := . ./mino/... ./router/... ./serde/... $(addprefix ./internal/,chunk contain dedupe fifo inbox link/... memory offer opening parcel pending provenance worlds)
 
 # The generated code and what it is generated from. Building buf takes minutes, so
 # `make check` does not generate again: `make generate` notes the hashes of both and

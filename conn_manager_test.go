@@ -25,9 +25,9 @@ import (
 func TestConnManager_AllWhoAcquireAtOnceShareOneDial(t *testing.T) {
 	const count = 100
 
-	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &sessiontest.Peer{})
-		mgr, dials := w.conns()
+	inNetwork(t, func(t *testing.T, n network) {
+		n.peer("n1", &sessiontest.Peer{})
+		mgr, dials := n.conns()
 
 		var wg sync.WaitGroup
 
@@ -89,9 +89,9 @@ func TestConnManager_OtherHostsAndTypesAreOtherConnections(t *testing.T) {
 }
 
 func TestConnManager_ClosesAfterTheLastRelease(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &sessiontest.Peer{})
-		mgr, dials := w.conns()
+	inNetwork(t, func(t *testing.T, n network) {
+		n.peer("n1", &sessiontest.Peer{})
+		mgr, dials := n.conns()
 
 		for n := range 3 {
 			conn := acquire(t, mgr, addr("n1"))
@@ -104,11 +104,11 @@ func TestConnManager_ClosesAfterTheLastRelease(t *testing.T) {
 }
 
 func TestConnManager_KeepsAnIdleConnectionForTheIdleTime(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		mgr, _ := w.conns(session.WithIdleTimeout(time.Minute))
+	inNetwork(t, func(t *testing.T, n network) {
+		mgr, _ := n.conns(session.WithIdleTimeout(time.Minute))
 		first := acquire(t, mgr, addr("n1"))
 
-		// The second round is the one that is not extended.
+		// The second idle time is not extended.
 		mgr.Release(addr("n1"))
 		wait(time.Minute - 1)
 		require.Same(t, first, acquire(t, mgr, addr("n1")))
@@ -123,18 +123,18 @@ func TestConnManager_KeepsAnIdleConnectionForTheIdleTime(t *testing.T) {
 	})
 }
 
-// The timer may have fired already when an Acquire wants to stop it, and finds a
-// later Release then: that one has its own idle time.
+// The timer may have fired already when Acquire wants to stop it, and may then find a later
+// Release. That Release has its own idle time.
 func TestConnManager_TimerThatCannotBeStoppedClosesNothing(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		mgr, _ := w.conns(session.WithIdleTimeout(time.Minute))
+	inNetwork(t, func(t *testing.T, n network) {
+		mgr, _ := n.conns(session.WithIdleTimeout(time.Minute))
 
 		for range 200 {
 			conn := acquire(t, mgr, addr("n1"))
 			mgr.Release(addr("n1"))
 			time.Sleep(time.Minute)
 
-			// At this instant the timer is due, and runs before or after.
+			// The timer is due at this instant, and runs before or after.
 			again := acquire(t, mgr, addr("n1"))
 			mgr.Release(addr("n1"))
 			synctest.Wait()
@@ -144,12 +144,12 @@ func TestConnManager_TimerThatCannotBeStoppedClosesNothing(t *testing.T) {
 }
 
 func TestConnManager_SlowCredentialsDelayNobodyElse(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &sessiontest.Peer{})
+	inNetwork(t, func(t *testing.T, n network) {
+		n.peer("n1", &sessiontest.Peer{})
 
 		release := make(chan struct{})
 		asked := new(atomic.Int64)
-		mgr, _ := w.conns(session.WithCredentials(func(to mino.Address) (credentials.TransportCredentials, error) {
+		mgr, _ := n.conns(session.WithCredentials(func(to mino.Address) (credentials.TransportCredentials, error) {
 			if to.Equal(addr("slow")) {
 				asked.Add(1)
 				<-release
@@ -182,14 +182,14 @@ func TestConnManager_SlowCredentialsDelayNobodyElse(t *testing.T) {
 }
 
 func TestConnManager_EvictEndsHungCallsAndDialsAnew(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inNetwork(t, func(t *testing.T, n network) {
 		peer := &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
 			<-ctx.Done()
 
 			return nil, ctx.Err()
 		}}
-		w.peer("n1", peer)
-		mgr, dials := w.conns()
+		n.peer("n1", peer)
+		mgr, dials := n.conns()
 
 		old := acquire(t, mgr, addr("n1"))
 		hung := make(chan error, 1)
@@ -205,7 +205,7 @@ func TestConnManager_EvictEndsHungCallsAndDialsAnew(t *testing.T) {
 		require.NoError(t, call(fresh))
 		require.EqualValues(t, 2, dials.Load())
 
-		// Whose Release comes first is not known: both connections are in use.
+		// Nobody knows whose Release comes first: both connections are in use.
 		mgr.Release(addr("n1"))
 		require.NoError(t, call(fresh))
 		require.Equal(t, 1, mgr.Len())
@@ -225,7 +225,7 @@ func TestConnManager_EvictedWithoutSuccessorLeavesNothing(t *testing.T) {
 	mgr.Release(addr("n1"))
 	require.Equal(t, 0, mgr.Len())
 
-	// One in its idle time goes at once.
+	// An idle connection goes at once.
 	acquire(t, mgr, addr("n1"))
 	mgr.Release(addr("n1"))
 	require.Equal(t, 1, mgr.Len())
@@ -235,10 +235,10 @@ func TestConnManager_EvictedWithoutSuccessorLeavesNothing(t *testing.T) {
 
 // Promise L6: Close is idempotent, and leaves no connection.
 func TestConnManager_CloseEndsWhatIsInUseAndWhatIsIdle(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &sessiontest.Peer{})
-		w.peer("n2", &sessiontest.Peer{})
-		mgr, _ := w.conns(session.WithIdleTimeout(time.Hour))
+	inNetwork(t, func(t *testing.T, n network) {
+		n.peer("n1", &sessiontest.Peer{})
+		n.peer("n2", &sessiontest.Peer{})
+		mgr, _ := n.conns(session.WithIdleTimeout(time.Hour))
 
 		used, idle := acquire(t, mgr, addr("n1")), acquire(t, mgr, addr("n2"))
 		require.NoError(t, call(used))
@@ -261,9 +261,9 @@ func TestConnManager_CloseEndsWhatIsInUseAndWhatIsIdle(t *testing.T) {
 }
 
 func TestConnManager_CloseDuringADialFailsIt(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inNetwork(t, func(t *testing.T, n network) {
 		release := make(chan struct{})
-		mgr, _ := w.conns(session.WithCredentials(func(mino.Address) (credentials.TransportCredentials, error) {
+		mgr, _ := n.conns(session.WithCredentials(func(mino.Address) (credentials.TransportCredentials, error) {
 			<-release
 
 			return insecure.NewCredentials(), nil
@@ -296,7 +296,7 @@ func TestConnManager_ReleaseOfWhatIsNotHeldDoesNothing(t *testing.T) {
 	require.Equal(t, 1, mgr.Len())
 }
 
-// Promise S1: a panic of the callback is an error, and the next one may do better.
+// Promise S1: a panic of the callback is an error, and the next call may succeed.
 func TestConnManager_FailedCredentialsLeaveNothingBehind(t *testing.T) {
 	oops := errors.New("oops")
 	failures := []func(){func() { panic("oops") }, func() { panic(oops) }, nil}
@@ -369,19 +369,19 @@ func TestConnManager_RefusesWhatItCannotDial(t *testing.T) {
 	}
 }
 
-// Promise L3: a node that comes back is used again soon, however long it was gone.
+// Promise L3: the manager soon reconnects to a node that comes back, however long it was gone.
 func TestConnManager_ReconnectsWithinAboutASecond(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &sessiontest.Peer{})
-		w.net.RefuseDial("n1:1")
+	inNetwork(t, func(t *testing.T, n network) {
+		n.peer("n1", &sessiontest.Peer{})
+		n.RefuseDial("n1:1")
 
-		mgr, _ := w.conns()
+		mgr, _ := n.conns()
 		conn := acquire(t, mgr, addr("n1"))
 		answered := make(chan error, 1)
 		go func() { answered <- call(conn, grpc.WaitForReady(true)) }()
 
 		wait(time.Hour)
-		w.net.AllowDial("n1:1")
+		n.AllowDial("n1:1")
 
 		back := time.Now()
 		require.NoError(t, <-answered)
@@ -389,21 +389,21 @@ func TestConnManager_ReconnectsWithinAboutASecond(t *testing.T) {
 	})
 }
 
-// Promise L3: whom nobody is waiting for any more is tried at once when it is wanted again.
+// Promise L3: when a failed connection is idle, the next Acquire dials at once.
 func TestConnManager_FailedIdleConnectionIsNotUsedAgain(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n1", &sessiontest.Peer{})
-		w.net.RefuseDial("n1:1")
+	inNetwork(t, func(t *testing.T, n network) {
+		n.peer("n1", &sessiontest.Peer{})
+		n.RefuseDial("n1:1")
 
-		mgr, dials := w.conns(session.WithIdleTimeout(time.Minute))
+		mgr, dials := n.conns(session.WithIdleTimeout(time.Minute))
 		require.Error(t, call(acquire(t, mgr, addr("n1"))))
 		mgr.Release(addr("n1"))
 
-		w.net.AllowDial("n1:1")
+		n.AllowDial("n1:1")
 		require.NoError(t, call(acquire(t, mgr, addr("n1"))))
 		require.Equal(t, 1, mgr.Len())
 
-		// One that works is.
+		// A connection that works is used again.
 		before := dials.Load()
 		mgr.Release(addr("n1"))
 		require.NoError(t, call(acquire(t, mgr, addr("n1"))))
@@ -426,10 +426,10 @@ func TestConnManager_OverTCP(t *testing.T) {
 }
 
 func TestConnManager_EveryAcquireWithItsReleaseLeavesNothing(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.peer("n0", &sessiontest.Peer{})
-		w.peer("n1", &sessiontest.Peer{})
-		mgr, _ := w.conns()
+	inNetwork(t, func(t *testing.T, n network) {
+		n.peer("n0", &sessiontest.Peer{})
+		n.peer("n1", &sessiontest.Peer{})
+		mgr, _ := n.conns()
 
 		var wg sync.WaitGroup
 
@@ -445,7 +445,7 @@ func TestConnManager_EveryAcquireWithItsReleaseLeavesNothing(t *testing.T) {
 						return
 					}
 
-					// Only an eviction may end it under its user.
+					// Only an eviction may end the connection while it is in use.
 					if code := status.Code(call(conn)); code != codes.OK && code != codes.Canceled {
 						t.Error(code)
 					}
@@ -464,11 +464,37 @@ func TestConnManager_EveryAcquireWithItsReleaseLeavesNothing(t *testing.T) {
 	})
 }
 
-// conns returns a manager that dials over the network of the world, and the number
-// of its dials so far.
-func (w *world) conns(opts ...session.ConnOption) (*session.ConnManager, *atomic.Int64) {
+// network is a network in memory with nodes that the test plays.
+type network struct {
+	*sessiontest.Network
+
+	t *testing.T
+}
+
+// inNetwork runs a test with a network, in a bubble of virtual time.
+func inNetwork(t *testing.T, test func(t *testing.T, n network)) {
+	t.Helper()
+
+	synctest.Test(t, func(t *testing.T) {
+		n := network{sessiontest.NewNetwork(), t}
+		t.Cleanup(n.Close)
+
+		test(t, n)
+	})
+}
+
+// peer runs a node that the test plays.
+func (n network) peer(name string, peer *sessiontest.Peer) {
+	listener, err := n.Listen(name + ":1")
+	require.NoError(n.t, err)
+
+	n.t.Cleanup(peer.Serve(listener))
+}
+
+// conns returns a manager that dials over the network, and the number of its dials so far.
+func (n network) conns(opts ...session.ConnOption) (*session.ConnManager, *atomic.Int64) {
 	dials := new(atomic.Int64)
-	dialer := w.net.Dialer("me:1")
+	dialer := n.Dialer("me:1")
 	counting := func(ctx context.Context, target string) (net.Conn, error) {
 		dials.Add(1)
 
@@ -476,12 +502,12 @@ func (w *world) conns(opts ...session.ConnOption) (*session.ConnManager, *atomic
 	}
 
 	mgr := session.NewConnManager(append(opts, session.WithDialOptions(grpc.WithContextDialer(counting)))...)
-	w.cleanup = append(w.cleanup, func() { require.NoError(w, mgr.Close()) })
+	n.t.Cleanup(func() { require.NoError(n.t, mgr.Close()) })
 
 	return mgr, dials
 }
 
-// newConns returns a manager outside of any world, for tests that do not call.
+// newConns returns a manager without a network, for tests that do not call.
 func newConns(t *testing.T, opts ...session.ConnOption) *session.ConnManager {
 	t.Helper()
 
@@ -489,6 +515,11 @@ func newConns(t *testing.T, opts ...session.ConnOption) *session.ConnManager {
 	t.Cleanup(func() { require.NoError(t, mgr.Close()) })
 
 	return mgr
+}
+
+// addr returns the address of a node without TLS.
+func addr(name string) session.Address {
+	return session.NewAddress("grpc://" + name + ":1")
 }
 
 func acquire(t *testing.T, mgr *session.ConnManager, to mino.Address) grpc.ClientConnInterface {

@@ -1,0 +1,107 @@
+package worlds_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/fake"
+	"github.com/minogrpc/session/mino"
+	"github.com/stretchr/testify/require"
+)
+
+// Promise L2: a session sets a bounded number of links up at once, and the deadline of a set-up
+// begins when it does: a root that dials many players at once loses none of them because the
+// others had to be dialled as well.
+func TestDial_BoundedNumberAtOnce(t *testing.T) {
+	const (
+		players = 200
+		atOnce  = 64
+		takes   = 6 * time.Second // Of the 10 that a set-up may take.
+	)
+
+	inWorld(t, func(t *testing.T, w *world) {
+		names := make([]string, players)
+		addresses := make([]mino.Address, players)
+
+		for i := range names {
+			names[i] = fmt.Sprint("p", i)
+			addresses[i] = addr(names[i])
+		}
+
+		sess, children := w.dialling(addr("a"), names...)
+		dialling, most := 0, 0
+		turn := make(chan struct{}, 1)
+
+		for _, child := range children {
+			child.refuse = func(context.Context) error {
+				turn <- struct{}{}
+				dialling++
+				most = max(most, dialling)
+				<-turn
+
+				<-time.After(takes) // Virtual time.
+
+				turn <- struct{}{}
+				dialling--
+				<-turn
+
+				return nil
+			}
+		}
+
+		w.listen(sess, fake.NewRelay(session.NewOrchestratorAddress(addr("o")), nil), w.table(1, addr("a"), addresses...))
+
+		start := time.Now()
+		sess.Send(fake.Message("hello"), addresses...)
+		time.Sleep(4 * takes)
+		synctest.Wait()
+
+		for _, child := range children {
+			require.Len(t, child.received(), 1)
+		}
+
+		require.Equal(t, atOnce, most)
+		require.Less(t, time.Since(start), session.DefaultOutcomeTimeout)
+	})
+}
+
+// Promise L6: a session that ends does not wait for the turn of a child that has not been dialled.
+func TestDial_EndBeforeItsTurn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		names := make([]string, 100)
+		addresses := make([]mino.Address, len(names))
+
+		for i := range names {
+			names[i] = fmt.Sprint("p", i)
+			addresses[i] = addr(names[i])
+		}
+
+		sess, children := w.dialling(addr("a"), names...)
+		for _, child := range children {
+			child.refuse = func(ctx context.Context) error {
+				<-ctx.Done()
+
+				return ctx.Err()
+			}
+		}
+
+		parent := fake.NewRelay(session.NewOrchestratorAddress(addr("o")), nil)
+		w.listen(sess, parent, w.table(1, addr("a"), addresses...))
+
+		outcomes := sess.Send(fake.Message("hello"), addresses...)
+
+		synctest.Wait()
+
+		start := time.Now()
+		parent.End(io.EOF)
+		sess.Close()
+		<-sess.(session.Lifecycle).Done()
+		require.Zero(t, time.Since(start))
+		require.Len(t, w.outcomes(outcomes), len(names))
+	})
+}
