@@ -38,8 +38,10 @@ type portedNode struct {
 	plug   *plug
 	server *grpc.Server
 	count  atomic.Int64
-	tasks  sync.WaitGroup
-	once   sync.Once
+	// streams counts those of parents, each of which holds a connection.
+	streams atomic.Int64
+	tasks   sync.WaitGroup
+	once    sync.Once
 
 	mu       sync.Mutex
 	sessions map[string]session.Session
@@ -101,6 +103,9 @@ func (p *portedNode) Stream(stream grpc.BidiStreamingServer[ptypes.Packet, ptype
 	if err != nil {
 		return err
 	}
+
+	p.streams.Add(1)
+	defer p.streams.Add(-1)
 
 	conn, err := p.conns.Acquire(gateway)
 	if err != nil {
