@@ -46,7 +46,7 @@ type identity interface {
 
 // decodePacket returns the router's packet and its destinations.
 func (s *session) decodePacket(in arrival) (packet router.Packet, to recipients, err error) {
-	defer func() { s.fault(err) }()
+	defer func() { s.witness.fault(err) }()
 	defer contain.Recover(&err)
 
 	packet, err = s.packetOf(in)

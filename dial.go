@@ -154,7 +154,7 @@ func (s *session) openStream(life, setup context.Context, gw mino.Address, md, c
 func (s *session) evict(gw mino.Address) {
 	evictor, ok := s.connMgr.(ConnectionEvictor)
 	if ok {
-		s.fault(contain.Do(func() { evictor.Evict(gw) }))
+		s.witness.fault(contain.Do(func() { evictor.Evict(gw) }))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
@@ -129,22 +128,6 @@ func (e *DeliveryError) phrase() string {
 		return dest + " dropped the packet: "
 	}
 }
-
-// nameOf prints an address, which may be of a type that is not ours.
-func nameOf(addr mino.Address) string {
-	name, err := contain.Call(func() (string, error) { return addr.String(), nil })
-	if err != nil {
-		return fmt.Sprintf("%T", addr)
-	}
-
-	return name
-}
-
-// printed is an address in a log line, which may be of a type that is not ours.
-type printed struct{ addr mino.Address }
-
-// String implements fmt.Stringer.
-func (p printed) String() string { return nameOf(p.addr) }
 
 // Unwrap returns the cause.
 func (e *DeliveryError) Unwrap() error {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/ptypes"
-	"github.com/minogrpc/session/router"
 )
 
 // linkOwner implements link.Owner for a session, so that the methods are not part
@@ -25,12 +24,12 @@ func (o *linkOwner) Opened(l *link.Link) {
 	s.children.opened(l)
 	s.mu.Unlock()
 
-	s.observeOpened(l.Peer)
+	s.witness.opened(l.Peer)
 }
 
 // Sent implements link.Owner.
 func (o *linkOwner) Sent(l *link.Link, p *link.Parcel) {
-	o.session().observeSent(l.Peer, p.Packet)
+	o.session().witness.sent(l.Peer, p.Packet)
 }
 
 // Received implements link.Owner.
@@ -68,7 +67,7 @@ func (o *linkOwner) Goodbye(l *link.Link) {
 func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 	s := o.session()
 
-	s.fault(err)
+	s.witness.fault(err)
 
 	packetOnly := errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrExpired) || !link.IsLoss(err)
 	if packetOnly {
@@ -81,7 +80,7 @@ func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 // Lost implements link.Owner.
 func (o *linkOwner) Lost(l *link.Link, cause error) {
 	s := o.session()
-	s.fault(cause)
+	s.witness.fault(cause)
 
 	if errors.Is(cause, link.ErrSilent) {
 		// The connection may look alive all the same. A fresh one may work.
@@ -117,16 +116,7 @@ func (o *linkOwner) Released(l *link.Link) {
 	s := o.session()
 	defer s.released()
 
-	s.observeClosed(l.Peer)
+	s.witness.closed(l.Peer)
 }
 
 var _ link.Owner = (*linkOwner)(nil)
-
-// infoOf describes a packet to the observer.
-func infoOf(packet router.Packet) PacketInfo {
-	return PacketInfo{
-		Source:       packet.GetSource(),
-		Destinations: len(packet.GetDestination()),
-		Bytes:        len(packet.GetMessage()),
-	}
-}

@@ -30,6 +30,7 @@ var ErrSuperseded = errors.New("a newer stream of the link has taken the place o
 
 var (
 	errNoParent = errors.New("a parent needs a relay and a routing table")
+	errUnread   = errors.New("nobody would read the stream of a duplex relay")
 	errNoDuplex = errors.New("the session takes no duplex links of players")
 	errNoLink   = errors.New("the session does not know the link that the stream goes on with")
 )
@@ -79,8 +80,7 @@ func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan stru
 func (s *session) Register(relay Relay, table router.RoutingTable) (*Registration, error) {
 	wait, err := s.register(relay, table)
 	if err != nil {
-		s.logger.Warn().Err(err).Msg("refused a parent")
-		s.fault(err)
+		s.witness.parentRefused(err)
 		// Nobody else knows what the relay holds.
 		endStream(relay)
 
@@ -174,7 +174,7 @@ func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err erro
 
 	relay.attach(l)
 	superseded := s.resumed(par, relay.offer.Epoch)
-	s.observeOpened(par.addr)
+	s.witness.opened(par.addr)
 
 	go s.serve(l, relay.wire)
 
@@ -219,7 +219,7 @@ func (s *session) serve(l *link.Link, stream link.Stream) {
 // SetPassive implements Session.
 func (s *session) SetPassive(relay Relay, table router.RoutingTable) {
 	if _, ok := relay.(*DuplexRelay); ok {
-		s.logger.Warn().Msg("refused a duplex relay that nobody would read")
+		s.witness.parentRefused(errUnread)
 		endStream(relay)
 
 		return
@@ -227,8 +227,7 @@ func (s *session) SetPassive(relay Relay, table router.RoutingTable) {
 
 	_, _, err := s.addParent(relay, table, false)
 	if err != nil {
-		s.logger.Warn().Err(err).Msg("refused a parent")
-		s.fault(err)
+		s.witness.parentRefused(err)
 		endStream(relay)
 	}
 }
@@ -287,7 +286,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	s.mu.Unlock()
 
 	s.settleAll(&after)
-	s.observeOpened(addr)
+	s.witness.opened(addr)
 
 	return par, l, nil
 }
@@ -340,7 +339,7 @@ func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
 		packet, err := recv(stream)
 		if err != nil {
 			l.Ended()
-			s.fault(err)
+			s.witness.fault(err)
 
 			if !par.goodbye && isOrdinaryEnd(stream, err) {
 				err = io.EOF

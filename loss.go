@@ -63,7 +63,7 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	s.settleAll(&after)
 
 	if !errors.Is(cause, io.EOF) {
-		s.observeLost(par.addr, cause)
+		s.witness.lost(par.addr, cause)
 	}
 }
 
@@ -90,7 +90,7 @@ func (s *session) breakParent(l *link.Link, cause error) {
 	s.rerouteLocked(waiting, cause, false, &after)
 	s.mu.Unlock()
 
-	s.observeLost(par.addr, cause)
+	s.witness.lost(par.addr, cause)
 	s.settleAll(&after)
 }
 
@@ -187,11 +187,11 @@ func (s *session) loseChild(l *link.Link, cause error) {
 		}
 
 		_, err := contain.Call(func() (struct{}, error) { return struct{}{}, par.table.OnFailure(l.Peer) })
-		s.fault(err)
+		s.witness.fault(err)
 		refused[par] = err != nil
 
 		if err == nil && len(orphans) > 0 {
-			s.fault(contain.Do(func() { s.adoptLocked(par, orphans) }))
+			s.witness.fault(contain.Do(func() { s.adoptLocked(par, orphans) }))
 		}
 	}
 
@@ -209,7 +209,7 @@ func (s *session) loseChild(l *link.Link, cause error) {
 	s.mu.Unlock()
 
 	if !quiet {
-		s.observeLost(l.Peer, cause)
+		s.witness.lost(l.Peer, cause)
 	}
 
 	s.settleAll(&after)
@@ -283,7 +283,7 @@ func (s *session) revive(l *link.Link, due func() bool) {
 		return
 	}
 
-	s.fault(contain.Do(func() { s.adoptLocked(via, []mino.Address{l.Peer}) }))
+	s.witness.fault(contain.Do(func() { s.adoptLocked(via, []mino.Address{l.Peer}) }))
 
 	if s.children.link(l.Key) == nil {
 		// The table does not want it yet, or not at all.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
@@ -99,7 +100,7 @@ func (s *session) settleAll(after *effects) {
 	}
 
 	for _, info := range after.delivered {
-		s.observeDelivery(info)
+		s.witness.delivered(info, s.queue)
 	}
 
 	if first := after.first; first.set != nil {
@@ -120,7 +121,17 @@ func (s *session) settle(set *pending.Set, key string, err *DeliveryError) {
 	}
 
 	if set.Settle(key, err) {
-		s.dropped(err)
+		s.witness.dropped(err)
+	}
+}
+
+// step runs a part of the way of a packet under the lock, in which the routing table
+// and the packet are called. After a panic it settles whatever the part has left open.
+func (s *session) step(set *pending.Set, keys []string, dests []mino.Address, after *effects, run func()) {
+	err := contain.Do(run)
+	if err != nil {
+		s.witness.fault(err)
+		after.fail(set, keys, dests, s.failure(ReasonRejected, err))
 	}
 }
 

@@ -44,7 +44,7 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 	s.mu.Unlock()
 
 	if news {
-		s.observeLost(l.Peer, cause)
+		s.witness.lost(l.Peer, cause)
 	}
 
 	s.settleAll(&after)

@@ -1,14 +1,12 @@
 package session
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/provenance"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
-	"github.com/rs/zerolog"
 )
 
 // usualParents is the number of parents up to which a look at the registrations takes no
@@ -67,7 +65,7 @@ func (s *session) admit(key string, from mino.Address) error {
 	}
 
 	err := fmt.Errorf("%w: %s is no neighbour in this session", ErrStranger, nameOf(from))
-	s.refused(from, err)
+	s.witness.packetRefused(from, err)
 
 	return err
 }
@@ -109,25 +107,4 @@ func sourceName(source mino.Address) string {
 	}
 
 	return nameOf(source)
-}
-
-// refused logs, and tells the observer of, a packet that was refused for where it comes
-// from. It does nothing for other errors.
-func (s *session) refused(from mino.Address, err error) {
-	if !errors.Is(err, ErrStranger) {
-		return
-	}
-
-	// The first one says that something is wrong. The number of the others is in the hands
-	// of somebody who may mean harm.
-	level := zerolog.DebugLevel
-	if !s.warned.Swap(true) {
-		level = zerolog.WarnLevel
-	}
-
-	s.logger.WithLevel(level).Err(err).Msg("packet refused")
-
-	if s.observer.PacketRefused != nil {
-		s.observe(func() { s.observer.PacketRefused(from, err) })
-	}
 }

@@ -116,7 +116,7 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 		return fmt.Errorf("packet malformed: %w", err)
 	}
 
-	s.observeReceived(in.addr, packet)
+	s.witness.received(in.addr, packet)
 
 	var after effects
 
@@ -124,8 +124,8 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 	s.settleAll(&after)
 
 	if err != nil {
-		s.fault(err)
-		s.refused(in.addr, err)
+		s.witness.fault(err)
+		s.witness.packetRefused(in.addr, err)
 	}
 
 	return err
@@ -192,7 +192,7 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 		return nil, nil, err
 	}
 
-	s.observeDepth()
+	s.witness.depth(s.queue)
 
 	var from mino.Address
 
@@ -202,10 +202,10 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 		return s.msgFac.Deserialize(s.ctx, packet.GetMessage())
 	})
 	if err != nil {
-		s.fault(err)
+		s.witness.fault(err)
 
 		failure := &MessageError{From: from, Cause: err}
-		s.rejected(failure)
+		s.witness.messageRejected(failure)
 
 		return from, nil, failure
 	}

@@ -205,7 +205,7 @@ func (s *session) refuse(err error) *DeliveryError {
 		failure.Reason = ReasonOverflow
 	}
 
-	s.dropped(failure)
+	s.witness.dropped(failure)
 
 	return failure
 }

@@ -97,7 +97,7 @@ func (s *session) pushLocked(h link.Header, mine router.Packet, after *effects) 
 
 	s.seen.Mark(h.Source, h.Origin, h.Sequence)
 
-	if s.observer.PacketDelivered != nil || s.observer.QueueDepth != nil {
+	if s.witness.wantsDeliveries() {
 		after.delivered = append(after.delivered, infoOf(mine))
 	}
 

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/minogrpc/session/internal/dedupe"
@@ -124,8 +123,7 @@ type session struct {
 	formats []string
 	queue   *inbox.Inbox
 
-	// warned is set when a packet has been refused for where it comes from.
-	warned atomic.Bool
+	witness witness
 	// done is closed when the session is closed and alive is zero.
 	done chan struct{}
 
@@ -168,13 +166,15 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 		children: make(children),
 	}
 
+	s.witness.logger, s.witness.observer, s.witness.leave = s.logger, s.observer, s.Leave
+
 	// An address that has no text is found out when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
 	s.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
 
 	formats, err := formatsOf(pktFac)
 	s.formats = formats
-	s.fault(err)
+	s.witness.fault(err)
 
 	// It never fails, and a weak identity would be worse than none.
 	_, _ = rand.Read(s.origin[:])
