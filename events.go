@@ -39,7 +39,7 @@ func (o *linkOwner) Received(l *link.Link, p *ptypes.Packet) {
 
 // Answered implements link.Owner.
 func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, a link.Answer) {
-	o.session().answered(l.Peer, p, a)
+	o.session().reporter.answered(l.Peer, p, a)
 }
 
 // Arrived implements link.Owner.
@@ -71,7 +71,7 @@ func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 
 	packetOnly := errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrExpired) || !link.IsLoss(err)
 	if packetOnly {
-		s.settleParcel(p, s.failureOf(err))
+		s.reporter.settleParcel(p, s.reporter.failureOf(err))
 	} else {
 		s.parentFailed(l, p, err)
 	}
@@ -96,7 +96,7 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 		// Another registration has taken its place, and all that waited for it. What is left can
 		// only have been added by others since.
 		for _, p := range l.Drain() {
-			s.settleParcel(p, s.failureOf(cause))
+			s.reporter.settleParcel(p, s.reporter.failureOf(cause))
 		}
 	default:
 		s.loseChild(l, cause)

@@ -262,7 +262,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		par.goodbye = own.saysGoodbye()
 	}
 
-	var after aftermath
+	var e effects
 
 	s.mu.Lock()
 	if s.closed {
@@ -281,11 +281,11 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	}
 
 	for _, old := range s.parents.add(par) {
-		s.dropLocked(old, errReplaced, &after)
+		s.dropLocked(old, errReplaced, &e)
 	}
 	s.mu.Unlock()
 
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 	s.witness.opened(addr)
 
 	return par, l, nil

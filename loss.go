@@ -35,7 +35,7 @@ func (s *session) loseParent(par *parent, cause error) {
 
 // loseParentIf is loseParent under a condition that needs the lock.
 func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
-	var after aftermath
+	var e effects
 
 	s.mu.Lock()
 	if !slices.Contains(s.parents, par) || !lost() {
@@ -48,19 +48,19 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 
 	switch {
 	case last && !par.isWaiting() && !errors.Is(cause, io.EOF) && s.adoptable(par):
-		s.orphanLocked(par, cause, &after)
+		s.orphanLocked(par, cause, &e)
 	case last:
 		// Recv must have its cause before Listen returns.
 		end := endOf(par, cause)
 		s.queue.Close(end)
-		s.dropLocked(par, cause, &after)
+		s.dropLocked(par, cause, &e)
 		s.closeLocked(end, (*link.Link).Close)
 	default:
-		s.dropLocked(par, cause, &after)
+		s.dropLocked(par, cause, &e)
 	}
 	s.mu.Unlock()
 
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 
 	if !errors.Is(cause, io.EOF) {
 		s.witness.lost(par.addr, cause)
@@ -70,7 +70,7 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 // breakParent waits for a parent whose stream has ended without a goodbye to go on
 // with another one. With other parents what is for it goes to them meanwhile.
 func (s *session) breakParent(l *link.Link, cause error) {
-	var after aftermath
+	var e effects
 
 	s.mu.Lock()
 	par := s.parents.byLink(l)
@@ -87,11 +87,11 @@ func (s *session) breakParent(l *link.Link, cause error) {
 	}
 
 	par.breakOff(s.giveUpLocked(par, cause))
-	s.rerouteLocked(waiting, cause, false, &after)
+	s.rerouteLocked(waiting, cause, false, &e)
 	s.mu.Unlock()
 
 	s.witness.lost(par.addr, cause)
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 }
 
 // adoptable tells whether another node may take the place of the parent. Nobody takes that of
@@ -128,10 +128,10 @@ func (s *session) giveUpLocked(par *parent, cause error) *time.Timer {
 
 // orphanLocked gives the session some time to be adopted. Until then it goes by the
 // table of the parent that it has lost, and what is for the parent waits.
-func (s *session) orphanLocked(par *parent, cause error, after *aftermath) {
+func (s *session) orphanLocked(par *parent, cause error, e *effects) {
 	waiting := par.drain()
 	par.orphan(s.parkLocked(par), s.giveUpLocked(par, cause))
-	s.rerouteLocked(waiting, cause, false, after)
+	s.rerouteLocked(waiting, cause, false, e)
 }
 
 // parkLocked returns a link that only holds what is for a parent.
@@ -165,16 +165,16 @@ func endOf(par *parent, cause error) error {
 }
 
 // dropLocked takes a parent out and routes again what waits for it.
-func (s *session) dropLocked(par *parent, cause error, after *aftermath) {
+func (s *session) dropLocked(par *parent, cause error, e *effects) {
 	s.parents.remove(par)
 	s.noteFormerLocked(par)
-	s.rerouteLocked(par.drain(), cause, false, after)
+	s.rerouteLocked(par.drain(), cause, false, e)
 	par.end()
 }
 
 // loseChild tells the tables and routes again what the child leaves, in one step.
 func (s *session) loseChild(l *link.Link, cause error) {
-	var after aftermath
+	var e effects
 
 	s.mu.Lock()
 	missed := s.children.lose(l)
@@ -204,7 +204,7 @@ func (s *session) loseChild(l *link.Link, cause error) {
 	for _, p := range parcels {
 		// Only the table that chose the neighbour knows whether there is another.
 		via, _ := p.Via.(*parent)
-		s.rerouteLocked([]*link.Parcel{p}, cause, refused[via], &after)
+		s.rerouteLocked([]*link.Parcel{p}, cause, refused[via], &e)
 	}
 	s.mu.Unlock()
 
@@ -212,7 +212,7 @@ func (s *session) loseChild(l *link.Link, cause error) {
 		s.witness.lost(l.Peer, cause)
 	}
 
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 }
 
 // orphansOf returns the nodes behind a neighbour, if the table can tell.
@@ -278,7 +278,7 @@ func (s *session) revive(l *link.Link, due func() bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	via := s.preferredLocked()
+	via := s.parents.preferred()
 	if via == nil || !due() {
 		return
 	}

@@ -296,3 +296,19 @@ func (ps parents) pick(from string, failed []string) *parent {
 
 	return second
 }
+
+// preferred returns the parent that a packet without a given table goes by, or nil.
+func (ps parents) preferred() *parent {
+	return ps.pick("", nil)
+}
+
+// tableFor returns the parent whose table routes a packet from that neighbour: the neighbour
+// itself if it is a parent, or else the preferred parent.
+func (ps parents) tableFor(from string) *parent {
+	par := ps.byKey(from)
+	if par != nil {
+		return par
+	}
+
+	return ps.preferred()
+}

@@ -18,7 +18,7 @@ const maxPostponed = 3
 // parentFailed routes a parcel again that a parent did not take. The parent stays
 // one: its stream tells whether it is lost.
 func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
-	var after aftermath
+	var e effects
 
 	h := p.Header
 	h.Failed = append(slices.Clone(p.Failed), l.Key)
@@ -35,11 +35,11 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 	switch {
 	case s.noRetry && !s.closed:
 		// It was handed over, and whether it arrived nobody knows.
-		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, cause))
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonTimeout, cause))
 	case s.postponableLocked(par, h):
-		s.step(h.Pending, p.Keys, p.Dests, &after, func() { s.postponeLocked(par, p, cause, &after) })
+		s.reporter.step(h.Pending, p.Keys, p.Dests, &e, func() { s.postponeLocked(par, p, cause, &e) })
 	default:
-		s.againLocked(h, p, cause, &after)
+		s.againLocked(h, p, cause, &e)
 	}
 	s.mu.Unlock()
 
@@ -47,7 +47,7 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 		s.witness.lost(l.Peer, cause)
 	}
 
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 }
 
 // postponableLocked tells whether a packet that a parent did not take should wait for
@@ -57,7 +57,7 @@ func (s *session) postponableLocked(par *parent, h link.Header) bool {
 }
 
 // postponeLocked keeps a parcel for a parent that did not take it.
-func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after *aftermath) {
+func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, e *effects) {
 	box := par.box()
 	if box == nil {
 		box = s.parkLocked(par)
@@ -74,25 +74,25 @@ func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after
 	err := box.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
 	if err != nil {
 		// The parent may have taken it all the same.
-		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, err))
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonTimeout, err))
 
 		return
 	}
 
-	after.flush(box)
+	e.flush(box)
 }
 
 // retry routes again what has been postponed, if its time has come.
 func (s *session) retry(par *parent, due func() bool) {
-	var after aftermath
+	var e effects
 
 	s.mu.Lock()
 	if due() {
 		for _, p := range par.unpark() {
-			s.rerouteLocked([]*link.Parcel{p}, p.Lost, false, &after)
+			s.rerouteLocked([]*link.Parcel{p}, p.Lost, false, &e)
 		}
 	}
 	s.mu.Unlock()
 
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 }

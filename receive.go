@@ -55,7 +55,7 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 	// The deadline of the packet bounds the wait.
 	<-done
 
-	if slices.ContainsFunc(errs, s.leavesOpen) {
+	if slices.ContainsFunc(errs, s.reporter.leavesOpen) {
 		return nil, errCanceled
 	}
 
@@ -81,7 +81,7 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 
 	err := s.receive(in, pending.Func(func(int, int, error) {}))
 	if err != nil {
-		_ = s.refuse(err) // There is nobody to be told.
+		_ = s.reporter.refusal(err) // There is nobody to be told.
 	}
 }
 
@@ -101,9 +101,9 @@ func (s *session) arrived(l *link.Link, a link.Arrival) {
 		err:       a.Err,
 	}
 
-	err := s.receive(in, &replier{session: s, link: l, id: id})
+	err := s.receive(in, &replier{reporter: &s.reporter, link: l, id: id})
 	if err != nil {
-		failure := writeFailure(s.refuse(err))
+		failure := writeFailure(s.reporter.refusal(err))
 		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})
 	}
 }
@@ -118,10 +118,10 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 
 	s.witness.received(in.addr, packet)
 
-	var after effects
+	var e effects
 
-	err = s.dispatchArrival(in, packet, to, pending.New(to.keys, waiter), &after)
-	s.settleAll(&after)
+	err = s.dispatchArrival(in, packet, to, pending.New(to.keys, waiter), &e)
+	s.reporter.carryOut(&e)
 
 	if err != nil {
 		s.witness.fault(err)
@@ -133,14 +133,14 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 
 // dispatchArrival is the step under the lock for a packet that has come.
 func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipients, set *pending.Set,
-	after *effects,
+	e *effects,
 ) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	switch {
 	case s.closed:
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonClosed, errCanceled))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonClosed, errCanceled))
 
 		return nil
 	case len(s.parents) == 0:
@@ -154,11 +154,11 @@ func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipient
 	case err != nil:
 		return err
 	case to.size > s.maxMessage:
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)))
 	default:
 		h := s.headerLocked(in)
 		h.Pending = set
-		s.step(set, to.keys, to.addrs, after, func() { s.dispatchLocked(h, packet, after) })
+		s.reporter.step(set, to.keys, to.addrs, e, func() { s.dispatchLocked(h, packet, e) })
 	}
 
 	return nil
@@ -192,7 +192,7 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 		return nil, nil, err
 	}
 
-	s.witness.depth(s.queue)
+	s.witness.depth()
 
 	var from mino.Address
 

@@ -12,10 +12,10 @@ import (
 
 // answered settles the destinations of a parcel by what a neighbour says about it. Only the
 // destinations of the parcel count, and each only once, whatever the neighbour names.
-func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
+func (r *reporter) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 	for _, i := range a.Reached {
 		if uint64(i) < uint64(len(p.Keys)) { // an int may have 32 bits
-			s.settle(p.Pending, p.Keys[i], nil)
+			r.settle(p.Pending, p.Keys[i], nil)
 		}
 	}
 
@@ -23,9 +23,9 @@ func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 
 	switch {
 	case len(a.Failures) > 0:
-		rest = s.settleFailures(peer, p, a.Failures)
+		rest = r.settleFailures(peer, p, a.Failures)
 	case len(a.Texts) > 0:
-		rest = s.settleTexts(peer, p, a.Texts)
+		rest = r.settleTexts(peer, p, a.Texts)
 	}
 
 	if !a.Last {
@@ -34,9 +34,9 @@ func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 
 	for i, key := range p.Keys {
 		if rest == nil {
-			s.settle(p.Pending, key, nil)
+			r.settle(p.Pending, key, nil)
 		} else {
-			s.settle(p.Pending, key, rest.about(p.Dests[i]))
+			r.settle(p.Pending, key, rest.about(p.Dests[i]))
 		}
 	}
 }
@@ -44,17 +44,17 @@ func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 // settleFailures settles the destinations that typed failures name. It returns the outcome
 // of all others, which is nil for a delivery. If a failure names an address that is no
 // destination, nobody knows which destination it is about: that outcome is a timeout.
-func (s *session) settleFailures(peer mino.Address, p *link.Parcel, failures []*ptypes.Failure) *DeliveryError {
+func (r *reporter) settleFailures(peer mino.Address, p *link.Parcel, failures []*ptypes.Failure) *DeliveryError {
 	var rest *DeliveryError
 
 	for _, f := range failures {
-		err := s.readFailure(peer, f)
+		err := readFailure(peer, f)
 
 		i, known := p.Index(string(f.GetDestination()))
 
 		switch {
 		case known:
-			s.settle(p.Pending, p.Keys[i], err.about(p.Dests[i]))
+			r.settle(p.Pending, p.Keys[i], err.about(p.Dests[i]))
 		case len(f.GetDestination()) == 0:
 			rest = err
 		default:
@@ -72,7 +72,7 @@ func unknown(peer mino.Address, cause error) *DeliveryError {
 
 // readFailure returns the error for a typed failure. A reason of a newer version counts as
 // a timeout: nobody here knows what it means.
-func (s *session) readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryError {
+func readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryError {
 	reason := Reason(f.GetReason())
 	if reason < ReasonNoRoute || reason > ReasonRejected {
 		reason = ReasonTimeout
@@ -140,15 +140,6 @@ func writeAck(errs []*DeliveryError) *ptypes.Ack {
 	return ack
 }
 
-// leavesOpen tells whether this node did not pass on a packet because it is closing. Then
-// the neighbour must find another way to the destination: this node does not know what
-// becomes of it.
-func (s *session) leavesOpen(err *DeliveryError) bool {
-	dest, _ := keyOf(err.Destination)
-
-	return err.Hop == s.me && errors.Is(err, ErrClosed) && dest != s.meKey
-}
-
 // appendFailure adds an outcome to a list, if it is a failure.
 func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
 	failure, ok := errors.AsType[*DeliveryError](err)
@@ -164,9 +155,9 @@ func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
 // no receipt for a destination that leavesOpen: the end of the link says enough. A replier
 // lives longer than the packet, which may be large, and so does not hold it.
 type replier struct {
-	session *session
-	link    *link.Link
-	id      uint64
+	reporter *reporter
+	link     *link.Link
+	id       uint64
 
 	// open is set when there was a destination that leavesOpen.
 	open bool
@@ -181,7 +172,7 @@ func (r *replier) Settled(i, left int, err error) {
 	}
 
 	failure, failed := errors.AsType[*DeliveryError](err)
-	open := failed && r.session.leavesOpen(failure)
+	open := failed && r.reporter.leavesOpen(failure)
 	r.open = r.open || open
 	receipt := &ptypes.Receipt{ParcelId: r.id, Last: left == 0 && !r.open}
 
@@ -195,17 +186,4 @@ func (r *replier) Settled(i, left int, err error) {
 	}
 
 	r.link.Reply(receipt)
-}
-
-// refuse reports a packet that this node could not take to the observer, and returns what
-// the sender is told.
-func (s *session) refuse(err error) *DeliveryError {
-	failure := s.failure(ReasonRejected, err)
-	if errors.Is(err, ErrMemory) {
-		failure.Reason = ReasonOverflow
-	}
-
-	s.witness.dropped(failure)
-
-	return failure
 }

@@ -39,47 +39,33 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	set := pending.New(to.keys, outcomes(errs))
 
 	data, err := s.serialize(msg)
-	after := effects{}
+	e := effects{}
 
 	if err != nil {
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, err))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, err))
 	} else {
-		s.send(set, to, data, &after)
+		s.send(set, to, data, &e)
 	}
 
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 
 	return errs
 }
 
-// outcomes implements pending.Waiter with the channel of a Send, which has room for all.
-type outcomes chan error
-
-// Settled implements pending.Waiter.
-func (c outcomes) Settled(_, left int, err error) {
-	if err != nil {
-		c <- err
-	}
-
-	if left == 0 {
-		close(c)
-	}
-}
-
 // send takes the sequence number and routes the packet in one step.
-func (s *session) send(set *pending.Set, to recipients, data []byte, after *effects) {
+func (s *session) send(set *pending.Set, to recipients, data []byte, e *effects) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	via := s.preferredLocked()
+	via := s.parents.preferred()
 
 	switch {
 	case s.closed:
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonClosed, errCanceled))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonClosed, errCanceled))
 
 		return
 	case via == nil:
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonNoRoute, errIgnored))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonNoRoute, errIgnored))
 
 		return
 	}
@@ -93,12 +79,12 @@ func (s *session) send(set *pending.Set, to recipients, data []byte, after *effe
 		Deadline: time.Now().Add(s.outcome),
 	}
 
-	s.step(set, to.keys, to.addrs, after, func() {
+	s.reporter.step(set, to.keys, to.addrs, e, func() {
 		packet := via.table.Make(s.me, to.addrs, data)
 		if packet == nil {
-			after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, errNoPacket))
+			e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, errNoPacket))
 		} else {
-			s.dispatchLocked(h, packet, after)
+			s.dispatchLocked(h, packet, e)
 		}
 	})
 }
@@ -183,7 +169,7 @@ func (s *session) recipients(addrs []mino.Address) recipients {
 				addr = nil // Such as a nil pointer, which nobody could print.
 			}
 
-			to.bad = append(to.bad, s.failure(ReasonNoRoute, err).about(addr))
+			to.bad = append(to.bad, s.reporter.failure(ReasonNoRoute, err).about(addr))
 		} else {
 			to.keys = append(to.keys, key)
 			to.addrs = append(to.addrs, addr)
@@ -191,7 +177,7 @@ func (s *session) recipients(addrs []mino.Address) recipients {
 	}
 
 	if len(addrs) == 0 {
-		to.bad = append(to.bad, s.failure(ReasonNoRoute, errors.New("no destination")))
+		to.bad = append(to.bad, s.reporter.failure(ReasonNoRoute, errors.New("no destination")))
 	}
 
 	return to

@@ -123,7 +123,8 @@ type session struct {
 	formats []string
 	queue   *inbox.Inbox
 
-	witness witness
+	witness  witness
+	reporter reporter
 	// done is closed when the session is closed and alive is zero.
 	done chan struct{}
 
@@ -166,11 +167,12 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 		children: make(children),
 	}
 
-	s.witness.logger, s.witness.observer, s.witness.leave = s.logger, s.observer, s.Leave
-
 	// An address that has no text is found out when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
 	s.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
+	s.witness.logger, s.witness.observer = s.logger, s.observer
+	s.witness.queue, s.witness.leave = s.queue, s.Leave
+	s.reporter = reporter{me: s.me, meKey: s.meKey, witness: &s.witness}
 
 	formats, err := formatsOf(pktFac)
 	s.formats = formats

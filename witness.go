@@ -17,6 +17,7 @@ import (
 type witness struct {
 	logger   zerolog.Logger
 	observer Observer
+	queue    *inbox.Inbox
 
 	// leave ends the session. fault calls it in a goroutine of its own, because its caller may
 	// hold the lock of the session.
@@ -85,17 +86,17 @@ func (w *witness) wantsDeliveries() bool {
 	return w.observer.PacketDelivered != nil || w.observer.QueueDepth != nil
 }
 
-func (w *witness) delivered(info PacketInfo, queue *inbox.Inbox) {
+func (w *witness) delivered(info PacketInfo) {
 	if w.observer.PacketDelivered != nil {
 		w.observe(func() { w.observer.PacketDelivered(info) })
 	}
 
-	w.depth(queue)
+	w.depth()
 }
 
-func (w *witness) depth(queue *inbox.Inbox) {
+func (w *witness) depth() {
 	if w.observer.QueueDepth != nil {
-		w.observe(func() { w.observer.QueueDepth(queue.Depth()) })
+		w.observe(func() { w.observer.QueueDepth(w.queue.Depth()) })
 	}
 }
 
