@@ -84,7 +84,7 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 
 	if errors.Is(cause, link.ErrSilent) {
 		// The connection may look alive all the same. A fresh one may work.
-		s.evict(l.Peer)
+		s.dialler.evict(l.Peer)
 	}
 
 	par := s.parentOf(l)

@@ -163,7 +163,7 @@ func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err erro
 	s.mu.Unlock()
 
 	resumed := l.Resume(relay.wire, relay.offer.Epoch, relay.offer.Received, func(received uint64) {
-		relay.header = s.acceptanceOf(relay, "", received)
+		relay.header = s.framing.acceptance(relay, "", received)
 	})
 
 	if !resumed {
@@ -307,7 +307,7 @@ func (s *session) attach(par *parent, relay Relay) *link.Link {
 
 	switch own := relay.(type) {
 	case *DuplexRelay:
-		return link.Attached(cfg, s.relayFrames(own))
+		return link.Attached(cfg, s.framing.relayed(own))
 	case *streamRelay:
 		// One writer and no lanes: the packets leave in the order of the sends.
 		cfg.Calls, cfg.PerLane = 1, 0

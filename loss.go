@@ -52,7 +52,7 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	case last:
 		// Recv must have its cause before Listen returns.
 		end := endOf(par, cause)
-		s.queue.Close(end)
+		s.mailbox.queue.Close(end)
 		s.dropLocked(par, cause, &e)
 		s.closeLocked(end, (*link.Link).Close)
 	default:
@@ -167,7 +167,7 @@ func endOf(par *parent, cause error) error {
 // dropLocked takes a parent out and routes again what waits for it.
 func (s *session) dropLocked(par *parent, cause error, e *effects) {
 	s.parents.remove(par)
-	s.noteFormerLocked(par)
+	s.screen.over(par)
 	s.rerouteLocked(par.drain(), cause, false, e)
 	par.end()
 }

@@ -123,8 +123,8 @@ type linkOpener struct {
 	id      string
 	formats []string
 
-	// silent openers offer nothing.
-	silent bool
+	// noDuplex openers offer no duplex link.
+	noDuplex bool
 
 	// session is the one that has answered first.
 	session string
@@ -147,12 +147,12 @@ func (o *linkOpener) offer(epoch, received uint64) metadata.MD {
 // accept a duplex link.
 func (o *linkOpener) first(ctx context.Context) (OpenStream, *offer.Acceptance, error) {
 	var md metadata.MD
-	if !o.silent {
+	if !o.noDuplex {
 		md = o.offer(1, 0)
 	}
 
 	opened, err := o.open(ctx, md)
-	if err != nil || o.silent {
+	if err != nil || o.noDuplex {
 		return opened, nil, err
 	}
 

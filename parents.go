@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
@@ -311,4 +312,21 @@ func (ps parents) tableFor(from string) *parent {
 	}
 
 	return ps.preferred()
+}
+
+// sender returns the key of the neighbour that a packet comes from. An existing orchestrator
+// calls in the name of the player on its node, and only the source tells the two apart: a packet
+// whose source is the orchestrator comes from above, and any other from the player.
+func (ps parents) sender(from string, packet router.Packet) string {
+	par := ps.byFollower(from)
+	if par == nil {
+		return from
+	}
+
+	source, err := contain.Call(func() (string, error) { return keyOf(packet.GetSource()) })
+	if err != nil || source != par.key {
+		return from
+	}
+
+	return source
 }

@@ -6,17 +6,15 @@ import (
 	"slices"
 	"time"
 
-	"github.com/minogrpc/session/internal/dedupe"
-	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
 
-// maxAttempts bounds how often a packet is routed again. A tree of the largest
-// height loses a neighbour per level at most; it is the backstop for a table that
-// names a lost neighbour again and again.
+// maxAttempts bounds how often a packet is routed again. A tree of the largest height loses one
+// neighbour per level at most. The bound stops a table that names lost neighbours again and
+// again.
 const maxAttempts = 128
 
 var (
@@ -26,14 +24,11 @@ var (
 	errNotForIt = errors.New("the orchestrator's link carries only packets for the orchestrator")
 	errForgot   = errors.New("the routing table gave no route")
 	errAttempts = errors.New("too many neighbours were lost on the way")
-	errStale    = errors.New("too old to tell whether it was delivered before")
-	errLate     = errors.New("a later message of the same sender was delivered before")
 )
 
-// dispatchLocked takes what is for this node out of a packet that is new here, and
-// routes the rest.
+// dispatchLocked delivers the part of a new packet that is for this node, and routes the rest.
 func (s *session) dispatchLocked(h link.Header, packet router.Packet, e *effects) {
-	// All those without a text count as one source.
+	// All sources without a text count as one.
 	h.Source, _ = keyOf(packet.GetSource())
 
 	mine := packet.Slice(s.me)
@@ -51,56 +46,24 @@ func (s *session) dispatchLocked(h link.Header, packet router.Packet, e *effects
 	}
 }
 
-// deliverLocked puts a packet into the queue, unless it is there or was already. What
-// has kept the order of the sends until here, and has been overtaken all the same, was
-// given up on its way: its sender may have been told so.
+// deliverLocked puts a packet into the mailbox, and notes its outcomes.
 func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
-	var err *DeliveryError
-
-	switch verdict := s.seen.Check(h.Source, h.Origin, h.Sequence); {
-	case verdict == dedupe.Seen:
-	case verdict == dedupe.Stale:
-		err = s.reporter.failure(ReasonTimeout, errStale)
-	case verdict == dedupe.Late && !h.Unordered:
-		err = s.reporter.failure(ReasonTimeout, errLate)
-	default:
-		err = s.pushLocked(h, mine, e)
-	}
-
-	// A router may take more for this node than its very address.
-	for _, dest := range mine.GetDestination() {
-		key, _ := keyOf(dest)
-		o := outcome{set: h.Pending, key: key}
-
-		if err != nil {
-			o.err = err.about(dest)
-		}
-
-		e.note(o)
-	}
-}
-
-func (s *session) pushLocked(h link.Header, mine router.Packet, e *effects) *DeliveryError {
-	if s.recvClosed {
-		return s.reporter.failure(ReasonClosed, errCanceled)
-	}
-
-	err := s.queue.Push(mine)
-
-	switch {
-	case errors.Is(err, inbox.ErrClosed):
-		return s.reporter.failure(ReasonClosed, errCanceled)
-	case err != nil:
-		return s.reporter.failure(ReasonOverflow, err)
-	}
-
-	s.seen.Mark(h.Source, h.Origin, h.Sequence)
-
-	if s.witness.wantsDeliveries() {
+	delivered, reason, err := s.mailbox.deliver(h, mine)
+	if delivered && s.witness.wantsDeliveries() {
 		e.delivered = append(e.delivered, infoOf(mine))
 	}
 
-	return nil
+	if err != nil {
+		e.failPacket(h.Pending, mine, s.reporter.failure(reason, err))
+
+		return
+	}
+
+	// A router may count more addresses as this node than its own.
+	for _, dest := range mine.GetDestination() {
+		key, _ := keyOf(dest)
+		e.note(outcome{set: h.Pending, key: key})
+	}
 }
 
 // routeLocked puts the parts of a packet into the outboxes of the next hops.
@@ -114,7 +77,10 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, e *effects) {
 
 	h.Via = via
 	routes, voids := via.table.Forward(packet)
-	s.forgottenLocked(h, packet, routes, voids, e)
+
+	for _, dest := range forgotten(packet, routes, voids) {
+		e.failDest(h.Pending, dest, s.reporter.failure(ReasonNoRoute, errForgot))
+	}
 
 	for dest, void := range voids {
 		reason := ReasonNoRoute
@@ -126,26 +92,22 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, e *effects) {
 	}
 
 	for gw, part := range routes {
-		if part == nil {
-			continue
-		}
-
-		if gw == nil {
+		switch {
+		case part == nil:
+		case gw == nil:
 			s.upLocked(h, part, e)
-		} else {
+		default:
 			s.downLocked(via, h, gw, part, e)
 		}
 	}
 }
 
-// forgottenLocked settles the destinations that a faulty table passed over.
-func (s *session) forgottenLocked(h link.Header, packet router.Packet, routes router.Routes, voids router.Voids,
-	e *effects,
-) {
+// forgotten returns the destinations of a packet that a faulty table left out.
+func forgotten(packet router.Packet, routes router.Routes, voids router.Voids) []mino.Address {
 	if len(voids) == 0 && len(routes) == 1 {
 		for _, part := range routes {
 			if part != nil && sameDestinations(part, packet) {
-				return
+				return nil
 			}
 		}
 	}
@@ -168,17 +130,19 @@ func (s *session) forgottenLocked(h link.Header, packet router.Packet, routes ro
 		}
 	}
 
+	var left []mino.Address
+
 	for _, dest := range packet.GetDestination() {
 		key, _ := keyOf(dest)
-
-		_, known := covered[key]
-		if !known {
-			e.failDest(h.Pending, dest, s.reporter.failure(ReasonNoRoute, errForgot))
+		if _, known := covered[key]; !known {
+			left = append(left, dest)
 		}
 	}
+
+	return left
 }
 
-// sameDestinations tells whether two packets have the same ones in the same order.
+// sameDestinations tells whether two packets have the same destinations in the same order.
 func sameDestinations(x, y router.Packet) bool {
 	return slices.EqualFunc(x.GetDestination(), y.GetDestination(), func(a, b mino.Address) bool {
 		keyA, errA := keyOf(a)
@@ -213,11 +177,11 @@ func (s *session) upLocked(h link.Header, part router.Packet, e *effects) {
 	}
 
 	if part != nil {
-		s.handLocked(par.outlet(), h, part, e)
+		s.reporter.hand(par.outlet(), h, part, e)
 	}
 }
 
-// downLocked sends a part to a child, whose link is set up with its first packet.
+// downLocked sends a part to a child. The first packet for a child opens the link.
 func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part router.Packet, e *effects) {
 	key, err := keyOf(gw)
 	if err == nil && (key == h.From || key == s.meKey) {
@@ -235,11 +199,11 @@ func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part r
 		l = s.openLocked(via, gw, key, time.Until(h.Deadline))
 	}
 
-	s.handLocked(l, h, part, e)
+	s.reporter.hand(l, h, part, e)
 }
 
-// handLocked puts a part into an outbox.
-func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, e *effects) {
+// hand puts a part into an outbox, or notes why there is no room.
+func (r *reporter) hand(l *link.Link, h link.Header, part router.Packet, e *effects) {
 	p := link.NewParcel(h, part)
 	for i, dest := range p.Dests {
 		p.Keys[i], _ = keyOf(dest)
@@ -249,17 +213,17 @@ func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, e 
 
 	switch {
 	case errors.Is(err, link.ErrClosed):
-		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failureOf(err))
+		e.fail(h.Pending, p.Keys, p.Dests, r.failureOf(err))
 	case err != nil:
-		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonOverflow, err))
+		e.fail(h.Pending, p.Keys, p.Dests, r.failure(ReasonOverflow, err))
 	default:
 		e.flush(l)
 	}
 }
 
-// rerouteLocked routes the parcels that a lost neighbour leaves, in their order.
-// With refused set there is no other route for them. Any parent may be tried again:
-// which of them there are has changed.
+// rerouteLocked routes the parcels that a lost neighbour leaves, in their order. If refused is
+// set, there is no other route for them. Each parent may be tried once more, because the parents
+// have changed.
 func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused bool, e *effects) {
 	for _, p := range parcels {
 		h := p.Header
@@ -276,8 +240,8 @@ func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused boo
 	}
 }
 
-// againLocked routes one parcel again. If the neighbour may have passed it on, this is
-// another copy, and what becomes of it is not all that there is to know.
+// againLocked routes one parcel again. If the neighbour may have passed it on, this is another
+// copy, and the outcome of this copy is not the whole truth.
 func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, e *effects) {
 	h.Lost = cause
 	h.Attempts++
@@ -285,29 +249,30 @@ func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, e *eff
 	switch {
 	case s.closed, len(s.parents) == 0 && errors.Is(cause, io.EOF):
 		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonClosed, errCanceled))
+
+		return
 	case h.Attempts > maxAttempts:
 		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonUnreachable, errAttempts))
-	default:
-		if h.MayHaveArrived() {
-			h.Pending = pending.New(p.Keys, maybeDelivered{set: h.Pending, keys: p.Keys})
-		}
 
-		s.reporter.step(h.Pending, p.Keys, p.Dests, e, func() {
-			packet := s.remainderLocked(h, p)
-			if packet == nil {
-				e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonRejected, errNoPacket))
-			} else {
-				s.routeLocked(h, packet, e)
-			}
-		})
+		return
+	case h.MayHaveArrived():
+		h.Pending = pending.New(p.Keys, maybeDelivered{set: h.Pending, keys: p.Keys})
 	}
+
+	s.reporter.step(h.Pending, p.Keys, p.Dests, e, func() {
+		packet := remainder(s.parents.tableFor(h.From), p)
+		if packet == nil {
+			e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonRejected, errNoPacket))
+		} else {
+			s.routeLocked(h, packet, e)
+		}
+	})
 }
 
-// remainderLocked returns the packet of a parcel for the destinations that are left. What
-// was refused must not come a second time: there may be room for it then, and its sender
-// has been told. Who has been given the packet may still read it, so that it stays.
-func (s *session) remainderLocked(h link.Header, p *link.Parcel) router.Packet {
-	via := s.parents.tableFor(h.From)
+// remainder returns the packet of a parcel for the destinations that are left. It makes a new
+// packet if some have an outcome already: a destination that was refused must not get the
+// message after all, and the neighbour may still read the old packet.
+func remainder(via *parent, p *link.Parcel) router.Packet {
 	if via == nil || len(p.Packet.GetDestination()) == len(p.Dests) {
 		return p.Packet
 	}

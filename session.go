@@ -6,10 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/minogrpc/session/internal/dedupe"
 	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
-	"github.com/minogrpc/session/internal/provenance"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -102,84 +100,83 @@ type Lifecycle interface {
 	Done() <-chan struct{}
 }
 
-// session implements Session and Lifecycle.
+// session implements Session and Lifecycle. Its parts own what they know, and each says whether it
+// belongs to mu; only session takes that lock.
 //
-// Locks are taken in this order: mu, then the lock of a link or of the queue. The
-// outcomes of packets are told without any of them, and so is user code called, but
-// for what belongs to the router: tables, packets, addresses.
+// Locks are taken in this order: mu, then the lock of a link or of the queue. No lock is held
+// while outcomes are told or user code runs, except code of the router (tables, packets,
+// addresses), which runs under mu.
 type session struct {
 	config
 
-	md      metadata.MD
-	me      mino.Address
-	meKey   string
-	msgFac  serde.Factory
-	pktFac  router.PacketFactory
-	ctx     serde.Context
-	connMgr ConnectionManager
-	origin  [16]byte
-	// formats are the binary formats of the packets of pktFac. It is asked once, and not
-	// under the lock.
-	formats []string
-	queue   *inbox.Inbox
+	me     mino.Address
+	meKey  string
+	msgFac serde.Factory
+	ctx    serde.Context
 
+	framing  framing
+	dialler  dialler
 	witness  witness
 	reporter reporter
+
 	// done is closed when the session is closed and alive is zero.
 	done chan struct{}
 
 	// mu is the sequencer: what is done in one hold of it is one step in the order
 	// of the packets. The routing tables are called under it.
-	mu       sync.Mutex
-	sequence uint64
-	parents  parents
-	children children
-	seen     dedupe.Memory
-	// provenance has the neighbours of the past, for WithNeighborsOnly.
-	provenance provenance.Book
-	closed     bool
-	// leaving are the links to children that the session had when it was closed.
-	leaving []*link.Link
+	mu        sync.Mutex
+	numbering numbering
+	mailbox   mailbox
+	screen    screen
+	parents   parents
+	children  children
+	closed    bool
+	// leftLinks are the links to children that the session had when it was closed.
+	leftLinks []*link.Link
 	// cause is what the session was closed with.
 	cause error
-	// recvClosed is set when packets for this node are refused, while others are passed on.
-	recvClosed bool
-	// alive counts the links and readers that are not yet released.
+	// alive counts the links and readers that have not ended yet.
 	alive int
 }
 
-// NewSession returns a session without parents. The metadata is sent with every
-// stream and call to a child, together with the gateway and the handshake that the
-// session adds: it has apiuri, streamid and protocol, and none of gateway, handshake
-// and addr. The connections to children come from the manager.
+// NewSession returns a session without parents. The metadata has apiuri, streamid and protocol,
+// and none of gateway, handshake and addr. The session sends it with every stream and call to a
+// child, and adds the gateway and the handshake. The connections to children come from the
+// manager.
 func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac router.PacketFactory,
 	ctx serde.Context, connMgr ConnectionManager, opts ...Option,
 ) Session {
 	s := &session{
 		config:   newConfig(opts),
-		md:       md.Copy(),
 		me:       unwrapAddress(me),
 		msgFac:   msgFac,
-		pktFac:   pktFac,
 		ctx:      ctx,
-		connMgr:  connMgr,
 		done:     make(chan struct{}),
 		children: make(children),
 	}
 
-	// An address that has no text is found out when the first packet is for it.
+	// An address without a text fails when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
-	s.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
+	s.screen.on, s.screen.me = s.neighborsOnly, s.meKey
+
+	s.mailbox.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
 	s.witness.logger, s.witness.observer = s.logger, s.observer
-	s.witness.queue, s.witness.leave = s.queue, s.Leave
+	s.witness.queue, s.witness.leave = s.mailbox.queue, s.Leave
 	s.reporter = reporter{me: s.me, meKey: s.meKey, witness: &s.witness}
 
-	formats, err := formatsOf(pktFac)
-	s.formats = formats
-	s.witness.fault(err)
-
+	s.numbering.hopLimit, s.numbering.outcome = s.hopLimit, s.outcome
 	// It never fails, and a weak identity would be worse than none.
-	_, _ = rand.Read(s.origin[:])
+	_, _ = rand.Read(s.numbering.origin[:])
+
+	var err error
+
+	s.framing, err = newFraming(&s.config, pktFac, ctx, s.numbering.origin[:])
+	s.dialler = dialler{
+		md: md.Copy(), me: s.me, ctx: ctx, connMgr: connMgr,
+		framing: &s.framing, witness: &s.witness, noDuplex: s.noDuplex,
+	}
+
+	s.witness.fault(err)
 
 	return s
 }
@@ -211,13 +208,13 @@ func (s *session) Leave(cause error) {
 func (s *session) closeWith(cause error, part func(*link.Link)) {
 	s.mu.Lock()
 	s.closeLocked(cause, part)
-	leaving := s.leaving
+	left := s.leftLinks
 	s.mu.Unlock()
 
 	timer := time.NewTimer(closeWait)
 	defer timer.Stop()
 
-	for _, l := range leaving {
+	for _, l := range left {
 		if l.Duplex() {
 			continue
 		}
@@ -244,11 +241,11 @@ func (s *session) closeLocked(cause error, part func(*link.Link)) {
 
 	s.closed = true
 	s.cause = cause
-	s.queue.Close(cause)
-	s.queue.LeaveBudget()
+	s.mailbox.queue.Close(cause)
+	s.mailbox.queue.LeaveBudget()
 
-	s.leaving = s.children.end()
-	for _, l := range s.leaving {
+	s.leftLinks = s.children.end()
+	for _, l := range s.leftLinks {
 		part(l)
 	}
 
@@ -271,10 +268,10 @@ func (s *session) Err() error {
 // CloseRecv implements Lifecycle.
 func (s *session) CloseRecv() {
 	s.mu.Lock()
-	s.recvClosed = true
+	s.mailbox.recvClosed = true
 	s.mu.Unlock()
 
-	s.queue.Close(nil)
+	s.mailbox.queue.Close(nil)
 }
 
 // Done implements Lifecycle.
