@@ -8,8 +8,8 @@ import (
 	"github.com/minogrpc/session/ptypes"
 )
 
-// linkOwner implements link.Owner for a session, so that the methods are not part
-// of what users can find there.
+// linkOwner implements link.Owner for a session. It is a type of its own so that the users of a
+// session do not see these methods.
 type linkOwner session
 
 func (o *linkOwner) session() *session {
@@ -52,8 +52,8 @@ func (o *linkOwner) Broken(l *link.Link, cause error) {
 	o.session().breakParent(l, cause)
 }
 
-// Goodbye implements link.Owner. At the end that has dialled, the end of the stream
-// also says why.
+// Goodbye implements link.Owner. At the end that has dialled, it waits for the end of the stream,
+// whose status says more.
 func (o *linkOwner) Goodbye(l *link.Link) {
 	s := o.session()
 
@@ -83,7 +83,7 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 	s.witness.fault(cause)
 
 	if errors.Is(cause, link.ErrSilent) {
-		// The connection may look alive all the same. A fresh one may work.
+		// The connection may look alive, but a fresh one may work.
 		s.dialler.evict(l.Peer)
 	}
 
@@ -93,8 +93,8 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 	case par != nil:
 		s.loseParent(par, cause)
 	case l.Down:
-		// Another registration has taken its place, and all that waited for it. What is left can
-		// only have been added by others since.
+		// Another registration has replaced this one, and got the packets that waited. Those
+		// that are left were added since then.
 		for _, p := range l.Drain() {
 			s.reporter.settleParcel(p, s.reporter.failureOf(cause))
 		}
@@ -103,7 +103,7 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 	}
 }
 
-// parentOf returns the registration that a link belongs to, or nil for one of a child.
+// parentOf returns the registration that a link belongs to, or nil if it leads to a child.
 func (s *session) parentOf(l *link.Link) *parent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +114,7 @@ func (s *session) parentOf(l *link.Link) *parent {
 // Released implements link.Owner.
 func (o *linkOwner) Released(l *link.Link) {
 	s := o.session()
-	defer s.released()
+	defer s.ended()
 
 	s.witness.closed(l.Peer)
 }

@@ -279,8 +279,8 @@ func (s *session) Done() <-chan struct{} {
 	return s.done
 }
 
-// released is called when a link or a reader has ended.
-func (s *session) released() {
+// ended is called when a link or a reader has ended.
+func (s *session) ended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
