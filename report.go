@@ -10,8 +10,8 @@ import (
 	"github.com/minogrpc/session/ptypes"
 )
 
-// answered settles the destinations of a parcel by what a neighbour says about it. Only the
-// destinations of the parcel count, and each only once, whatever the neighbour names.
+// answered settles the destinations of a parcel by the answer of a neighbour. Whatever the
+// neighbour names, only destinations of the parcel are settled, and each only once.
 func (r *reporter) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 	for _, i := range a.Reached {
 		if uint64(i) < uint64(len(p.Keys)) { // an int may have 32 bits
@@ -41,9 +41,9 @@ func (r *reporter) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 	}
 }
 
-// settleFailures settles the destinations that typed failures name. It returns the outcome
-// of all others, which is nil for a delivery. If a failure names an address that is no
-// destination, nobody knows which destination it is about: that outcome is a timeout.
+// settleFailures settles the destinations that typed failures name. It returns the outcome of all
+// others, which is nil for a delivery. A failure may name an address that is no destination. It
+// could be about any destination, so that the outcome of the others is a timeout.
 func (r *reporter) settleFailures(peer mino.Address, p *link.Parcel, failures []*ptypes.Failure) *DeliveryError {
 	var rest *DeliveryError
 
@@ -91,8 +91,8 @@ const (
 	maxText = 1 << 10
 
 	// maxHop bounds the address text of the node that gave up, in bytes. Each node on the way
-	// passes it on for each destination, which a neighbour could use to make others send
-	// much. The neighbour itself stands for a hop with a longer text.
+	// passes the text on for each destination, so that a long one would make other nodes send
+	// much. If the text is longer, the neighbour itself counts as that node.
 	maxHop = 512
 )
 
@@ -150,10 +150,10 @@ func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
 	return errs
 }
 
-// replier implements pending.Waiter, and answers a parcel with receipts. Each destination
-// has its receipt at once: the link may end before the other outcomes are known. There is
-// no receipt for a destination that leavesOpen: the end of the link says enough. A replier
-// lives longer than the packet, which may be large, and so does not hold it.
+// replier implements pending.Waiter, and answers a parcel with receipts. It sends the receipt of
+// each destination at once, because the link may end before the other outcomes are known. It
+// sends none for a destination that leavesOpen: the end of the link tells the neighbour enough. A
+// replier lives longer than the packet, which may be large, and so does not hold it.
 type replier struct {
 	reporter *reporter
 	link     *link.Link
