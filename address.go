@@ -24,8 +24,8 @@ const (
 	// 0. The next letters are the next types.
 	firstTypeLetter = 'A'
 
-	// unknownType stands for the connection types that one letter cannot hold, so
-	// that the text of none of them is the text of one that can be dialled.
+	// unknownType stands for the connection types that one letter cannot hold. So their text
+	// is never that of an address that can be dialled.
 	unknownType = '?' - firstTypeLetter
 
 	// prefixSize is the number of letters in front of the host, and zeroText the
@@ -37,8 +37,8 @@ const (
 	schemeSeparator    = "://"
 )
 
-// schemes are the names of the connection types that a URL may ask for. There is
-// no way to dial the WebSocket type, hence no scheme to make such an address.
+// schemes are the names of the connection types that a URL may ask for. The WebSocket type has
+// none, because it cannot be dialled.
 var schemes = map[string]mino.AddressConnectionType{
 	"grpc":  mino.ACTgRPC,
 	"grpcs": mino.ACTgRPCS,
@@ -53,17 +53,17 @@ var schemes = map[string]mino.AddressConnectionType{
 // map. The zero Address is a follower that nobody can dial. The addresses that
 // Recv returns are of another type: see [FollowerOf].
 type Address struct {
-	// text is the text form, which packets and maps ask for all the time: whatever
-	// else there is to know is read from it. It is empty for the zero Address, and
-	// for no other, so that equal addresses are equal values.
+	// text is the text form, which packets and maps ask for all the time. Everything else is
+	// read from it. It is empty for the zero Address alone, so that equal addresses are equal
+	// values.
 	text string
 }
 
 // NewAddress returns the address of a follower. The host is "host:port", with the
 // scheme grpc, grpcs or https in front of it ("https://host:port") or none, which
-// means grpcs. What comes after the port in a URL is dropped. It does not fail:
-// what is no such URL is taken for a host as it is, and fails when it is dialled.
-// Use [NewAddressFromURL] to have it checked.
+// means grpcs. NewAddress drops what comes after the port in a URL. It does not fail: it takes
+// any other text for a host, which fails when it is dialled. Use [NewAddressFromURL] to have the
+// text checked.
 func NewAddress(host string) Address {
 	// Without the slashes url.Parse takes the host for a scheme or for a path.
 	if !strings.Contains(host, "//") {
@@ -178,7 +178,7 @@ func (a Address) GetHostname() (string, error) {
 		return host, nil
 	}
 
-	// What is left must be a name, without what else a URL may have, and what none has.
+	// The rest must be a name: no other part of a URL, and no control characters.
 	if host == "" || strings.ContainsAny(host, ":[]") || strings.ContainsAny(hostport, "/?#@ ") ||
 		strings.ContainsFunc(hostport, unicode.IsControl) {
 		return "", fmt.Errorf("malformed address: no host in %q", hostport)
@@ -235,9 +235,9 @@ func (a Address) isOrchestrator() bool {
 // use.
 type AddressFactory struct{ serde.Factory }
 
-// FromText implements [mino.AddressFactory]. It never fails: less than two bytes
-// give the zero Address, and an unknown letter for the connection type gives an
-// address that equals none that can be dialled, and prints what it holds.
+// FromText implements [mino.AddressFactory]. It never fails. Less than two bytes give the zero
+// Address. An unknown letter for the connection type gives an address that cannot be dialled and
+// equals none that can.
 func (f AddressFactory) FromText(text []byte) mino.Address {
 	if len(text) < prefixSize || string(text) == zeroText {
 		return Address{}

@@ -10,22 +10,23 @@ import (
 // pause is twice the one before.
 const firstPause = time.Second
 
-// child is a neighbour that this session has dialled, or tries to reach again without waiting
-// for the next packet: it may only have been cut off, and be waiting for its parent.
+// child is a neighbour that this session has dialled. After a loss it is missed for a while: the
+// session tries to reach it again without a packet, because it may only have been cut off, and be
+// waiting for its parent.
 type child struct {
-	// link leads to it. It is nil while it is lost.
+	// link leads to the child. It is nil while the child is lost.
 	link *link.Link
 
-	// next makes the next attempt to reach it. It is nil when there will be none.
+	// next makes the next attempt to reach the child. It is nil when there will be none.
 	next *time.Timer
-	// pause is that before the last attempt, and until is when the child waits no more, as far
-	// as this node can know. Both are zero for a child that is not missed.
+	// pause is the time before the last attempt. until is when the child stops waiting, as far as
+	// this node can know. Both are zero for a child that is not missed.
 	pause time.Duration
 	until time.Time
 }
 
-// children are those of a session, by the text of their addresses. They belong to the lock of
-// the session, and have none of their own.
+// children are the children of a session, by the text of their addresses. They belong to the lock
+// of the session.
 type children map[string]*child
 
 // link returns the link to a child, or nil.
@@ -38,7 +39,7 @@ func (cs children) link(key string) *link.Link {
 	return c.link
 }
 
-// add notes the link to a child. An attempt that was planned has nothing left to do.
+// add notes the link to a child, and cancels the next attempt.
 func (cs children) add(l *link.Link) {
 	c := cs[l.Key]
 	if c == nil {
@@ -57,8 +58,8 @@ func (cs children) opened(l *link.Link) {
 	}
 }
 
-// lose notes that a link is over, unless there is another one already. It tells whether the
-// child is missed, and so its loss is known.
+// lose notes that a link is over, unless there is another one already. It returns true if the
+// child was missed before, so that its loss is known.
 func (cs children) lose(l *link.Link) (missed bool) {
 	c := cs[l.Key]
 	if c == nil {
@@ -72,9 +73,9 @@ func (cs children) lose(l *link.Link) (missed bool) {
 	return c.pause > 0
 }
 
-// miss plans the next attempt to reach a lost child, and returns how long after this moment it
-// comes, or false when there is none. A child that has never answered is not missed, and none
-// is for longer than it waits for its parent.
+// miss returns how long after now the next attempt to reach a lost child comes, or false when
+// there is none. A child that has never answered is not missed. Any other is missed for as long
+// as it waits for its parent, which is the patience.
 func (cs children) miss(l *link.Link, now time.Time, patience time.Duration) (pause time.Duration, ok bool) {
 	c := cs[l.Key]
 
@@ -110,7 +111,7 @@ func (cs children) forget(key string) {
 	}
 }
 
-// end gives up all of them, and returns their links.
+// end gives up the attempts to reach any child, and returns the links.
 func (cs children) end() []*link.Link {
 	links := make([]*link.Link, 0, len(cs))
 

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// connectParams are for neighbours in a stream: one that comes back is used again
-// about a second later. The default backoff of gRPC grows to two minutes.
+// connectParams let a session use a neighbour that comes back about a second later. The default
+// backoff of gRPC grows to two minutes.
 var connectParams = grpc.ConnectParams{
 	Backoff: backoff.Config{
 		BaseDelay:  100 * time.Millisecond,
@@ -102,17 +102,17 @@ func (m *ConnManager) connect(target dialTarget) (*grpc.ClientConn, error) {
 
 	opts := []grpc.DialOption{grpc.WithTransportCredentials(creds), grpc.WithConnectParams(connectParams)}
 
-	// TLS reads a whole record at once into a buffer of its own. That of gRPC saves
-	// nothing on top of it, and an idle connection would hold on to it.
+	// TLS reads a whole record at once into a buffer of its own. The buffer of gRPC would save
+	// nothing, and cost memory for each idle connection.
 	if creds != nil && creds.Info().SecurityProtocol == "tls" {
 		opts = append(opts, grpc.WithReadBufferSize(0))
 	}
 
 	opts = append(opts, m.dialOptions...)
 
-	// The default scheme is dns, which would ask a real resolver for the names of a
-	// network in memory. With this one the dialler gets the host as it is, and the
-	// dialler of the system resolves names as well.
+	// The default scheme is dns, which would ask a real resolver for the names of a network in
+	// memory. With passthrough the dialler gets the host as it is. The dialler of the system
+	// resolves names, too.
 	conn, err := grpc.NewClient("passthrough:///"+target.host, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("failed to make a client: %w", err)
@@ -121,7 +121,7 @@ func (m *ConnManager) connect(target dialTarget) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// defaultCredentials are those for addresses that need no help.
+// defaultCredentials returns the credentials of addresses whose certificates need no store.
 func defaultCredentials(addr mino.Address) (credentials.TransportCredentials, error) {
 	switch addr.ConnectionType() {
 	case mino.ACTgRPC:

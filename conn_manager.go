@@ -26,20 +26,19 @@ type ConnectionManager interface {
 	Release(mino.Address)
 }
 
-// ConnectionEvictor is what a [ConnectionManager] may offer so that a session can
-// give up a connection that looks alive and is not.
+// ConnectionEvictor is what a [ConnectionManager] may implement, so that a session can give up a
+// connection that looks alive and is not.
 type ConnectionEvictor interface {
-	// Evict closes the connection to an address at once, so that the calls that
-	// hang on it end, and makes the next Acquire dial anew. Those who hold the
-	// closed connection still release it, once for each Acquire. It does nothing
-	// when there is no connection to the address.
+	// Evict closes the connection to an address at once, so that the calls that hang on it end,
+	// and makes the next Acquire dial anew. Each Acquire of the closed connection is still
+	// paired with one Release. Evict does nothing when there is no connection to the address.
 	Evict(mino.Address)
 }
 
-// ConnManager is a [ConnectionManager] for gRPC that shares one connection between
-// all who acquire the same address, be it in the role of the orchestrator or of a
-// follower. The connection is closed after the last Release, at once or after the
-// idle time. It may be used from several goroutines at once. It must be closed.
+// ConnManager is a [ConnectionManager] for gRPC. All callers who acquire the same address, as
+// orchestrator or as follower, share one connection. It is closed after the last Release, at once
+// or after the idle time. A ConnManager may be used from several goroutines at once, and must be
+// closed.
 type ConnManager struct {
 	credentials func(mino.Address) (credentials.TransportCredentials, error)
 	dialOptions []grpc.DialOption
@@ -50,28 +49,28 @@ type ConnManager struct {
 	closed bool
 	open   int
 
-	// peers are those that somebody holds a connection to, or dials, or that are in
-	// their idle time. The key is the follower form.
+	// peers are the addresses with a connection in use or idle, or with a dial that goes on. The
+	// key is the follower form.
 	peers map[Address]*peerConn
 }
 
 // peerConn is what is known about one address. The lock of the manager guards it.
 type peerConn struct {
-	// refs counts each Acquire without its Release, whichever connection it got: a
-	// Release does not say which. So a connection that replaced an evicted one may
-	// be kept a bit too long, but is never closed under those who use it.
+	// refs counts each Acquire without its Release, whichever connection it got: a Release does
+	// not say which. So a connection that replaced an evicted one may be kept a bit too long, but
+	// is never closed while it is in use.
 	refs int
 
 	// current is nil before the first dial, and after one that failed or an eviction.
 	current *dial
 
-	// idle runs while refs is zero. Each Acquire starts another round, so that a
-	// timer which has fired before it could be stopped is recognised.
+	// idle runs while refs is zero. Each Acquire starts another round. A timer that fired before
+	// Acquire could stop it finds another round, and does nothing.
 	idle  *time.Timer
 	round int
 }
 
-// dial is one attempt to make a connection, shared by all who ask for it meanwhile.
+// dial is one attempt to make a connection. All callers that ask for it meanwhile share it.
 type dial struct {
 	// done is closed when the two others are set, which then stay as they are.
 	done chan struct{}
@@ -120,7 +119,7 @@ func (m *ConnManager) Acquire(addr mino.Address) (grpc.ClientConnInterface, erro
 
 	if first {
 		conn, err := contain.Call(func() (*grpc.ClientConn, error) { return m.connect(target) })
-		m.settle(target.key, d, conn, err)
+		m.finish(target.key, d, conn, err)
 	}
 
 	<-d.done
@@ -155,9 +154,9 @@ func (m *ConnManager) Close() error {
 	return nil
 }
 
-// join counts a reference and returns the dial to wait for. The first to join must
-// dial and settle. A connection that nobody uses and that has failed is stale: who comes
-// next does not wait until it would try again.
+// join counts a reference and returns the dial to wait for. The first caller to join must dial and
+// call finish. A failed connection that nobody uses is stale: the next caller gets a new one, and
+// does not wait until the old one tries again.
 func (m *ConnManager) join(key Address) (d *dial, first bool, stale *grpc.ClientConn, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -190,8 +189,8 @@ func (m *ConnManager) join(key Address) (d *dial, first bool, stale *grpc.Client
 	return peer.current, true, stale, nil
 }
 
-// settle gives a dial its result, for all who wait.
-func (m *ConnManager) settle(key Address, d *dial, conn *grpc.ClientConn, err error) {
+// finish gives a dial its result, for all callers that wait.
+func (m *ConnManager) finish(key Address, d *dial, conn *grpc.ClientConn, err error) {
 	m.mu.Lock()
 
 	switch {
@@ -200,7 +199,7 @@ func (m *ConnManager) settle(key Address, d *dial, conn *grpc.ClientConn, err er
 
 		conn, err = nil, ErrClosed
 	case err != nil:
-		// The next one tries again, and does not wait for these to release.
+		// The next Acquire tries again, and does not wait for the Release of these callers.
 		m.peers[key].current = nil
 	default:
 		m.open++
@@ -211,7 +210,7 @@ func (m *ConnManager) settle(key Address, d *dial, conn *grpc.ClientConn, err er
 	close(d.done)
 }
 
-// leave takes a reference off, and returns the connection if it is to be closed.
+// leave removes a reference, and returns the connection if it is to be closed.
 func (m *ConnManager) leave(key Address) *grpc.ClientConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -249,7 +248,7 @@ func (m *ConnManager) expire(key Address, peer *peerConn, round int) {
 	closeConn(conn)
 }
 
-// drop takes the connection to an address away and returns it.
+// drop removes the connection to an address, and returns it.
 func (m *ConnManager) drop(key Address) *grpc.ClientConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -262,8 +261,8 @@ func (m *ConnManager) drop(key Address) *grpc.ClientConn {
 	return m.dropLocked(key, peer)
 }
 
-// dropAll closes the manager and returns the connections. A dial that is still going
-// on finds it closed.
+// dropAll closes the manager and returns the connections. A dial that still goes on finds the
+// manager closed.
 func (m *ConnManager) dropAll() []*grpc.ClientConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -279,8 +278,8 @@ func (m *ConnManager) dropAll() []*grpc.ClientConn {
 	return conns
 }
 
-// dropLocked takes the connection away from a peer, and the peer from the map when
-// nobody refers to it. It returns the connection, or nil when there is none yet.
+// dropLocked removes the connection of a peer, and the peer itself when it has no references. It
+// returns the connection, or nil when there is none yet.
 func (m *ConnManager) dropLocked(key Address, peer *peerConn) *grpc.ClientConn {
 	var conn *grpc.ClientConn
 

@@ -12,8 +12,8 @@ import (
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/opening"
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/serde"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -35,9 +35,9 @@ const (
 // it dialled them all together, none would be set up in time.
 const maxDials = 64
 
-// setupShare is the part of the budget of a packet that a set-up for it may take,
-// so that there is time left for another route. A child is given minSetup all the
-// same: the budget comes from elsewhere, and the loss would cost others, too.
+// setupShare is the part of the budget of a packet that a set-up for it may take, so that there
+// is time left for another route. A child gets minSetup all the same: another node chose the
+// budget, and the loss of the child would cost others, too.
 const (
 	setupShare = 3
 	minSetup   = time.Second
@@ -60,15 +60,15 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 	}
 }
 
-// openLocked returns a new link to a child. The table of the parent is asked for the
-// handshake now, and not when it is sent: the routes that are being decided belong to
-// it. The budget is that of the first packet.
+// openLocked returns a new link to a child. It asks the table for the handshake now, and not
+// when the handshake is sent: the handshake must fit the routes that are being decided. The
+// budget is that of the first packet.
 func (s *session) openLocked(via *parent, gw mino.Address, key string, budget time.Duration) *link.Link {
 	handshake, err := contain.Call(func() (router.Handshake, error) { return via.table.PrepareHandshakeFor(gw), nil })
-	passedOver := s.passedOverLocked(via, key, gw)
+	passedOver := s.screen.passedOver(via, key, gw)
 
 	cfg := s.linkConfig(gw, key)
-	cfg.Dials = s.dials
+	cfg.Dials = s.dialler.turns
 	cfg.Setup = min(cfg.Setup, max(budget/setupShare, minSetup))
 	patient := cfg.Setup == s.setup
 
@@ -77,36 +77,51 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 			return link.Connection{}, fmt.Errorf("failed to prepare the handshake: %w", err)
 		}
 
-		conn, err := s.dial(ctx, gw, handshake, passedOver)
+		conn, err := s.dialler.dial(ctx, gw, handshake, passedOver)
 		if err != nil && patient && errors.Is(context.Cause(ctx), link.ErrSetup) {
 			// The connection may only look alive. A fresh one may work.
-			s.evict(gw)
+			s.dialler.evict(gw)
 		}
 
 		return conn, err
 	})
 
 	s.children.add(l)
-	s.noteChildLocked(via, key, gw)
+	s.screen.opened(via, key, gw)
 	s.alive++
 
 	return l
 }
 
+// dialler opens the streams to children. It does not change, and needs no lock.
+type dialler struct {
+	// md goes with every stream.
+	md      metadata.MD
+	me      mino.Address
+	ctx     serde.Context
+	connMgr ConnectionManager
+	framing *framing
+	witness *witness
+	// noDuplex is set when no duplex link is offered.
+	noDuplex bool
+	// turns has a place for each child that is being dialled.
+	turns chan struct{}
+}
+
 // dial opens the stream to a child and waits for its header.
-func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Handshake, passedOver []string,
+func (d *dialler) dial(ctx context.Context, gw mino.Address, handshake router.Handshake, passedOver []string,
 ) (link.Connection, error) {
-	stream, calls, err := s.streamMetadata(handshake, passedOver)
+	stream, calls, err := d.metadata(handshake, passedOver)
 	if err != nil {
 		return link.Connection{}, err
 	}
 
 	open := func(setup context.Context, offer metadata.MD) (OpenStream, error) {
-		return s.openStream(ctx, setup, gw, metadata.Join(stream, offer), calls)
+		return d.openStream(ctx, setup, gw, metadata.Join(stream, offer), calls)
 	}
 
-	opener := newLinkOpener(open, s.formats)
-	opener.silent = s.noDuplex
+	opener := newLinkOpener(open, d.framing.formats)
+	opener.noDuplex = d.noDuplex
 
 	opened, accepted, err := opener.first(ctx)
 	if err != nil {
@@ -114,20 +129,20 @@ func (s *session) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 	}
 
 	if accepted != nil {
-		frames := s.dialledFrames(opener, newWireStream(opened), accepted)
+		frames := d.framing.dialled(opener, newWireStream(opened), accepted)
 
 		return link.Connection{Frames: &frames}, nil
 	}
 
-	relay := NewRelay(opened.Stream, gw, s.ctx, opened.Conn, opened.Calls)
+	relay := NewRelay(opened.Stream, gw, d.ctx, opened.Conn, opened.Calls)
 
 	return link.Connection{Calls: &relayConn{relay: relay, release: opened.Release}}, nil
 }
 
-// openStream opens a stream that lasts until it is released or life is over. setup
-// bounds how long that takes.
-func (s *session) openStream(life, setup context.Context, gw mino.Address, md, calls metadata.MD) (OpenStream, error) {
-	conn, err := s.connMgr.Acquire(gw)
+// openStream opens a stream that lasts until it is released or life is over. setup bounds how
+// long the opening takes.
+func (d *dialler) openStream(life, setup context.Context, gw mino.Address, md, calls metadata.MD) (OpenStream, error) {
+	conn, err := d.connMgr.Acquire(gw)
 	if err != nil {
 		return OpenStream{}, fmt.Errorf("failed to acquire the connection: %w", err)
 	}
@@ -135,10 +150,10 @@ func (s *session) openStream(life, setup context.Context, gw mino.Address, md, c
 	ctx, cancel := context.WithCancel(life)
 	release := func() {
 		cancel()
-		s.connMgr.Release(gw)
+		d.connMgr.Release(gw)
 	}
 
-	// A deadline on the context of the stream would end that later on.
+	// A deadline on the context of the stream would end the stream later on.
 	stop := context.AfterFunc(setup, cancel)
 
 	stream, header, err := opening.Stream(metadata.NewOutgoingContext(ctx, md), conn)
@@ -156,32 +171,31 @@ func (s *session) openStream(life, setup context.Context, gw mino.Address, md, c
 }
 
 // evict gives up a connection that may only look alive.
-func (s *session) evict(gw mino.Address) {
-	evictor, ok := s.connMgr.(ConnectionEvictor)
+func (d *dialler) evict(gw mino.Address) {
+	evictor, ok := d.connMgr.(ConnectionEvictor)
 	if ok {
-		s.fault(contain.Do(func() { evictor.Evict(gw) }))
+		d.witness.fault(contain.Do(func() { evictor.Evict(gw) }))
 	}
 }
 
-// streamMetadata returns what goes with the stream to a child, in whose case others were
-// passed over, and with the calls.
-func (s *session) streamMetadata(handshake router.Handshake, passedOver []string,
-) (stream, calls metadata.MD, err error) {
+// metadata returns the metadata of the stream to a child, in whose favour others were passed
+// over, and the metadata of calls.
+func (d *dialler) metadata(handshake router.Handshake, passedOver []string) (stream, calls metadata.MD, err error) {
 	if handshake == nil {
 		return nil, nil, errors.New("the routing table made no handshake")
 	}
 
-	data, err := contain.Call(func() ([]byte, error) { return handshake.Serialize(s.ctx) })
+	data, err := contain.Call(func() ([]byte, error) { return handshake.Serialize(d.ctx) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("failed to serialize the handshake: %w", err)
 	}
 
-	gateway, err := keyOf(FollowerOf(s.me))
+	gateway, err := keyOf(FollowerOf(d.me))
 	if err != nil {
 		return nil, nil, err
 	}
 
-	stream = s.md.Copy()
+	stream = d.md.Copy()
 	stream.Delete(playersKey)
 	stream.Set(gatewayKey, gateway)
 
@@ -196,59 +210,9 @@ func (s *session) streamMetadata(handshake router.Handshake, passedOver []string
 	stream.Append(AncestorKey, passedOver...)
 
 	size := headers.Size(stream)
-	if size > s.maxMetadata {
-		return nil, nil, fmt.Errorf("metadata of %d bytes is more than %d", size, s.maxMetadata)
+	if size > d.framing.maxMetadata {
+		return nil, nil, fmt.Errorf("metadata of %d bytes is more than %d", size, d.framing.maxMetadata)
 	}
 
 	return stream, calls, nil
-}
-
-// recv reads from a stream that may not be ours.
-func recv(stream PacketStream) (*ptypes.Packet, error) {
-	return contain.Call(stream.Recv)
-}
-
-// relayConn implements link.Conn with a relay.
-type relayConn struct {
-	relay   Relay
-	release func()
-}
-
-// Carry implements link.Conn.
-func (c *relayConn) Carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error) {
-	own, ok := c.relay.(carrier)
-	if ok {
-		return own.carry(ctx, p)
-	}
-
-	ack, err := c.relay.Send(ctx, p.Packet)
-	if ack == nil {
-		ack = &ptypes.Ack{}
-	}
-
-	return ack, err
-}
-
-// Recv implements link.Conn.
-func (c *relayConn) Recv() (*ptypes.Packet, error) {
-	return recv(c.relay.Stream())
-}
-
-// Goodbye implements link.Conn. Only the opener of a stream has somebody to wait
-// for: the other end of it is over when its reader returns.
-func (c *relayConn) Goodbye() bool {
-	opener, err := contain.Call(func() (bool, error) {
-		_, opener := c.relay.Stream().(interface{ CloseSend() error })
-
-		return opener, c.relay.Close()
-	})
-
-	return err == nil && opener
-}
-
-// Release implements link.Conn.
-func (c *relayConn) Release() {
-	if c.release != nil {
-		c.release()
-	}
 }

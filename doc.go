@@ -11,34 +11,34 @@
 // message has been put into the queue of the session at the destination, or one
 // [*DeliveryError] on the channel that Send returns names the destination, the
 // [Reason], the node that gave up and the cause. The channel is closed when the last
-// outcome is known, by the outcome deadline at the latest ([WithOutcomeTimeout]), and
-// never blocks anybody who does not read it. A message whose neighbour is lost on the
-// way is sent by another route where the routing table has one. A deadline that
-// passes is the one case in which nobody knows: [ReasonTimeout].
+// outcome is known, by the outcome deadline at the latest ([WithOutcomeTimeout]). Nothing
+// blocks if the caller does not read it. If a neighbour is lost on the way of a message, the
+// session sends the message by another route, where the routing table has one. Only a
+// deadline that passes leaves the outcome open: [ReasonTimeout].
 //
 // Order. The queue of a session is first in, first out. What one session sends to one
 // player arrives in the order of the Send calls, awaited or not, as long as every link
 // on the way is a duplex link. Over links of calls two messages that are on their way at
-// the same time may arrive in either order; one that is sent after the outcome of the
-// one before is known arrives after it over any. A session recognises a
-// second copy of a message that came from a session of this package and does not
-// deliver it again; see [WithoutRetry] for where other implementations take part.
+// the same time may arrive in either order. Over any link a message that is sent after the
+// outcome of another is known arrives after that. A session recognises a second copy of a
+// message that came from a session of this package, and does not deliver it again; see
+// [WithoutRetry] for where other implementations take part.
 //
 // Concurrency. All methods of a session may be called from several goroutines at
-// once. Send serializes the message before it returns, keeps neither the message nor
-// the slice of addresses, and waits for nothing: connections are made, and the slow
-// are waited for, in goroutines of the session. A neighbour that does not answer
-// costs what goes through it, and nothing else. What waits is bounded, in packets and
-// in bytes, both for the reader ([WithQueueLimits]) and for each neighbour
-// ([WithOutboxLimits]). A sender is not slowed down: past a bound it is told
-// [ReasonOverflow], and the message is gone.
+// once. Send serializes the message before it returns, and keeps neither the message nor
+// the slice of addresses. It waits for nothing: goroutines of the session make connections
+// and wait for slow neighbours. A neighbour that does not answer costs what goes through it,
+// and nothing else. The packets that wait are bounded, in number and in bytes, both for the
+// reader ([WithQueueLimits]) and for each neighbour ([WithOutboxLimits]). A session does not
+// slow its senders down: past a bound the outcome is [ReasonOverflow], and the message is
+// gone.
 //
 // End. Close is idempotent and may be called at any moment. It leaves nothing behind:
 // [Lifecycle] tells when the last goroutine, stream and connection is gone. Recv gives
 // what is in the queue first, and then io.EOF, or the cause of an unclean end.
 //
-// A panic in what is not ours, be it a factory, a routing table, a relay or an
-// observer, ends the session, with the panic for its cause, and not the process.
+// A panic in foreign code (a factory, a routing table, a relay or an observer) ends the
+// session, with the panic for its cause, and not the process.
 //
 // # The parts
 //
@@ -46,27 +46,26 @@
 // one node, and are two addresses then: see [Address]. A session has one or more
 // parents, the neighbours that the stream came from, and children, to which it opens
 // streams itself when the first packet is for them. The stream to a neighbour is its
-// health check: its end is the end of the neighbour.
+// health check: a neighbour whose stream ends counts as gone.
 //
 // When a child is lost, its routing table tells who was behind it, and the session
-// becomes their parent. They wait for that: a session whose last parent is gone
-// without a goodbye stays an orphan for the time of [WithAdoptionGrace], in which its
-// handler goes on and what it sends upwards waits. Without a new parent it is closed
-// then, as it is at once after a goodbye, or where nobody has promised one
-// ([WithGoodbye]). The root is the one node that a stream cannot do without.
+// becomes their parent. They wait for that: a session whose last parent is gone without a
+// goodbye is an orphan for the time of [WithAdoptionGrace]. Its handler goes on, and what it
+// sends upwards waits. Without a new parent the session closes when the time is over. After
+// a goodbye it closes at once, and after the loss of a parent that promised none within a
+// second ([WithGoodbye]). The root is the one node that a stream cannot do without.
 //
 // A [Relay] carries packets to one neighbour. Between nodes of this library [DialRelay]
 // and [AcceptRelay] make the two ends of a duplex link, which carries packets and their
 // outcomes in both directions. For nodes that do not know such links there are two
 // kinds: [NewRelay] makes a call for each packet, whose answer has the outcomes, between
-// two players. [NewStreamRelay] writes the packets to the stream, between the
-// orchestrator and the first player, where there may be no way to call back, and nobody
-// tells the outcomes.
+// two players. [NewStreamRelay] writes the packets to the stream, between the orchestrator
+// and the first player, where there may be no way to call back; no outcomes come back either.
 //
 // A [router.RoutingTable] decides which neighbour is next for each destination. Each
-// parent brings its own one along. What came from a parent only goes down, and what
-// came from a child never goes back to it. When a child is lost the table is told, and
-// what the child had not answered is routed again.
+// registration of a parent has its own. A packet from a parent only goes down, and a packet
+// from a child never goes back to it. When a child is lost, the session tells the table, and
+// routes again what the child had not answered.
 //
 // # For the author of a protocol
 //
@@ -154,5 +153,5 @@
 // is to return, Leave for a node that goes away while the stream goes on, and Done for
 // the overlay that has to wait.
 //
-// An [Observer] is told what a session does, for logs, metrics and tests.
+// An [Observer] learns what a session does, for logs, metrics and tests.
 package session

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
@@ -15,22 +14,21 @@ import (
 // wrap.
 var ErrClosed = errors.New("closed")
 
-// ErrQueueFull is what Push returns when one of the bounds of a queue is reached. It is
-// also the cause of a [ReasonOverflow] that the own session reports then.
+// ErrQueueFull is what Push returns when one of the bounds of a queue is reached. It is also the
+// cause when a session reports [ReasonOverflow] for its own queue.
 var ErrQueueFull = inbox.ErrFull
 
-// ErrMemory is the cause of a [ReasonOverflow] that the own session reports when the
-// queues and outboxes of all the sessions that share its [MemoryBudget] hold as much as
-// that allows.
+// ErrMemory is the cause when a session reports [ReasonOverflow] for its own [MemoryBudget]: the
+// queues and outboxes of all the sessions that share it hold as much as it allows.
 var ErrMemory = memory.ErrExhausted
 
-// ErrStranger is what the error of a packet wraps that is refused because of whom it
-// comes from: one who is no neighbour, or a neighbour that cannot have it from the source
-// that it names. See [WithNeighborsOnly].
+// ErrStranger is wrapped by the error of a packet that is refused for its provenance: it comes
+// from a node that is no neighbour, or its source cannot be behind the neighbour that sent it. See
+// [WithNeighborsOnly].
 var ErrStranger = errors.New("stranger")
 
-// ErrSource is what such an error wraps, too, when it is about the packet alone: its source
-// cannot be where it has come from. The neighbour may only have passed it on.
+// ErrSource is wrapped by such an error, too, if only the source is impossible. The neighbour
+// itself may be honest, and have passed on the lie of another node.
 var ErrSource = fmt.Errorf("%w: impossible source", ErrStranger)
 
 // Reason says why a destination was not reached.
@@ -43,17 +41,16 @@ const (
 	// ReasonUnreachable: the destination is known, but every way to it failed.
 	ReasonUnreachable
 
-	// ReasonOverflow: a bound was reached, of the queue of the destination or of
-	// the outbox of a node on the way. The message is gone, and nothing slows the
-	// sender down but itself; see [WithOutboxLimits].
+	// ReasonOverflow: the queue of the destination, or the outbox of a node on the way, is
+	// full. The message is gone. The sender must slow down by itself; see [WithOutboxLimits].
 	ReasonOverflow
 
 	// ReasonTimeout: the outcome was not known in time. The message may have been
 	// delivered, or may still be.
 	ReasonTimeout
 
-	// ReasonClosed: the session of the destination, or of the sender, has ended. Why
-	// the sender's own did is what Recv returns, and [Lifecycle] Err.
+	// ReasonClosed: the session of the destination, or of the sender, has ended. Recv and
+	// [Lifecycle] Err say why the sender's own session did.
 	ReasonClosed
 
 	// ReasonRejected: a node refused the message for what it is, for example
@@ -84,23 +81,21 @@ func (r Reason) String() string {
 // DeliveryError is the outcome of one destination that was not reached. Every
 // error on the channel that Send returns is one.
 type DeliveryError struct {
-	// Destination is the address that was not reached, or nil when the error is
-	// about a destination that has no address. It is what was given to Send, without
-	// what Recv has put around it: an [Address] can be compared with == and be the
-	// key of a map, and that of the orchestrator is in that role. Next to addresses
-	// from Recv use the [FollowerOf] of both.
+	// Destination is the address that was not reached, or nil for a destination that has no
+	// address. It is what the caller gave to Send, unwrapped if it came from Recv. An [Address]
+	// can be compared with == and be the key of a map; the address of the orchestrator is in
+	// that role. To compare it with addresses from Recv use the [FollowerOf] of both.
 	Destination mino.Address
 
-	// Reason is what a sender would branch on.
+	// Reason says why. A sender branches on it.
 	Reason Reason
 
-	// Hop is the node that gave up, as far as it is known: the neighbour that told
-	// about it otherwise. The orchestrator names itself in that role. It is for people
-	// to read; for a map take its [FollowerOf], which may be that of a player.
+	// Hop is the node that gave up, or, where that is not known, the neighbour that reported
+	// the failure. An orchestrator names itself in that role. Hop is for people to read; as the
+	// key of a map use its [FollowerOf], which may also be the address of a player.
 	Hop mino.Address
 
-	// Cause says more. It is never nil. An error that comes from another node is
-	// only a text.
+	// Cause says more. It is never nil. A cause from another node is only a text.
 	Cause error
 }
 
@@ -108,8 +103,7 @@ type DeliveryError struct {
 func (e *DeliveryError) Error() string {
 	phrase := e.phrase()
 
-	// A cause that another node or a routing table has put in the same words says them
-	// once more.
+	// The cause may begin with the same phrase, if another node or a routing table made it.
 	return phrase + strings.ReplaceAll(fmt.Sprint(e.Cause), phrase, "")
 }
 
@@ -129,22 +123,6 @@ func (e *DeliveryError) phrase() string {
 		return dest + " dropped the packet: "
 	}
 }
-
-// nameOf prints an address, which may be of a type that is not ours.
-func nameOf(addr mino.Address) string {
-	name, err := contain.Call(func() (string, error) { return addr.String(), nil })
-	if err != nil {
-		return fmt.Sprintf("%T", addr)
-	}
-
-	return name
-}
-
-// printed is an address in a log line, which may be of a type that is not ours.
-type printed struct{ addr mino.Address }
-
-// String implements fmt.Stringer.
-func (p printed) String() string { return nameOf(p.addr) }
 
 // Unwrap returns the cause.
 func (e *DeliveryError) Unwrap() error {

@@ -6,11 +6,10 @@ import (
 
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/ptypes"
-	"github.com/minogrpc/session/router"
 )
 
-// linkOwner implements link.Owner for a session, so that the methods are not part
-// of what users can find there.
+// linkOwner implements link.Owner for a session. It is a type of its own so that the users of a
+// session do not see these methods.
 type linkOwner session
 
 func (o *linkOwner) session() *session {
@@ -25,12 +24,12 @@ func (o *linkOwner) Opened(l *link.Link) {
 	s.children.opened(l)
 	s.mu.Unlock()
 
-	s.observeOpened(l.Peer)
+	s.witness.opened(l.Peer)
 }
 
 // Sent implements link.Owner.
 func (o *linkOwner) Sent(l *link.Link, p *link.Parcel) {
-	o.session().observeSent(l.Peer, p.Packet)
+	o.session().witness.sent(l.Peer, p.Packet)
 }
 
 // Received implements link.Owner.
@@ -40,7 +39,7 @@ func (o *linkOwner) Received(l *link.Link, p *ptypes.Packet) {
 
 // Answered implements link.Owner.
 func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, a link.Answer) {
-	o.session().answered(l.Peer, p, a)
+	o.session().reporter.answered(l.Peer, p, a)
 }
 
 // Arrived implements link.Owner.
@@ -53,8 +52,8 @@ func (o *linkOwner) Broken(l *link.Link, cause error) {
 	o.session().breakParent(l, cause)
 }
 
-// Goodbye implements link.Owner. At the end that has dialled, the end of the stream
-// also says why.
+// Goodbye implements link.Owner. At the end that has dialled, it waits for the end of the stream,
+// whose status says more.
 func (o *linkOwner) Goodbye(l *link.Link) {
 	s := o.session()
 
@@ -68,11 +67,11 @@ func (o *linkOwner) Goodbye(l *link.Link) {
 func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 	s := o.session()
 
-	s.fault(err)
+	s.witness.fault(err)
 
 	packetOnly := errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrExpired) || !link.IsLoss(err)
 	if packetOnly {
-		s.settleParcel(p, s.failureOf(err))
+		s.reporter.settleParcel(p, s.reporter.failureOf(err))
 	} else {
 		s.parentFailed(l, p, err)
 	}
@@ -81,11 +80,11 @@ func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 // Lost implements link.Owner.
 func (o *linkOwner) Lost(l *link.Link, cause error) {
 	s := o.session()
-	s.fault(cause)
+	s.witness.fault(cause)
 
 	if errors.Is(cause, link.ErrSilent) {
-		// The connection may look alive all the same. A fresh one may work.
-		s.evict(l.Peer)
+		// The connection may look alive, but a fresh one may work.
+		s.dialler.evict(l.Peer)
 	}
 
 	par := s.parentOf(l)
@@ -94,17 +93,17 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 	case par != nil:
 		s.loseParent(par, cause)
 	case l.Down:
-		// Another registration has taken its place, and all that waited for it. What is left can
-		// only have been added by others since.
+		// Another registration has replaced this one, and got the packets that waited. Those
+		// that are left were added since then.
 		for _, p := range l.Drain() {
-			s.settleParcel(p, s.failureOf(cause))
+			s.reporter.settleParcel(p, s.reporter.failureOf(cause))
 		}
 	default:
 		s.loseChild(l, cause)
 	}
 }
 
-// parentOf returns the registration that a link belongs to, or nil for one of a child.
+// parentOf returns the registration that a link belongs to, or nil if it leads to a child.
 func (s *session) parentOf(l *link.Link) *parent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,18 +114,9 @@ func (s *session) parentOf(l *link.Link) *parent {
 // Released implements link.Owner.
 func (o *linkOwner) Released(l *link.Link) {
 	s := o.session()
-	defer s.released()
+	defer s.ended()
 
-	s.observeClosed(l.Peer)
+	s.witness.closed(l.Peer)
 }
 
 var _ link.Owner = (*linkOwner)(nil)
-
-// infoOf describes a packet to the observer.
-func infoOf(packet router.Packet) PacketInfo {
-	return PacketInfo{
-		Source:       packet.GetSource(),
-		Destinations: len(packet.GetDestination()),
-		Bytes:        len(packet.GetMessage()),
-	}
-}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -11,91 +12,46 @@ import (
 	"github.com/minogrpc/session/internal/offer"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"github.com/minogrpc/session/serde"
 	"google.golang.org/grpc/metadata"
 )
 
 // MaxFrame is what a session puts into one frame of a duplex link, in bytes, receipts
-// included. Only a packet whose destinations take more than that makes a larger one: they
-// are not cut. So a stream must take a message of that size and of the largest metadata;
+// included. Only a packet whose destinations take more than that makes a larger frame, because
+// they are not cut. So a stream must take a message of that size and of the largest metadata;
 // see [WithMaxMetadata]. It is 256 KiB.
 //
-// The 4 MiB of gRPC are enough for small trees alone. A server is given
+// The 4 MiB of gRPC are enough for small trees alone. Give a server
 // grpc.MaxRecvMsgSize(MaxFrame + DefaultMaxMetadata), and its clients the same with
 // grpc.MaxCallRecvMsgSize, through [WithDialOptions]: a [ConnManager] sets neither.
 // Where packets also go in calls, in a format of text, they may have
 // DefaultMaxMessage*4/3 + DefaultMaxMetadata.
 const MaxFrame = offer.MaxFrame
 
-// dialledFrames returns what a link needs to exchange frames with a neighbour that
-// this node has dialled.
-func (s *session) dialledFrames(o *linkOpener, wire *wireStream, accepted *offer.Acceptance) link.Frames {
-	frames := s.framesOf(accepted.Frame, accepted.Format)
-	frames.Stream = wire
-	frames.Redial = o.again
-
-	return frames
+// framing knows how packets travel: in which format, and in frames of which size. It does not
+// change, and needs no lock.
+type framing struct {
+	ctx serde.Context
+	fac router.PacketFactory
+	// formats are the binary formats of the packets of fac.
+	formats []string
+	// session is the text of the identity of the session.
+	session                 string
+	maxMessage, maxMetadata int
 }
 
-// relayFrames does the same for a relay. Where the neighbour has dialled this node, the
-// relay also gets the header that accepts the link.
-func (s *session) relayFrames(r *DuplexRelay) link.Frames {
-	if r.opener != nil {
-		return s.dialledFrames(r.opener, r.wire, r.accepted)
-	}
+// newFraming asks the factory for its formats. It fails when the factory panics.
+func newFraming(c *config, fac router.PacketFactory, ctx serde.Context, origin []byte) (framing, error) {
+	formats, err := formatsOf(fac)
 
-	format := r.offer.Choose(s.formats)
-	r.header = s.acceptanceOf(r, format, 0)
-
-	frames := s.framesOf(r.offer.Frame, format)
-	frames.Stream = r.wire
-
-	return frames
-}
-
-// acceptanceOf returns the header that accepts what the opener of a relay has offered.
-func (s *session) acceptanceOf(r *DuplexRelay, format string, received uint64) metadata.MD {
-	accepted := offer.Acceptance{
-		Received: received,
-		Frame:    r.offer.Frame,
-		Format:   format,
-		Session:  hex.EncodeToString(s.origin[:]),
-	}
-
-	return metadata.Pairs(LinkKey, accepted.Value())
-}
-
-// encoderOf returns how packets travel over a link.
-func (s *session) encoderOf(binary bool) func(*link.Parcel, *ptypes.Parcel) error {
-	return func(p *link.Parcel, wire *ptypes.Parcel) (err error) {
-		split, ok := p.Packet.(router.BinaryPacket)
-		if ok && binary {
-			wire.Header, err = split.AppendHeader(make([]byte, 0, headerSize(p)))
-			wire.Body = split.GetMessage()
-		} else {
-			wire.Body, err = p.Packet.Serialize(s.ctx)
-		}
-
-		switch {
-		case err != nil:
-			return fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
-		case len(wire.GetHeader()) > s.maxMetadata:
-			return fmt.Errorf("%w: destinations of %d bytes are more than %d", link.ErrPacket,
-				len(wire.GetHeader()), s.maxMetadata)
-		default:
-			return nil
-		}
-	}
-}
-
-// headerSize estimates the size of the header of a packet: its addresses, a few bytes
-// for each of them, and the source.
-func headerSize(p *link.Parcel) int {
-	size := 64
-	for _, key := range p.Keys {
-		size += len(key) + 2
-	}
-
-	return size
+	return framing{
+		ctx:         ctx,
+		fac:         fac,
+		formats:     formats,
+		session:     hex.EncodeToString(origin),
+		maxMessage:  c.maxMessage,
+		maxMetadata: c.maxMetadata,
+	}, err
 }
 
 // formatsOf returns the binary formats of the packets of a factory. It fails when the factory
@@ -109,21 +65,129 @@ func formatsOf(fac router.PacketFactory) ([]string, error) {
 	return contain.Call(func() ([]string, error) { return []string{binary.BinaryFormat()}, nil })
 }
 
-// framesOf returns what a link over frames of that size needs beside its streams.
-func (s *session) framesOf(size int, format string) link.Frames {
+// decode returns the packet that has arrived, and its destinations.
+func (f *framing) decode(in arrival) (packet router.Packet, to recipients, err error) {
+	defer contain.Recover(&err)
+
+	packet, err = f.packetOf(in)
+
+	switch {
+	case err != nil:
+	case packet == nil:
+		err = errors.New("no packet")
+	default:
+		to, err = destinationsOf(packet)
+	}
+
+	return packet, to, err
+}
+
+// packetOf decodes a packet. A packet with a header of its own is in the binary format of the
+// link.
+func (f *framing) packetOf(in arrival) (router.Packet, error) {
+	if in.err != nil {
+		return nil, in.err
+	}
+
+	if len(in.header) == 0 {
+		return f.fac.PacketOf(f.ctx, in.body)
+	}
+
+	binary, ok := f.fac.(router.BinaryPacketFactory)
+	if !ok {
+		return nil, errors.New("no binary format has been agreed on")
+	}
+
+	return binary.PacketOfHeader(in.header, in.body)
+}
+
+// dialled returns what a link needs to exchange frames with a neighbour that this node has
+// dialled.
+func (f *framing) dialled(o *linkOpener, wire *wireStream, accepted *offer.Acceptance) link.Frames {
+	frames := f.frames(accepted.Frame, accepted.Format)
+	frames.Stream = wire
+	frames.Redial = o.again
+
+	return frames
+}
+
+// relayed returns the same for a relay. If the neighbour has dialled this node, the relay also
+// gets the header that accepts the link.
+func (f *framing) relayed(r *DuplexRelay) link.Frames {
+	if r.opener != nil {
+		return f.dialled(r.opener, r.wire, r.accepted)
+	}
+
+	format := r.offer.Choose(f.formats)
+	r.header = f.acceptance(r, format, 0)
+
+	frames := f.frames(r.offer.Frame, format)
+	frames.Stream = r.wire
+
+	return frames
+}
+
+// acceptance returns the header that accepts what the opener of a relay has offered.
+func (f *framing) acceptance(r *DuplexRelay, format string, received uint64) metadata.MD {
+	accepted := offer.Acceptance{
+		Received: received,
+		Frame:    r.offer.Frame,
+		Format:   format,
+		Session:  f.session,
+	}
+
+	return metadata.Pairs(LinkKey, accepted.Value())
+}
+
+// frames returns what a link over frames of that size needs, but for its streams.
+func (f *framing) frames(size int, format string) link.Frames {
 	return link.Frames{
 		MaxFrame: size,
-		MaxBody:  s.maxBody(),
+		MaxBody:  f.maxBody(),
 		Text:     format == "",
-		Encode:   s.encoderOf(format != "" && slices.Contains(s.formats, format)),
+		Encode:   f.encoder(format != "" && slices.Contains(f.formats, format)),
 	}
 }
 
-// maxBody returns the largest packet that may come in chunks. One in a format of text
-// is larger than its message.
-func (s *session) maxBody() int {
-	// Limits that are none to speak of must not overflow, least of all on 32 bits.
-	message := min(s.maxMessage, (math.MaxInt-s.maxMetadata)/3*2)
+// encoder returns the function that writes packets for a link.
+func (f *framing) encoder(binary bool) func(*link.Parcel, *ptypes.Parcel) error {
+	return func(p *link.Parcel, wire *ptypes.Parcel) (err error) {
+		split, ok := p.Packet.(router.BinaryPacket)
+		if ok && binary {
+			wire.Header, err = split.AppendHeader(make([]byte, 0, headerSize(p)))
+			wire.Body = split.GetMessage()
+		} else {
+			wire.Body, err = p.Packet.Serialize(f.ctx)
+		}
 
-	return message/2*3 + s.maxMetadata
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
+		case len(wire.GetHeader()) > f.maxMetadata:
+			return fmt.Errorf("%w: destinations of %d bytes are more than %d", link.ErrPacket,
+				len(wire.GetHeader()), f.maxMetadata)
+		default:
+			return nil
+		}
+	}
+}
+
+// headerSize estimates the size of the header of a packet: its addresses, a few bytes for each
+// of them, and the source.
+func headerSize(p *link.Parcel) int {
+	size := 64
+	for _, key := range p.Keys {
+		size += len(key) + 2
+	}
+
+	return size
+}
+
+// maxBody returns the largest packet that may come in chunks. A packet in a format of text is
+// larger than its message.
+func (f *framing) maxBody() int {
+	// A huge limit must not overflow, least of all an int of 32 bits.
+	message := min(f.maxMessage, (math.MaxInt-f.maxMetadata)/3*2)
+
+	return message/2*3 + f.maxMetadata
 }

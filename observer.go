@@ -2,10 +2,10 @@ package session
 
 import "github.com/minogrpc/session/mino"
 
-// Observer is told what a session does. Every field may be nil, and costs nothing
-// then. The functions are called from several goroutines at once, without a lock,
-// and on the way of the packets: they must be quick. One that panics ends the
-// session, not the process. The addresses and errors must not be changed.
+// Observer learns what a session does. Every field may be nil, and costs nothing then. The session
+// calls the functions from several goroutines at once, without a lock, and on the way of the
+// packets, so they must be quick. A function that panics ends the session, not the process. The
+// functions must not change the addresses and errors that they get.
 type Observer struct {
 	// RelayOpened is called when a neighbour can be reached: a child has answered,
 	// or a parent has been registered.
@@ -28,14 +28,13 @@ type Observer struct {
 	// session.
 	PacketDelivered func(info PacketInfo)
 
-	// PacketDropped is called once for each destination that this node reports as
-	// not reached, be it to its own application or to the neighbour that sent the
-	// packet.
+	// PacketDropped is called once for each destination that this node reports as not reached,
+	// to its own application or to the neighbour that sent the packet.
 	PacketDropped func(err *DeliveryError)
 
-	// PacketRefused is called for each packet that is refused because of whom it comes
-	// from. The address is what the overlay has given for that; the error wraps
-	// [ErrStranger]. See [WithNeighborsOnly].
+	// PacketRefused is called for each packet that is refused for its provenance. The address is
+	// that of the neighbour, as the overlay gave it; the error wraps [ErrStranger]. See
+	// [WithNeighborsOnly].
 	PacketRefused func(from mino.Address, err error)
 
 	// MessageRejected is called when a packet in the queue holds a message that

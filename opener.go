@@ -18,48 +18,46 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// errNoConn is why there is no relay to a neighbour that takes packets in calls alone.
+// errNoConn is the error of a dial to a neighbour that takes packets in calls alone.
 var errNoConn = errors.New("the neighbour accepts no duplex link, and there is no connection for calls")
 
 // OpenStream is a stream that an overlay has opened to a neighbour.
 type OpenStream struct {
 	Stream PacketStream
 
-	// Header is the response header with which the neighbour has accepted it.
+	// Header is the response header with which the neighbour has accepted the stream.
 	Header metadata.MD
 
 	// Conn is the connection of the stream, and Calls are the metadata of calls over it:
 	// apiuri, streamid, and this node as the gateway, in its follower form. An existing
-	// node takes packets in calls alone. Without a Conn no relay to it can be made.
+	// node takes packets in calls alone, so that a relay to it needs a Conn.
 	Conn  grpc.ClientConnInterface
 	Calls metadata.MD
 
-	// Release ends the stream and frees what it holds, such as the connection. It is
-	// called once, at the latest when Listen returns to whom the relay of the stream was
-	// given.
+	// Release ends the stream and frees what it holds, such as the connection. It is called
+	// once, at the latest when the Listen that has the relay of the stream returns.
 	Release func()
 }
 
-// StreamOpener opens a stream to a neighbour. The offer is joined with the metadata that
-// the stream needs anyway, which are the same in each call: a session calls it again when
-// the stream breaks. It may be nil.
+// StreamOpener opens a stream to a neighbour. It joins the offer, which may be nil, with the
+// metadata that the stream needs anyway. Those are the same in each call: a session calls the
+// opener again when the stream breaks.
 //
-// It waits for the response header, at most until the context is done. That bounds the
-// set-up only: the stream has a context of its own, which Release ends. A stream without
-// a header has been refused; gRPC returns none and no error then, and Recv has the
-// status, which must be the error. After an error nothing is left to release.
+// It waits for the response header, at most until the context is done. The context bounds the
+// set-up only: the stream has a context of its own, which Release ends. A stream without a header
+// has been refused. gRPC then returns neither a header nor an error; the opener calls Recv, and
+// returns its error. After an error nothing is left to release.
 //
-// An attempt fails at once while gRPC waits to connect again. With grpc.WaitForReady it
-// lasts until the context is done, and the link outlives an outage that is longer than
-// that wait. See [WithResumeTimeout] for the time there is.
+// While gRPC waits to connect again, an attempt fails at once. With grpc.WaitForReady the attempt
+// lasts until the context is done, and the link outlives an outage that is longer than the wait
+// of gRPC. [WithResumeTimeout] says how much time there is.
 type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
 
-// DialRelay opens a stream to a neighbour and offers a duplex link. The packets are
-// those of the factory. A neighbour that does not accept is an existing node: it takes a
-// packet on the stream of its parent for the end of that stream. The relay is then like that
-// of [NewRelay]: it sends each packet in a call over the connection of the stream, and the
-// stream carries only what the neighbour sends by itself. It is an error when the opener
-// has given no connection.
+// DialRelay opens a stream to a neighbour and offers a duplex link for the packets of the factory.
+// A neighbour that does not accept is an existing node, which would take a packet on the stream of
+// its parent for the end of that stream. Then the relay is like that of [NewRelay]: it sends each
+// packet in a call over the connection of the stream, and the stream carries only what the
+// neighbour sends by itself. DialRelay returns an error if the opener has given no connection.
 //
 // The context bounds the set-up of the first stream, as for a [StreamOpener]. The session
 // that you pass the relay to releases the streams, also when it refuses the relay. If you
@@ -79,7 +77,7 @@ func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac
 		return nil, err
 	}
 
-	// What the overlay does there may fail; it is over all the same.
+	// The function of the overlay may panic; the stream counts as released all the same.
 	release := sync.OnceFunc(func() { _ = contain.Do(opened.Release) })
 
 	if accepted == nil && opened.Conn == nil {
@@ -123,15 +121,14 @@ type linkOpener struct {
 	id      string
 	formats []string
 
-	// silent openers offer nothing.
-	silent bool
+	// noDuplex openers offer no duplex link.
+	noDuplex bool
 
-	// session is the one that has answered first.
+	// session is the identity of the session that has accepted the first stream.
 	session string
 }
 
-// newLinkOpener returns the opener for a link with a new id, whose packets may have one of the
-// binary formats.
+// newLinkOpener returns the opener of a new link, whose packets may have one of the binary formats.
 func newLinkOpener(open StreamOpener, formats []string) *linkOpener {
 	return &linkOpener{open: open, id: offer.NewID(), formats: formats}
 }
@@ -143,16 +140,16 @@ func (o *linkOpener) offer(epoch, received uint64) metadata.MD {
 	return metadata.Pairs(LinkKey, next.Value())
 }
 
-// first opens the first stream. The acceptance is nil when the neighbour does not
-// accept a duplex link.
+// first opens the first stream. The acceptance is nil when the neighbour does not accept a duplex
+// link.
 func (o *linkOpener) first(ctx context.Context) (OpenStream, *offer.Acceptance, error) {
 	var md metadata.MD
-	if !o.silent {
+	if !o.noDuplex {
 		md = o.offer(1, 0)
 	}
 
 	opened, err := o.open(ctx, md)
-	if err != nil || o.silent {
+	if err != nil || o.noDuplex {
 		return opened, nil, err
 	}
 
@@ -166,7 +163,7 @@ func (o *linkOpener) first(ctx context.Context) (OpenStream, *offer.Acceptance, 
 	return opened, &accepted, nil
 }
 
-// again opens a stream after a break, and returns the last frame that the neighbour
+// again opens a stream after a break, and returns the number of the last frame that the neighbour
 // has received.
 func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.Stream, uint64, error) {
 	opened, err := o.open(ctx, o.offer(epoch, received))

@@ -7,9 +7,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// MaxTimeout is the longest time that an option of a session sets. A longer one counts as
-// this. Packets say of themselves how long their sender waits, and say no more than that
-// either.
+// MaxTimeout is the longest time that an option of a session sets. A longer one counts as this. A
+// packet says how long its sender waits, and that is no longer than MaxTimeout either.
 const MaxTimeout = 24 * time.Hour
 
 // Defaults of the options.
@@ -36,8 +35,8 @@ const (
 	DefaultQueuePackets = 1_000_000
 	DefaultQueueBytes   = 256 << 20
 
-	// DefaultOutboxPackets and DefaultOutboxBytes bound what waits for one
-	// neighbour, what it has been sent but not yet answered included.
+	// DefaultOutboxPackets and DefaultOutboxBytes bound the packets for one neighbour that
+	// wait to be sent or answered.
 	DefaultOutboxPackets = 10_000
 	DefaultOutboxBytes   = 64 << 20
 
@@ -48,14 +47,14 @@ const (
 	// handshake included.
 	DefaultMaxMetadata = 16 << 20
 
-	// DefaultHopLimit is how often a packet is passed on. It is twice the largest
-	// height of a tree and a bit.
+	// DefaultHopLimit is how often a packet is passed on: somewhat more than twice the largest
+	// height of a tree.
 	DefaultHopLimit = 132
 )
 
-// MaxMessageSize is the largest message that an overlay of this wire may send, in bytes.
-// Existing overlays read it for the limits of their servers and clients. The sessions do
-// not: theirs is that of [WithMaxMessageSize].
+// MaxMessageSize is the largest message that an overlay of this wire may send, in bytes. Existing
+// overlays read it for the limits of their servers and clients. Sessions do not read it: their
+// limit is that of [WithMaxMessageSize].
 var MaxMessageSize = int(1e9)
 
 // Option changes a default of [NewSession].
@@ -118,16 +117,16 @@ func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
 }
 
-// WithObserver sets the functions that are told what the session does.
+// WithObserver sets the functions that learn what the session does.
 func WithObserver(observer Observer) Option {
 	return optionFunc(func(c *config) { c.observer = observer })
 }
 
-// WithSetupTimeout sets how long a neighbour may take to answer a new stream
-// before it counts as lost. It must be positive; anything else is ignored, and more than
-// [MaxTimeout] counts as that. A packet whose budget is short gives it less: a third of
-// the budget. A session dials 64 children at once, and the time of each begins when it is
-// dialled.
+// WithSetupTimeout sets how long a neighbour may take to answer a new stream before it counts as
+// lost. It must be positive; anything else is ignored, and more than [MaxTimeout] counts as that.
+// If the budget of the first packet is short, the neighbour has less time: a third of the budget,
+// but a second at least. A session dials 64 children at once, and the time of each begins when
+// it is dialled.
 func WithSetupTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.setup = timeout(d, c.setup) })
 }
@@ -136,58 +135,55 @@ func WithSetupTimeout(d time.Duration) Option {
 // [ReasonTimeout]. It must be positive; anything else is ignored, and more than
 // [MaxTimeout] counts as that.
 //
-// It also bounds the packets of others: a session waits for the outcome of a packet no
-// longer than ten times its own timeout, whatever the sender asks for. So a sender that
-// waits for longer than that learns of a timeout from the first node on the way that is
-// less patient.
+// It also bounds the packets of other nodes: a session waits for their outcome no longer than ten
+// times its own timeout, whatever the sender asks for. So a sender that waits longer learns of a
+// timeout from the first node on the way with a shorter timeout.
 func WithOutcomeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.outcome = timeout(d, c.outcome) })
 }
 
-// WithLiveness sets how long a neighbour on a duplex link may give no sign of life
-// before it counts as lost. Each end gives one every third of that, so that all the
-// nodes should have the same. If you make it longer, look at [WithAdoptionGrace], too. It
-// must be positive; anything else is ignored, and more than [MaxTimeout] counts as that.
+// WithLiveness sets how long a neighbour on a duplex link may give no sign of life before it counts
+// as lost. Each end gives a sign of life every third of that time, so all nodes should have the
+// same. If you make it longer, look at [WithAdoptionGrace], too. It must be positive; anything else
+// is ignored, and more than [MaxTimeout] counts as that.
 func WithLiveness(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.silence = timeout(d, c.silence) })
 }
 
-// WithResumeTimeout sets how long a duplex link that has broken may take, at most, to
-// go on over another stream before the neighbour counts as lost. There are two attempts.
-// The first may take half of the time; the second follows 250 ms after it has failed.
-// Where dialling fails at once, as it does while gRPC waits to connect again, both are
-// over by then; see [StreamOpener] for how to wait longer. It must be positive; anything
-// else is ignored, and more than [MaxTimeout] counts as that.
+// WithResumeTimeout sets how long a broken duplex link may take, at most, to go on over another
+// stream before the neighbour counts as lost. There are two attempts. The first may take half of
+// the time; the second follows 250 ms after the first has failed. While gRPC waits to connect
+// again, both fail at once; [StreamOpener] says how to wait longer. The time must be positive;
+// anything else is ignored, and more than [MaxTimeout] counts as that.
 func WithResumeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.resume = timeout(d, c.resume) })
 }
 
-// WithoutDuplex makes the session neither offer nor accept duplex links between
-// players, so that it talks to them as it does to nodes of other implementations: each
-// packet is a call, and there are no heartbeats. It is there for comparison and doubt.
-// An overlay that accepts streams must then use [NewRelay] for the players: Listen does
-// not take their duplex relays.
-// What the overlay has agreed on with an orchestrator is not concerned.
+// WithoutDuplex makes the session neither offer nor accept duplex links between players. It then
+// talks to them as it does to nodes of other implementations: each packet is a call, and there are
+// no heartbeats. Use it to compare the two kinds of link. An overlay that accepts streams must then
+// use [NewRelay] for the players, because Listen does not take their duplex relays. A duplex link
+// that the overlay has agreed on with an orchestrator stays one.
 func WithoutDuplex() Option {
 	return optionFunc(func(c *config) { c.noDuplex = true })
 }
 
-// WithAdoptionGrace sets how long a session whose last parent is gone without a
-// goodbye waits for another one before it closes; see [WithGoodbye]. It must be
-// positive; anything else is ignored, and more than [MaxTimeout] counts as that.
+// WithAdoptionGrace sets how long a session whose last parent is gone without a goodbye waits for
+// another one before it closes; see [WithGoodbye]. It must be positive; anything else is ignored,
+// and more than [MaxTimeout] counts as that.
 //
-// The session may know of the loss at once, and its next parent only when the lost one
-// has been silent for too long. So the time should be no less than the bound of
-// [WithLiveness] and a heartbeat, which is a third of that and is granted where a clock
-// has jumped, and what a set-up takes. With less an orphan may close before anybody
-// looks for it. It is not checked: the bound that counts is that of the other nodes.
+// The session may know of the loss at once, while its next parent learns of it only when the lost
+// node has been silent for too long. So the grace should be no less than the sum of three times:
+// the bound of [WithLiveness]; a third of that, which a node grants once more after its clock has
+// jumped; and what a set-up takes. With less, an orphan may close before another node looks for it.
+// The session does not check this, because the bound that counts is that of the other nodes.
 func WithAdoptionGrace(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.grace = timeout(d, c.grace) })
 }
 
 // WithQueueLimits bounds what has been received and not yet read, in packets and
 // in bytes of their messages. Both must be positive; anything else is ignored.
-// Past either bound the sender is told [ReasonOverflow].
+// Past either bound the outcome is [ReasonOverflow].
 func WithQueueLimits(packets, bytes int) Option {
 	return optionFunc(func(c *config) {
 		c.queuePackets = positive(packets, c.queuePackets)
@@ -198,12 +194,12 @@ func WithQueueLimits(packets, bytes int) Option {
 // WithOutboxLimits bounds what waits for one neighbour, in packets and in bytes
 // of their messages, unanswered ones included. Both must be positive; anything
 // else is ignored. One destination may take a quarter of either; an empty outbox
-// takes a message of any size. Past a bound the sender is told [ReasonOverflow].
+// takes a message of any size. Past a bound the outcome is [ReasonOverflow].
 //
-// The bounds hold at each node on the way, for all the senders together. So with the
-// defaults all who send to the orchestrator share 2,500 messages and 16 MiB that it has
-// not answered, in the outbox of the root. Nobody slows them down: a protocol keeps a
-// window, and waits for outcomes before it sends more.
+// The bounds hold at each node on the way, for all the senders together. So with the defaults all
+// senders to the orchestrator share 2,500 messages and 16 MiB that it has not answered, in the
+// outbox of the root. A session does not slow its senders down: a protocol keeps a window, and
+// waits for outcomes before it sends more.
 func WithOutboxLimits(packets, bytes int) Option {
 	return optionFunc(func(c *config) {
 		c.outboxPackets = positive(packets, c.outboxPackets)
@@ -211,24 +207,23 @@ func WithOutboxLimits(packets, bytes int) Option {
 	})
 }
 
-// WithMaxMessageSize bounds the serialized message of one Send, in bytes. It must be
-// positive; anything else is ignored. A larger one is refused with [ReasonRejected]
-// before it is sent, and when it comes from a neighbour.
+// WithMaxMessageSize bounds the serialized message of one Send, in bytes. It must be positive;
+// anything else is ignored. A session refuses a larger message with [ReasonRejected], both from
+// its own application and from a neighbour.
 func WithMaxMessageSize(bytes int) Option {
 	return optionFunc(func(c *config) { c.maxMessage = positive(bytes, c.maxMessage) })
 }
 
-// WithMaxMetadata bounds the metadata of a stream to a child, in bytes. It must be
-// positive; anything else is ignored. It should not be more than what the children
-// accept: a larger one would cost the whole connection. A child whose handshake is
-// larger counts as lost, so that the table finds a way without it.
+// WithMaxMetadata bounds the metadata of a stream to a child, in bytes. It must be positive;
+// anything else is ignored. It should not be more than the children accept, because metadata that
+// are too large for a child end the whole connection. A child whose handshake is larger than the
+// bound counts as lost, so that the table finds a way without it.
 func WithMaxMetadata(bytes int) Option {
 	return optionFunc(func(c *config) { c.maxMetadata = positive(bytes, c.maxMetadata) })
 }
 
-// MemoryBudget is a number of bytes that the queues and outboxes of several sessions
-// may hold together, usually all those of a node. It may be used from several
-// goroutines at once.
+// MemoryBudget is a number of bytes that the queues and outboxes of several sessions may hold
+// together, usually of all the sessions of a node. It may be used from several goroutines at once.
 type MemoryBudget struct {
 	budget *memory.Budget
 }
@@ -243,8 +238,8 @@ func (b *MemoryBudget) Used() int {
 	return b.budget.Used()
 }
 
-// WithMemoryBudget makes the session share a budget with others. Past it the sender
-// is told [ReasonOverflow]. A session without one is only bound by its own limits.
+// WithMemoryBudget makes the session share a budget with others. Past it the outcome is
+// [ReasonOverflow]. A session without a budget has only its own limits.
 func WithMemoryBudget(budget *MemoryBudget) Option {
 	return optionFunc(func(c *config) { c.budget = budget })
 }
@@ -264,34 +259,33 @@ func WithHopLimit(hops uint32) Option {
 	return optionFunc(func(c *config) { c.hopLimit = positive(hops, c.hopLimit) })
 }
 
-// WithoutRetry makes a session report [ReasonTimeout] for a packet that was on
-// its way to a neighbour when that neighbour was lost, instead of sending it over
-// another route. Use it where nodes of other implementations take part and a
-// message that arrives twice is worse than one that may have got lost: nodes of
-// this library recognise the second copy by themselves.
+// WithoutRetry makes a session report [ReasonTimeout] for a packet that was on its way to a
+// neighbour when that neighbour was lost, instead of sending it over another route. Use it where
+// nodes of other implementations take part, and a message that arrives twice is worse than one that
+// may be lost. Nodes of this library recognise the second copy by themselves.
 func WithoutRetry() Option {
 	return optionFunc(func(c *config) { c.noRetry = true })
 }
 
-// WithNeighborsOnly makes a session take packets only from those who are, or have been,
-// its neighbours: the gateways of its parents, and the children that it has opened a link
-// to. What they send must be able to come from there, too, where the routing table can
-// tell (see [router.Sources]): a child sends for itself and those behind it, and a parent
-// for nobody below. Anything else is an error of that packet, which wraps [ErrStranger],
-// and costs nobody else anything: over a duplex link the answer is [ReasonRejected], and
-// the link goes on, because an honest neighbour may have passed on the lie of another.
+// WithNeighborsOnly makes a session take packets only from nodes that are, or have been, its
+// neighbours: the gateways of its parents, and the children that it has opened a link to. If the
+// routing table is a [router.Sources], the session also checks the source of each packet: a child
+// sends for itself and the nodes behind it, and a parent for no node below.
 //
-// It is for overlays that know who their callers are, and tell the session the truth: where
-// anybody may call in any name it keeps nobody out. A node that has lost its memory of
-// a stream takes those that were its children for strangers.
+// The session refuses any other packet with an error that wraps [ErrStranger]. Over a duplex link
+// the outcome is [ReasonRejected], and the link goes on, because an honest neighbour may have passed
+// on the lie of another node.
 //
-// Two losses at once can put a player under another parent while those above it do not
-// know: what comes from there by a detour may be refused until they do. Its sender is told.
+// It is for overlays that verify their callers. Where any node may call under any name, it keeps no
+// node out. A node that has lost its memory of a stream takes its former children for strangers.
+//
+// Two losses at once can put a player under another parent before the nodes above know. Until they
+// do, they may refuse its packets that come by a detour. The sender learns that from the outcome.
 func WithNeighborsOnly() Option {
 	return optionFunc(func(c *config) { c.neighborsOnly = true })
 }
 
-// timeout is positive for a time. What is computed from it must not overflow.
+// timeout is positive for a time. It bounds the time, so that sums with it do not overflow.
 func timeout(value, otherwise time.Duration) time.Duration {
 	return min(positive(value, otherwise), MaxTimeout)
 }

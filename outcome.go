@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,11 +8,11 @@ import (
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
-// errCanceled is what nodes say about a session that is closing. It begins with the code.
+// errCanceled is what nodes say about a session that is closing. The text begins with the code.
 var errCanceled = fmt.Errorf("%s: %w", codes.Canceled, ErrClosed)
 
 // errDropped is the cause of a packet that no parent took.
@@ -29,16 +28,16 @@ func (e *DeliveryError) about(dest mino.Address) *DeliveryError {
 	return &about
 }
 
-// failure returns an outcome that this node decides, for any destination.
-func (s *session) failure(reason Reason, cause error) *DeliveryError {
-	return &DeliveryError{Reason: reason, Hop: s.me, Cause: cause}
+// isRefusal tells whether the reason says that the message was not delivered.
+func (r Reason) isRefusal() bool {
+	return r == ReasonNoRoute || r == ReasonOverflow || r == ReasonRejected
 }
 
-// effects is what a step under the lock leaves to be told when the lock is free. It belongs
-// to the goroutine that takes the step.
+// effects is what a step under the lock leaves to do when the lock is free: links to flush,
+// and outcomes to tell. It belongs to the goroutine that takes the step.
 //
 // Most packets go to one link and have at most one outcome to tell. So the first link and
-// the first outcome have places of their own, which take no memory.
+// the first outcome have fields of their own, which need no allocation.
 type effects struct {
 	first    outcome
 	outcomes []outcome
@@ -51,21 +50,11 @@ type effects struct {
 	links []*link.Link
 }
 
-// aftermath is what the files about parents and children still call effects.
-type aftermath = effects
-
 // outcome is what became of one destination. A nil err is a delivery.
 type outcome struct {
 	set *pending.Set
 	key string
 	err *DeliveryError
-}
-
-// fail notes the same outcome for several destinations.
-func (e *effects) fail(set *pending.Set, keys []string, dests []mino.Address, err *DeliveryError) {
-	for i, key := range keys {
-		e.note(outcome{set: set, key: key, err: err.about(dests[i])})
-	}
 }
 
 // note notes the outcome of one destination.
@@ -77,6 +66,26 @@ func (e *effects) note(o outcome) {
 	}
 }
 
+// fail notes the same failure for several destinations.
+func (e *effects) fail(set *pending.Set, keys []string, dests []mino.Address, err *DeliveryError) {
+	for i, key := range keys {
+		e.note(outcome{set: set, key: key, err: err.about(dests[i])})
+	}
+}
+
+// failDest notes the failure of one destination.
+func (e *effects) failDest(set *pending.Set, dest mino.Address, err *DeliveryError) {
+	key, _ := keyOf(dest)
+	e.note(outcome{set: set, key: key, err: err.about(dest)})
+}
+
+// failPacket notes the same failure for all destinations of a packet.
+func (e *effects) failPacket(set *pending.Set, packet router.Packet, err *DeliveryError) {
+	for _, dest := range packet.GetDestination() {
+		e.failDest(set, dest, err)
+	}
+}
+
 // flush notes that something has been added to a link.
 func (e *effects) flush(l *link.Link) {
 	switch {
@@ -84,43 +93,6 @@ func (e *effects) flush(l *link.Link) {
 		e.link = l
 	case e.link != l && !slices.Contains(e.links, l):
 		e.links = append(e.links, l)
-	}
-}
-
-// settleAll makes the links send what was added to them, and tells what has become known.
-// The caller holds no lock.
-func (s *session) settleAll(after *effects) {
-	if after.link != nil {
-		after.link.Flush()
-	}
-
-	for _, l := range after.links {
-		l.Flush()
-	}
-
-	for _, info := range after.delivered {
-		s.observeDelivery(info)
-	}
-
-	if first := after.first; first.set != nil {
-		s.settle(first.set, first.key, first.err)
-	}
-
-	for _, o := range after.outcomes {
-		s.settle(o.set, o.key, o.err)
-	}
-}
-
-// settle tells one outcome, unless the outcome of that destination is known already.
-func (s *session) settle(set *pending.Set, key string, err *DeliveryError) {
-	if err == nil {
-		set.Settle(key, nil)
-
-		return
-	}
-
-	if set.Settle(key, err) {
-		s.dropped(err)
 	}
 }
 
@@ -144,33 +116,16 @@ func (d maybeDelivered) Settled(i, _ int, err error) {
 	d.set.Settle(d.keys[i], err)
 }
 
-// isRefusal tells whether the reason says that the message was not delivered.
-func (r Reason) isRefusal() bool {
-	return r == ReasonNoRoute || r == ReasonOverflow || r == ReasonRejected
-}
+// outcomes implements pending.Waiter with the channel of a Send, which has room for all.
+type outcomes chan error
 
-// settleParcel tells the same failure for each destination of a parcel.
-func (s *session) settleParcel(p *link.Parcel, err *DeliveryError) {
-	var after effects
+// Settled implements pending.Waiter.
+func (c outcomes) Settled(_, left int, err error) {
+	if err != nil {
+		c <- err
+	}
 
-	after.fail(p.Pending, p.Keys, p.Dests, err)
-	s.settleAll(&after)
-}
-
-// failureOf translates the error of a link about one parcel.
-func (s *session) failureOf(err error) *DeliveryError {
-	code := status.Code(err)
-
-	switch {
-	case errors.Is(err, link.ErrClosed):
-		return s.failure(ReasonClosed, errCanceled)
-	case errors.Is(err, link.ErrPacket), code == codes.InvalidArgument:
-		return s.failure(ReasonRejected, err)
-	case errors.Is(err, link.ErrExpired), errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded:
-		return s.failure(ReasonTimeout, err)
-	case code == codes.ResourceExhausted:
-		return s.failure(ReasonOverflow, err)
-	default:
-		return s.failure(ReasonUnreachable, err)
+	if left == 0 {
+		close(c)
 	}
 }

@@ -4,19 +4,20 @@ import (
 	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
 
-// parentState is where the registration of a parent is.
+// parentState is the state of a registration.
 //
-//	live <──> suspect        it has a stream, and may not have taken a packet lately
+//	live <──> suspect        it has a stream; a suspect parent did not take a packet lately
 //	  │  └──> broken ──┐     its duplex link has no stream, and may get another one
 //	  │        │  └────┴──>  live or suspect again, by resume
 //	  └──> orphaned          its link is over; another parent may adopt the session
 //
-// Each of them may become gone, and nothing follows that.
+// Each state may become gone, which is final.
 type parentState int
 
 const (
@@ -29,9 +30,9 @@ const (
 
 // parent is one registration. A gateway that registers again is a new one.
 //
-// It has no lock and no goroutine of its own. What changes in it belongs to the lock of its
-// session, and only its own methods change it: so a timer that fires while the session closes
-// finds either a parent that is there or one that is gone.
+// It has no lock and no goroutine of its own. The fields that change belong to the lock of the
+// session, and only the methods of parent change them. So a timer that fires while the session
+// closes finds either a parent that is there or one that is gone.
 type parent struct {
 	key  string
 	addr mino.Address
@@ -39,29 +40,27 @@ type parent struct {
 	// parent.
 	follower string
 	table    router.RoutingTable
-	// goodbye is set when an end without one is a break.
+	// goodbye is set when the parent says goodbye at the end. An end without it is a break.
 	goodbye bool
-	// linkID is that of a duplex link that the parent has dialled.
+	// linkID is the id of a duplex link that the parent has dialled.
 	linkID string
 	// over is closed when the registration has ended.
 	over chan struct{}
 
-	// What follows belongs to the lock of the session.
+	// The fields below belong to the lock of the session.
 
 	state parentState
-	// until is when a suspect parent is none any more.
+	// until is when a suspect parent becomes live again.
 	until time.Time
 	// link leads to the parent. It is closed once the parent is orphaned or gone.
 	link *link.Link
-	// parked holds packets for which there is no link: those that a suspect parent did not
-	// take, until another attempt, and those for an orphaned one, until its session is adopted.
-	// It is nil when there is none.
+	// parked holds packets that wait for a parent: for a suspect one until the next attempt, for
+	// an orphaned one until another parent adopts the session. It is nil when there are none.
 	parked *link.Link
-	// timer ends the present state: it makes another attempt at what is parked for a suspect
-	// parent, or gives up one that is broken or orphaned. It is nil when nothing is waited for.
+	// timer ends the present state: it tries the parked packets again if the parent is suspect,
+	// and gives the parent up if it is broken or orphaned. It is nil when nothing waits.
 	timer *time.Timer
-	// superseded is closed when a stream takes the place of the present one, whose number is
-	// epoch.
+	// superseded is closed when a newer stream replaces the present one, whose number is epoch.
 	superseded chan struct{}
 	epoch      uint64
 	// led is set when the table has led to a child.
@@ -77,7 +76,7 @@ func (par *parent) attach(l *link.Link) {
 
 // current returns the state at this moment.
 func (par *parent) current() parentState {
-	// Most parents never were suspect, and the clock is not for free.
+	// Most parents were never suspect, and reading the clock costs time.
 	if par.state == suspect && !par.until.After(time.Now()) {
 		par.state = live
 	}
@@ -85,15 +84,15 @@ func (par *parent) current() parentState {
 	return par.state
 }
 
-// isWaiting tells whether the parent is lost but for the time that it has to come back, or
-// another one to take its place.
+// isWaiting tells whether the session waits for the parent to come back, or for another one to
+// replace it.
 func (par *parent) isWaiting() bool {
 	return par.state == broken || par.state == orphaned
 }
 
-// doubt makes another parent the preferred one for a while. It returns true when that was not
-// so already.
-func (par *parent) doubt(until time.Time) (news bool) {
+// distrust makes the parent suspect, so that others are preferred for a while. It returns true
+// if the parent was live.
+func (par *parent) distrust(until time.Time) (news bool) {
 	if par.isWaiting() || par.state == gone {
 		return false
 	}
@@ -113,8 +112,9 @@ func (par *parent) outlet() *link.Link {
 	return par.link
 }
 
-// box returns where packets wait for the parent, or nil when a box for them has to be parked.
-func (par *parent) box() *link.Link {
+// waitingLink returns the link in which packets wait for the parent, or nil when the session must
+// park one.
+func (par *parent) waitingLink() *link.Link {
 	if par.state == broken {
 		return par.link
 	}
@@ -122,30 +122,30 @@ func (par *parent) box() *link.Link {
 	return par.parked
 }
 
-// park gives a parent that did not take a packet a box for it, until the timer fires.
-func (par *parent) park(box *link.Link, timer *time.Timer) {
-	par.parked = box
+// park gives a parent that did not take a packet a parked link, until the timer fires.
+func (par *parent) park(parked *link.Link, timer *time.Timer) {
+	par.parked = parked
 	par.wait(timer)
 }
 
-// breakOff notes that the duplex link has no stream. The timer is what gives it up: a link
-// that breaks once more has the whole time again.
+// breakOff notes that the duplex link has no stream. The timer gives the parent up. A link that
+// breaks once more has the whole time again.
 func (par *parent) breakOff(timer *time.Timer) {
 	par.state = broken
 	par.wait(timer)
 }
 
-// orphan notes that the link is over. What is for the parent waits in the box until the timer
-// gives it up.
-func (par *parent) orphan(box *link.Link, timer *time.Timer) {
+// orphan notes that the link is over. Packets for the parent wait in the parked link until the
+// timer gives the parent up.
+func (par *parent) orphan(parked *link.Link, timer *time.Timer) {
 	par.link.Close()
-	par.state, par.parked = orphaned, box
+	par.state, par.parked = orphaned, parked
 	par.wait(timer)
 }
 
-// resume notes that the link goes on over the stream with that number. It returns what is closed
-// when the next stream does so; that may have happened, as the link takes streams into use
-// without the lock of the session. It changes nothing then.
+// resume notes that the link goes on over the stream with that number. It returns a channel that
+// is closed when a newer stream replaces this one. The channel may be closed already, because the
+// link starts to use a stream without the lock of the session; resume then changes nothing.
 func (par *parent) resume(epoch uint64) (superseded <-chan struct{}) {
 	if par.state == gone || epoch < par.epoch {
 		over := make(chan struct{})
@@ -156,8 +156,8 @@ func (par *parent) resume(epoch uint64) (superseded <-chan struct{}) {
 
 	par.epoch = epoch
 
-	// The stream may have broken already. Then nobody else would notice that the parent has
-	// none, and the time goes on that it has for another one.
+	// The stream may have broken already. Then the parent stays broken, and its timer runs on:
+	// nothing else would give it up.
 	if par.state == broken && !par.link.Broken() {
 		par.state = live
 		par.wait(nil)
@@ -169,12 +169,12 @@ func (par *parent) resume(epoch uint64) (superseded <-chan struct{}) {
 	return par.superseded
 }
 
-// drain takes what waits for the parent out of its link and the parked box.
+// drain removes the packets that wait for the parent from its link and the parked one.
 func (par *parent) drain() []*link.Parcel {
 	return append(par.link.Drain(), par.unpark()...)
 }
 
-// unpark takes what is in the parked box, and gives that up.
+// unpark removes the packets from the parked link, and closes that.
 func (par *parent) unpark() []*link.Parcel {
 	if par.parked == nil {
 		return nil
@@ -191,7 +191,7 @@ func (par *parent) unpark() []*link.Parcel {
 	return waiting
 }
 
-// end releases what belongs to the registration.
+// end ends the registration, and closes its links.
 func (par *parent) end() {
 	par.wait(nil)
 	par.link.Close()
@@ -207,8 +207,8 @@ func (par *parent) end() {
 	}
 }
 
-// wait replaces the timer. One that has fired already waits for the lock of the session, and
-// finds that it is not the one of the parent any more.
+// wait replaces the timer. If the old one has fired already, it waits for the lock of the
+// session, and then finds that it is no longer the timer of the parent.
 func (par *parent) wait(timer *time.Timer) {
 	if par.timer != nil {
 		par.timer.Stop()
@@ -217,7 +217,8 @@ func (par *parent) wait(timer *time.Timer) {
 	par.timer = timer
 }
 
-// parents are the registrations of a session, in their order. The newest is preferred.
+// parents are the registrations of a session, the oldest first. The newest is preferred. They
+// belong to the lock of the session.
 type parents []*parent
 
 // find returns the first parent for which the test is true, or nil.
@@ -241,8 +242,8 @@ func (ps parents) byKey(key string) *parent {
 	return nil
 }
 
-// byLink returns the registration that a link belongs to, or nil. The link of an orphan is
-// nobody's: what it still tells changes nothing.
+// byLink returns the registration that a link belongs to, or nil. The old link of an orphaned
+// parent belongs to none: what it still reports changes nothing.
 func (ps parents) byLink(l *link.Link) *parent {
 	return ps.find(func(par *parent) bool { return par.link == l && par.state != orphaned })
 }
@@ -258,7 +259,7 @@ func (ps parents) byFollower(key string) *parent {
 }
 
 // add registers a parent, and returns those that it replaces: an earlier registration of the
-// same gateway, and all that are waited for, as it adopts the session.
+// same gateway, and all parents that the session waits for, because the new one adopts it.
 func (ps *parents) add(par *parent) (replaced []*parent) {
 	for _, old := range *ps {
 		if old.key == par.key || old.isWaiting() {
@@ -277,8 +278,8 @@ func (ps *parents) remove(par *parent) {
 }
 
 // pick returns the parent that a packet goes to: the newest that has not failed lately, or else
-// the newest. It never returns the one that the packet came from, nor one of those that did not
-// take it. It returns nil when there is no other.
+// the newest. It never returns the parent that the packet came from, nor one that did not take
+// it. It returns nil when there is no other.
 func (ps parents) pick(from string, failed []string) *parent {
 	var second *parent
 
@@ -295,4 +296,37 @@ func (ps parents) pick(from string, failed []string) *parent {
 	}
 
 	return second
+}
+
+// preferred returns the parent that a packet without a given table goes by, or nil.
+func (ps parents) preferred() *parent {
+	return ps.pick("", nil)
+}
+
+// tableFor returns the parent whose table routes a packet from that neighbour: the neighbour
+// itself if it is a parent, or else the preferred parent.
+func (ps parents) tableFor(from string) *parent {
+	par := ps.byKey(from)
+	if par != nil {
+		return par
+	}
+
+	return ps.preferred()
+}
+
+// sender returns the key of the neighbour that a packet comes from. An existing orchestrator
+// calls in the name of the player on its node, and only the source tells the two apart: a packet
+// whose source is the orchestrator comes from above, and any other from the player.
+func (ps parents) sender(from string, packet router.Packet) string {
+	par := ps.byFollower(from)
+	if par == nil {
+		return from
+	}
+
+	source, err := contain.Call(func() (string, error) { return keyOf(packet.GetSource()) })
+	if err != nil || source != par.key {
+		return from
+	}
+
+	return source
 }

@@ -30,7 +30,7 @@ func registered(key string, state parentState) *parent {
 	switch state {
 	case live:
 	case suspect:
-		par.doubt(time.Now().Add(time.Second))
+		par.distrust(time.Now().Add(time.Second))
 	case broken:
 		par.breakOff(never())
 	case orphaned:
@@ -45,29 +45,29 @@ func registered(key string, state parentState) *parent {
 // The states of a parent, and what changes them.
 func TestParentState_Transitions(t *testing.T) {
 	events := map[string]func(*parent){
-		"doubt":  func(p *parent) { p.doubt(time.Now().Add(time.Second)) },
-		"break":  func(p *parent) { p.breakOff(never()) },
-		"resume": func(p *parent) { p.resume(2) },
-		"park":   func(p *parent) { p.park(nowhere(p.key), never()) },
-		"unpark": func(p *parent) { p.unpark() },
-		"orphan": func(p *parent) { p.orphan(nowhere(p.key), never()) },
-		"second": func(*parent) { time.Sleep(time.Second) }, // Virtual time.
-		"end":    func(p *parent) { p.end() },
+		"distrust": func(p *parent) { p.distrust(time.Now().Add(time.Second)) },
+		"break":    func(p *parent) { p.breakOff(never()) },
+		"resume":   func(p *parent) { p.resume(2) },
+		"park":     func(p *parent) { p.park(nowhere(p.key), never()) },
+		"unpark":   func(p *parent) { p.unpark() },
+		"orphan":   func(p *parent) { p.orphan(nowhere(p.key), never()) },
+		"second":   func(*parent) { time.Sleep(time.Second) }, // Virtual time.
+		"end":      func(p *parent) { p.end() },
 	}
 	table := map[parentState]map[string]parentState{
 		live: {
-			"doubt": suspect, "break": broken, "resume": live, "park": live, "unpark": live, "orphan": orphaned,
+			"distrust": suspect, "break": broken, "resume": live, "park": live, "unpark": live, "orphan": orphaned,
 			"second": live, "end": gone,
 		},
 		suspect: {
-			"doubt": suspect, "break": broken, "resume": suspect, "park": suspect, "unpark": suspect,
+			"distrust": suspect, "break": broken, "resume": suspect, "park": suspect, "unpark": suspect,
 			"orphan": orphaned, "second": live, "end": gone,
 		},
-		// A broken link is nobody's doubt, and has a link to park in.
-		broken: {"doubt": broken, "break": broken, "resume": live, "unpark": broken, "second": broken, "end": gone},
+		// a broken link, and has a link to park in.
+		broken: {"distrust": broken, "break": broken, "resume": live, "unpark": broken, "second": broken, "end": gone},
 		// What is lost for good does not come back.
-		orphaned: {"doubt": orphaned, "resume": orphaned, "unpark": orphaned, "second": orphaned, "end": gone},
-		gone:     {"doubt": gone, "resume": gone, "unpark": gone, "second": gone, "end": gone},
+		orphaned: {"distrust": orphaned, "resume": orphaned, "unpark": orphaned, "second": orphaned, "end": gone},
+		gone:     {"distrust": gone, "resume": gone, "unpark": gone, "second": gone, "end": gone},
 	}
 
 	for from, row := range table {
@@ -93,19 +93,19 @@ func TestParentState_Timers(t *testing.T) {
 		parked, again := nowhere("p"), never()
 		par.park(parked, again)
 		require.Same(t, again, par.timer)
-		require.Same(t, parked, par.box())
+		require.Same(t, parked, par.waitingLink())
 		require.Same(t, par.link, par.outlet(), "what is new is tried at once")
 
 		require.Empty(t, par.unpark())
 		require.Nil(t, par.timer)
-		require.Nil(t, par.box())
+		require.Nil(t, par.waitingLink())
 
 		first, second := never(), never()
 		par.breakOff(first)
 		par.breakOff(second)
 		require.False(t, first.Stop(), "a second break has the whole time")
 		require.Same(t, second, par.timer)
-		require.Same(t, par.link, par.box())
+		require.Same(t, par.link, par.waitingLink())
 
 		par.resume(2)
 		require.Nil(t, par.timer)
@@ -115,7 +115,7 @@ func TestParentState_Timers(t *testing.T) {
 		par.orphan(box, grace)
 		require.Same(t, grace, par.timer)
 		require.Same(t, box, par.outlet())
-		require.Same(t, box, par.box())
+		require.Same(t, box, par.waitingLink())
 
 		par.end()
 		par.end()

@@ -7,18 +7,17 @@ import (
 	"github.com/minogrpc/session/internal/link"
 )
 
-// suspicion is how long a parent that did not take a packet is used only when
-// there is no other. Its stream tells whether it is lost.
+// suspicion is how long the session prefers other parents to one that did not take a packet.
+// Only the stream of a parent tells whether it is lost.
 const suspicion = time.Second
 
-// maxPostponed is how often a packet that no parent takes waits for the end of the
-// suspicion, before it is given up.
+// maxPostponed is how often a packet that no parent takes waits for the end of the suspicion,
+// before the session gives it up.
 const maxPostponed = 3
 
-// parentFailed routes a parcel again that a parent did not take. The parent stays
-// one: its stream tells whether it is lost.
+// parentFailed routes a parcel again that a parent did not take. The parent stays registered.
 func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
-	var after aftermath
+	var e effects
 
 	h := p.Header
 	h.Failed = append(slices.Clone(p.Failed), l.Key)
@@ -29,70 +28,70 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 	par := s.parents.byKey(l.Key)
 
 	if par != nil && par.link == l {
-		news = par.doubt(time.Now().Add(suspicion))
+		news = par.distrust(time.Now().Add(suspicion))
 	}
 
 	switch {
 	case s.noRetry && !s.closed:
-		// It was handed over, and whether it arrived nobody knows.
-		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, cause))
-	case s.postponableLocked(par, h):
-		s.step(h.Pending, p.Keys, p.Dests, &after, func() { s.postponeLocked(par, p, cause, &after) })
+		// The parent may have taken it all the same.
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonTimeout, cause))
+	case s.isPostponableLocked(par, h):
+		s.reporter.step(h.Pending, p.Keys, p.Dests, &e, func() { s.postponeLocked(par, p, cause, &e) })
 	default:
-		s.againLocked(h, p, cause, &after)
+		s.againLocked(h, p, cause, &e)
 	}
 	s.mu.Unlock()
 
 	if news {
-		s.observeLost(l.Peer, cause)
+		s.witness.lost(l.Peer, cause)
 	}
 
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 }
 
-// postponableLocked tells whether a packet that a parent did not take should wait for
-// what its stream tells. The calls to a lost node often fail first.
-func (s *session) postponableLocked(par *parent, h link.Header) bool {
-	return par != nil && s.adoptable(par) && h.Attempts < maxPostponed && s.parents.pick(h.From, h.Failed) == nil
+// isPostponableLocked tells whether a packet that a parent did not take waits until the stream of
+// the parent tells more. The calls to a lost node often fail before its stream ends.
+func (s *session) isPostponableLocked(par *parent, h link.Header) bool {
+	return par != nil && par.isReplaceable(s.me) && h.Attempts < maxPostponed && s.parents.pick(h.From, h.Failed) == nil
 }
 
-// postponeLocked keeps a parcel for a parent that did not take it.
-func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, after *aftermath) {
-	box := par.box()
-	if box == nil {
-		box = s.parkLocked(par)
+// postponeLocked parks a parcel for a parent that did not take it.
+func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, e *effects) {
+	parked := par.waitingLink()
+	if parked == nil {
+		parked = s.parkLocked(par)
 
 		var timer *time.Timer
 
 		timer = time.AfterFunc(suspicion, func() { s.retry(par, func() bool { return par.timer == timer }) })
-		par.park(box, timer)
+		par.park(parked, timer)
 	}
 
 	h := p.Header
 	h.Lost = cause
 
-	err := box.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
+	err := parked.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
 	if err != nil {
 		// The parent may have taken it all the same.
-		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, err))
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonTimeout, err))
 
 		return
 	}
 
-	after.flush(box)
+	e.flush(parked)
 }
 
-// retry routes again what has been postponed, if its time has come.
+// retry routes the postponed packets again, if their time has come.
 func (s *session) retry(par *parent, due func() bool) {
-	var after aftermath
+	var e effects
 
 	s.mu.Lock()
 	if due() {
 		for _, p := range par.unpark() {
-			s.rerouteLocked([]*link.Parcel{p}, p.Lost, false, &after)
+			s.rerouteLocked([]*link.Parcel{p}, p.Lost, false, &e)
 		}
 	}
 	s.mu.Unlock()
 
-	s.settleAll(&after)
+	s.reporter.carryOut(&e)
 }

@@ -1,54 +1,82 @@
 package session
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/provenance"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
-	"github.com/rs/zerolog"
 )
 
-// usualParents is the number of parents up to which a look at the registrations takes no
-// memory.
+// usualParents is the number of parents up to which a look at the registrations needs no
+// allocation.
 const usualParents = 4
 
-// noteChildLocked remembers that a table has led to a child, to which a link is opened now.
-// Nothing is remembered without [WithNeighborsOnly].
-func (s *session) noteChildLocked(via *parent, key string, child mino.Address) {
-	if s.neighborsOnly {
+// screen refuses packets for their provenance: from a stranger, or with a source that cannot be
+// behind its neighbour. It belongs to the lock of the session.
+type screen struct {
+	// on is set by [WithNeighborsOnly]. Without it the screen remembers and refuses nothing.
+	on bool
+	// me is the text of the address of this node.
+	me   string
+	book provenance.Book
+}
+
+// opened remembers that a table has led to a child, to which the session opens a link now.
+func (sc *screen) opened(via *parent, key string, child mino.Address) {
+	if sc.on {
 		via.led = true
-		s.provenance.Opened(provenance.Node{Key: key, Addr: child})
+		sc.book.Opened(provenance.Node{Key: key, Addr: child})
 	}
 }
 
-// noteFormerLocked remembers a parent whose registration is over.
-func (s *session) noteFormerLocked(par *parent) {
-	if s.neighborsOnly {
-		s.provenance.Over(par.registration())
+// over remembers a parent whose registration is over.
+func (sc *screen) over(par *parent) {
+	if sc.on {
+		sc.book.Over(par.registration())
 	}
 }
 
-// passedOverLocked returns the texts of the children in whose place this node opens a
-// stream to a child that was behind them.
-func (s *session) passedOverLocked(via *parent, key string, child mino.Address) []string {
-	return s.provenance.PassedOver(via.table, provenance.Node{Key: key, Addr: child})
+// passedOver returns the texts of the lost children in whose place this node opens a stream to
+// a child that was behind them.
+func (sc *screen) passedOver(via *parent, key string, child mino.Address) []string {
+	return sc.book.PassedOver(via.table, provenance.Node{Key: key, Addr: child})
 }
 
-// registration returns what provenance needs to know of a parent.
-func (par *parent) registration() provenance.Registration {
-	return provenance.Registration{Key: par.key, Table: par.table, Led: par.led}
+// knows tells whether a caller is or has been a neighbour. An existing orchestrator calls under
+// the key of the player on its node.
+func (sc *screen) knows(key string, current parents) bool {
+	var usual [usualParents]provenance.Registration
+
+	return current.byFollower(key) != nil || sc.book.Knows(key, current.registrations(usual[:0]))
 }
 
-// registrationsLocked appends those of the present parents to a list.
-func (s *session) registrationsLocked(list []provenance.Registration) []provenance.Registration {
-	for _, par := range s.parents {
-		list = append(list, par.registration())
+// check returns an error for a packet whose source cannot be behind the neighbour that sent it.
+func (sc *screen) check(in arrival, packet router.Packet, current parents) (err error) {
+	if !sc.on {
+		return nil
 	}
 
-	return list
+	defer contain.Recover(&err)
+
+	var usual [usualParents]provenance.Registration
+
+	// A source without a text can be behind nobody.
+	source := packet.GetSource()
+	key, _ := keyOf(source)
+
+	if sc.book.Admits(sc.me, provenance.Node{Key: in.from, Addr: in.addr},
+		provenance.Node{Key: key, Addr: source}, current.registrations(usual[:0])) {
+		return nil
+	}
+
+	name := "nobody"
+	if source != nil {
+		name = nameOf(source)
+	}
+
+	return fmt.Errorf("%w: a packet of %s cannot come from %s", ErrSource, name, nameOf(in.addr))
 }
 
 // admit refuses a caller that is no neighbour, before the session looks at anything of its
@@ -59,7 +87,7 @@ func (s *session) admit(key string, from mino.Address) error {
 	}
 
 	s.mu.Lock()
-	stranger := !s.closed && len(s.parents) > 0 && !s.knowsLocked(key)
+	stranger := !s.closed && len(s.parents) > 0 && !s.screen.knows(key, s.parents)
 	s.mu.Unlock()
 
 	if !stranger {
@@ -67,67 +95,21 @@ func (s *session) admit(key string, from mino.Address) error {
 	}
 
 	err := fmt.Errorf("%w: %s is no neighbour in this session", ErrStranger, nameOf(from))
-	s.refused(from, err)
+	s.witness.packetRefused(from, err)
 
 	return err
 }
 
-// knowsLocked tells whether a caller is or has been a neighbour. An existing orchestrator calls
-// under the key of the player on its node.
-func (s *session) knowsLocked(key string) bool {
-	var usual [usualParents]provenance.Registration
-
-	return s.parents.byFollower(key) != nil || s.provenance.Knows(key, s.registrationsLocked(usual[:0]))
+// registration returns what provenance needs to know of a parent.
+func (par *parent) registration() provenance.Registration {
+	return provenance.Registration{Key: par.key, Table: par.table, Led: par.led}
 }
 
-// screenLocked returns why a packet is refused for where it comes from, or nil.
-func (s *session) screenLocked(in arrival, packet router.Packet) (err error) {
-	if !s.neighborsOnly {
-		return nil
+// registrations appends the registrations of the present parents to a list.
+func (ps parents) registrations(list []provenance.Registration) []provenance.Registration {
+	for _, par := range ps {
+		list = append(list, par.registration())
 	}
 
-	defer contain.Recover(&err)
-
-	var usual [usualParents]provenance.Registration
-
-	// A source that has no text is nobody's.
-	source := packet.GetSource()
-	key, _ := keyOf(source)
-
-	if s.provenance.Admits(s.meKey, provenance.Node{Key: in.from, Addr: in.addr},
-		provenance.Node{Key: key, Addr: source}, s.registrationsLocked(usual[:0])) {
-		return nil
-	}
-
-	return fmt.Errorf("%w: a packet of %s cannot come from %s", ErrSource, sourceName(source), nameOf(in.addr))
-}
-
-// sourceName prints the source of a packet, which may be nil.
-func sourceName(source mino.Address) string {
-	if source == nil {
-		return "nobody"
-	}
-
-	return nameOf(source)
-}
-
-// refused logs, and tells the observer of, a packet that was refused for where it comes
-// from. It does nothing for other errors.
-func (s *session) refused(from mino.Address, err error) {
-	if !errors.Is(err, ErrStranger) {
-		return
-	}
-
-	// The first one says that something is wrong. The number of the others is in the hands
-	// of somebody who may mean harm.
-	level := zerolog.DebugLevel
-	if !s.warned.Swap(true) {
-		level = zerolog.WarnLevel
-	}
-
-	s.logger.WithLevel(level).Err(err).Msg("packet refused")
-
-	if s.observer.PacketRefused != nil {
-		s.observe(func() { s.observer.PacketRefused(from, err) })
-	}
+	return list
 }

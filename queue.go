@@ -59,14 +59,14 @@ type NonBlockingQueue struct {
 
 	mu sync.Mutex
 
-	// bounds counts all packets: the backlog, what the pump holds, and what is in the
-	// channel. A packet that was received from there counts until countReceivedLocked.
+	// bounds counts all packets: in the backlog, with the pump, and in the channel. A packet
+	// that was received from the channel counts until countReceivedLocked.
 	bounds inbox.Bounds
 
-	// backlog has what is not in the channel, and does not fit into it.
+	// backlog has the packets that do not fit into the channel.
 	backlog fifo.List[inbox.Entry]
 
-	// out is nil until somebody asks for the channel. While there is a pump, only the pump
+	// out is nil until the first call of Channel. While there is a pump, only the pump
 	// sends to the channel and closes it; otherwise the holder of the lock does.
 	out     chan router.Packet
 	pumping bool
@@ -110,7 +110,7 @@ func (q *NonBlockingQueue) Push(p router.Packet) error {
 		return fmt.Errorf("queue: %w", ErrClosed)
 	}
 
-	// What the channel has given away matters only when there seems to be no room.
+	// The packets that were received matter only when there seems to be no room.
 	if q.bounds.Full(entry.Size) {
 		q.countReceivedLocked()
 	}

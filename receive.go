@@ -55,16 +55,15 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 	// The deadline of the packet bounds the wait.
 	<-done
 
-	if slices.ContainsFunc(errs, s.leavesOpen) {
+	if slices.ContainsFunc(errs, s.reporter.leavesOpen) {
 		return nil, errCanceled
 	}
 
 	return writeAck(errs), nil
 }
 
-// fromStream is the door for packets that come over the stream of a neighbour that uses
-// calls. Nobody is told the outcomes. It waits for nothing: the reader must always be there
-// for the next packet.
+// fromStream is the door for packets that come over the stream of a neighbour that uses calls.
+// Nobody learns the outcomes. It never waits: the reader must be free for the next packet.
 func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 	if len(p.GetSerialized()) == 0 {
 		return
@@ -81,12 +80,12 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 
 	err := s.receive(in, pending.Func(func(int, int, error) {}))
 	if err != nil {
-		_ = s.refuse(err) // There is nobody to be told.
+		_ = s.reporter.refusal(err) // The neighbour does not wait for an answer.
 	}
 }
 
 // arrived is the door for packets that come in a frame of a duplex link. Receipts tell the
-// outcomes. It waits for nothing, as fromStream.
+// outcomes. Like fromStream it never waits.
 func (s *session) arrived(l *link.Link, a link.Arrival) {
 	id := a.GetId()
 
@@ -101,31 +100,33 @@ func (s *session) arrived(l *link.Link, a link.Arrival) {
 		err:       a.Err,
 	}
 
-	err := s.receive(in, &replier{session: s, link: l, id: id})
+	err := s.receive(in, &replier{reporter: &s.reporter, link: l, id: id})
 	if err != nil {
-		failure := writeFailure(s.refuse(err))
+		failure := writeFailure(s.reporter.refusal(err))
 		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})
 	}
 }
 
-// receive delivers and forwards a packet. It does not wait: the waiter is told the outcome
-// of each destination, unless there is an error.
+// receive delivers and forwards a packet. It does not wait: the waiter learns the outcome of
+// each destination, unless receive returns an error.
 func (s *session) receive(in arrival, waiter pending.Waiter) error {
-	packet, to, err := s.decodePacket(in)
+	packet, to, err := s.framing.decode(in)
 	if err != nil {
+		s.witness.fault(err)
+
 		return fmt.Errorf("packet malformed: %w", err)
 	}
 
-	s.observeReceived(in.addr, packet)
+	s.witness.received(in.addr, packet)
 
-	var after effects
+	var e effects
 
-	err = s.dispatchArrival(in, packet, to, pending.New(to.keys, waiter), &after)
-	s.settleAll(&after)
+	err = s.dispatchArrival(in, packet, to, pending.New(to.keys, waiter), &e)
+	s.reporter.carryOut(&e)
 
 	if err != nil {
-		s.fault(err)
-		s.refused(in.addr, err)
+		s.witness.fault(err)
+		s.witness.packetRefused(in.addr, err)
 	}
 
 	return err
@@ -133,52 +134,35 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 
 // dispatchArrival is the step under the lock for a packet that has come.
 func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipients, set *pending.Set,
-	after *effects,
+	e *effects,
 ) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	switch {
 	case s.closed:
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonClosed, errCanceled))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonClosed, errCanceled))
 
 		return nil
 	case len(s.parents) == 0:
 		return errDropped(0)
 	}
 
-	in.from = s.senderLocked(in.from, packet)
-	err := s.screenLocked(in, packet)
+	in.from = s.parents.sender(in.from, packet)
+	err := s.screen.check(in, packet, s.parents)
 
 	switch {
 	case err != nil:
 		return err
 	case to.size > s.maxMessage:
-		after.fail(set, to.keys, to.addrs, s.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)))
 	default:
-		h := s.headerLocked(in)
+		h := s.numbering.arrival(in, s.parents.byKey(in.from) != nil)
 		h.Pending = set
-		s.step(set, to.keys, to.addrs, after, func() { s.dispatchLocked(h, packet, after) })
+		s.reporter.step(set, to.keys, to.addrs, e, func() { s.dispatchLocked(h, packet, e) })
 	}
 
 	return nil
-}
-
-// senderLocked returns the key of the neighbour that a call comes from. An existing
-// orchestrator calls in the name of the player on its node. Only the source tells the two
-// apart: what the orchestrator itself has sent comes from above, and all else from the player.
-func (s *session) senderLocked(from string, packet router.Packet) string {
-	par := s.parents.byFollower(from)
-	if par == nil {
-		return from
-	}
-
-	source, err := contain.Call(func() (string, error) { return keyOf(packet.GetSource()) })
-	if err != nil || source != par.key {
-		return from
-	}
-
-	return source
 }
 
 // Recv implements mino.Receiver. Without a context it returns an error.
@@ -187,12 +171,12 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 		return nil, nil, errNoContext
 	}
 
-	packet, err := s.queue.Pop(ctx)
+	packet, err := s.mailbox.queue.Pop(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 
-	s.observeDepth()
+	s.witness.depth()
 
 	var from mino.Address
 
@@ -202,10 +186,10 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 		return s.msgFac.Deserialize(s.ctx, packet.GetMessage())
 	})
 	if err != nil {
-		s.fault(err)
+		s.witness.fault(err)
 
 		failure := &MessageError{From: from, Cause: err}
-		s.rejected(failure)
+		s.witness.messageRejected(failure)
 
 		return from, nil, failure
 	}

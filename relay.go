@@ -16,20 +16,20 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// LinkKey is the metadata key with which the opener of a stream offers what only
-// nodes of this library understand, and with which the callee accepts in its
-// response header. Other nodes ignore it.
+// LinkKey is the metadata key of what only nodes of this library understand. The opener of a
+// stream offers a duplex link under it, and the callee accepts in its response header. Other
+// nodes ignore it.
 const LinkKey = "session-link"
 
-// AncestorKey is the metadata key by which an overlay may tell a child who is above its
-// parent: the text of an address, as often as there are. It belongs to the metadata of
-// NewSession. A session passes it on with the streams to its children, and not with calls,
-// and does not read it. With [WithNeighborsOnly] it adds the children that it could not
-// reach when it opens a stream to a player behind them.
+// AncestorKey is the metadata key under which an overlay may tell a child which nodes are above
+// its parent: one value for each, the text of its address. It belongs to the metadata of
+// NewSession. A session does not read it. It passes it on with the streams to its children, and
+// not with calls. With [WithNeighborsOnly] a session that opens a stream to a player behind
+// children that it could not reach adds these children.
 const AncestorKey = "session-ancestor"
 
-// LinkGoodbye is the value of [LinkKey] with which a parent promises a child to close
-// its sending direction when the stream is over. It needs no answer.
+// LinkGoodbye is the value of [LinkKey] by which a parent promises a child to close its sending
+// direction when the stream is over. It needs no answer.
 const LinkGoodbye = "goodbye"
 
 // PacketStream is a gRPC stream of packets, seen from either end.
@@ -51,8 +51,8 @@ type ConnectedStream interface {
 	Connected() bool
 }
 
-// Relay carries packets to one neighbour. A session calls Send from several
-// goroutines at once, and the other methods at any time.
+// Relay carries packets to one neighbour. A session calls Send from several goroutines at once,
+// and the other methods at any time.
 type Relay interface {
 	// GetDistantAddress returns the address of the neighbour.
 	GetDistantAddress() mino.Address
@@ -60,13 +60,13 @@ type Relay interface {
 	// Stream returns the stream whose end is the end of the neighbour.
 	Stream() PacketStream
 
-	// Send hands a packet to the neighbour and returns its Ack. A relay that gets
-	// none returns an empty one. It should return when the context is done; one that
-	// does not holds up what waits for the same neighbour.
+	// Send hands a packet to the neighbour and returns its Ack. A relay that gets no Ack
+	// returns an empty one. Send should return when the context is done; otherwise other
+	// packets for the same neighbour have to wait.
 	//
 	// An error with one of the gRPC codes ResourceExhausted, DeadlineExceeded and
-	// InvalidArgument is about the packet. Any other means that the neighbour does
-	// not take packets any more.
+	// InvalidArgument is about the packet. Any other means that the neighbour takes no more
+	// packets.
 	Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error)
 
 	// Close says goodbye: it closes the sending direction of a stream that this
@@ -87,21 +87,21 @@ type relayOptionFunc func(*relayConfig)
 
 func (f relayOptionFunc) applyRelay(c *relayConfig) { f(c) }
 
-// WithGoodbye says that the node at the other end closes its sending direction
-// when the stream is over, as it has promised with [LinkGoodbye]. An end without
-// that is then a break: a session that loses its last parent in this way is an
-// orphan, and waits for the time of [WithAdoptionGrace] for another parent.
+// WithGoodbye says that the node at the other end closes its sending direction when the stream
+// is over, as it has promised with [LinkGoodbye]. A stream that ends without that has broken. A
+// session that loses its last parent in this way becomes an orphan, and waits for another parent
+// for the time of [WithAdoptionGrace].
 func WithGoodbye() RelayOption {
 	return relayOptionFunc(func(c *relayConfig) { c.goodbye = true })
 }
 
-// carrier is what the relays of this package offer beyond Relay, and a session
-// uses instead: it also carries the identity of a packet.
+// carrier is implemented by the relays of this package. A session uses it instead of Send,
+// because it also carries the identity of a packet.
 type carrier interface {
 	// carry hands over a parcel and returns the Ack, as Send does.
 	carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error)
 
-	// saysGoodbye tells whether an end of the stream without one is a break.
+	// saysGoodbye tells whether the neighbour has promised a goodbye.
 	saysGoodbye() bool
 }
 
@@ -116,9 +116,9 @@ type unicastRelay struct {
 	release func()
 }
 
-// NewRelay returns a relay that sends each packet in a call of its own over the
-// connection. The metadata are sent as they are: apiuri, streamid, and this node as the
-// gateway. The stream is only watched for its end.
+// NewRelay returns a relay that sends each packet in a call of its own over the connection. It
+// sends the metadata as they are: apiuri, streamid, and this node as the gateway. A session only
+// watches the stream for its end.
 func NewRelay(stream PacketStream, gw mino.Address, ctx serde.Context, conn grpc.ClientConnInterface,
 	md metadata.MD, opts ...RelayOption,
 ) Relay {
@@ -153,22 +153,22 @@ func (r *unicastRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, 
 type streamRelay struct {
 	endpoint
 
-	// turn is held during a write, because a stream takes one thing at a time. It is a
+	// writing is held during a write, because a stream takes one packet at a time. It is a
 	// channel so that the wait for it can be given up.
-	turn chan struct{}
-	// shut is set when the sending direction has been closed. It belongs to the turn.
+	writing chan struct{}
+	// shut is set when the sending direction has been closed. It belongs to writing.
 	shut bool
 }
 
-// NewStreamRelay returns a relay that sends the packets over the stream itself. A root uses it
-// for an orchestrator that offers no duplex link. The other direction must not use it: an
-// existing root ends when a packet comes over the stream of its parent. A packet counts as
-// delivered when it has been written. The relay does not read the stream: Listen does, or
-// the overlay after SetPassive.
+// NewStreamRelay returns a relay that writes the packets to the stream itself. A root uses it for
+// an orchestrator that offers no duplex link. The orchestrator must not use it: an existing root
+// ends when a packet comes over the stream of its parent. A packet counts as delivered when it
+// has been written. The relay does not read the stream: Listen does, or the overlay after
+// SetPassive.
 func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts ...RelayOption) Relay {
 	return &streamRelay{
 		endpoint: newEndpoint(gw, stream, ctx, opts),
-		turn:     make(chan struct{}, 1),
+		writing:  make(chan struct{}, 1),
 	}
 }
 
@@ -188,12 +188,12 @@ func (r *streamRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, e
 
 func (r *streamRelay) write(ctx context.Context, packet *ptypes.Packet) error {
 	select {
-	case r.turn <- struct{}{}:
+	case r.writing <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 
-	defer func() { <-r.turn }()
+	defer func() { <-r.writing }()
 
 	if r.shut {
 		return errShut
@@ -208,12 +208,12 @@ func (r *streamRelay) Close() error {
 	defer timer.Stop()
 
 	select {
-	case r.turn <- struct{}{}:
+	case r.writing <- struct{}{}:
 	case <-timer.C:
 		return errBusy
 	}
 
-	defer func() { <-r.turn }()
+	defer func() { <-r.writing }()
 
 	r.shut = true
 
@@ -225,7 +225,7 @@ var (
 	errBusy = errors.New("the stream is blocked")
 )
 
-// endpoint is what both relays have in common.
+// endpoint is what unicastRelay and streamRelay have in common.
 type endpoint struct {
 	relayConfig
 

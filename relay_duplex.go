@@ -29,11 +29,13 @@ var (
 type DuplexRelay struct {
 	gw mino.Address
 
-	// wire is the first stream at the end that dials, and the only one at the other.
+	// wire is the first stream of the link at the end that dials. At the other end each
+	// stream has a relay of its own.
 	wire *wireStream
 
-	// offer is that of the opener, at the end that does not dial, and header the
-	// answer, once the relay is registered. accept sends that, once.
+	// offer, header and accept are set at the end that does not dial. offer is what the opener
+	// of the stream has offered. header is the answer, which is set when the relay is
+	// registered. accept sends the header, once.
 	offer  offer.Offer
 	header metadata.MD
 	accept func() error
@@ -47,13 +49,13 @@ type DuplexRelay struct {
 	link     *link.Link
 }
 
-// AcceptRelay returns the relay for a stream whose opener has offered a duplex link in
-// the metadata. It returns false when that has not, or in a way that is not understood
-// here.
+// AcceptRelay returns the relay for a stream whose opener has offered a duplex link in the
+// metadata. It returns false when there is no offer, or one that this version does not
+// understand.
 //
 // The overlay registers the relay with Listen, and calls its Accept when ready is closed.
-// A stream that [DuplexRelay] Resumes belongs to a session that is there already: it must
-// not get a new one.
+// A stream that [DuplexRelay] Resumes belongs to an existing session: the overlay must not make
+// a new one for it.
 func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexRelay, bool) {
 	offered, ok := offer.Parse(md.Get(LinkKey))
 	if !ok {
@@ -74,21 +76,21 @@ func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexR
 	return r, true
 }
 
-// Accept sends the response header with which this node accepts the link, unless that
-// has been sent: the session does so before it writes the first frame. It is called once
-// ready is closed. A stream without a method SendHeader, as those of gRPC servers have,
-// leaves that to the overlay, which must send Header before it writes a frame.
+// Accept sends the response header with which this node accepts the link, unless it has been
+// sent: the session sends it before its first frame. The overlay calls Accept once ready is
+// closed. The streams of gRPC servers have a method SendHeader. For a stream without that
+// method Accept does nothing, and the overlay must send Header before it writes a frame.
 func (r *DuplexRelay) Accept() error {
 	return r.accept()
 }
 
-// Resumes tells whether the stream goes on with a link that has broken.
+// Resumes tells whether the stream resumes a link that has broken.
 func (r *DuplexRelay) Resumes() bool {
 	return r.offer.Epoch > 1
 }
 
-// Header returns what accepts the link, from when the session closes ready or sends
-// something over the stream.
+// Header returns the metadata that accept the link. They are there once the session closes ready
+// or sends something over the stream.
 func (r *DuplexRelay) Header() metadata.MD {
 	return r.header
 }
@@ -115,7 +117,7 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 
 	select {
 	case <-r.link.Parted():
-		// It would keep what it is given until the deadline.
+		// The link would keep the packet until its deadline.
 		return nil, errParted
 	default:
 	}
@@ -125,6 +127,11 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 		return nil, err
 	}
 
+	return r.deliver(ctx, p, to)
+}
+
+// deliver adds a packet to the link, and waits for its outcomes.
+func (r *DuplexRelay) deliver(ctx context.Context, p router.Packet, to recipients) (*ptypes.Ack, error) {
 	var errs []*DeliveryError
 
 	done := make(chan struct{})
@@ -142,7 +149,7 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 		}
 	}))
 
-	err = r.link.Add(&link.Parcel{Header: h, Packet: p, Keys: to.keys, Dests: to.addrs})
+	err := r.link.Add(&link.Parcel{Header: h, Packet: p, Keys: to.keys, Dests: to.addrs})
 	if err != nil {
 		return nil, errNotAdded(err)
 	}
@@ -157,8 +164,8 @@ func (r *DuplexRelay) Send(ctx context.Context, p router.Packet) (*ptypes.Ack, e
 	case <-r.link.Parted():
 	}
 
-	// Before it parted the link has told about what it had, but for what was added in
-	// between.
+	// A link reports what it holds before it parts. A packet that was added later has no
+	// outcome.
 	select {
 	case <-done:
 		return writeAck(errs), nil
@@ -176,8 +183,8 @@ func errNotAdded(err error) error {
 	return status.Error(codes.ResourceExhausted, err.Error())
 }
 
-// Close implements [Relay]. The link ends with its session, which has nothing else to
-// say goodbye with.
+// Close implements [Relay]. It does nothing: the link ends with its session, which needs it to
+// say goodbye.
 func (r *DuplexRelay) Close() error {
 	return nil
 }
@@ -192,7 +199,7 @@ func (r *DuplexRelay) attach(l *link.Link) {
 type wireStream struct {
 	PacketStream
 
-	// first is called before the first frame is sent, and does nothing after. It is nil
+	// first is called before each frame, and sends the header before the first one. It is nil
 	// at the end that dials.
 	first   func() error
 	release func()
@@ -213,8 +220,8 @@ func (s *wireStream) Send(frame *ptypes.Packet) error {
 	return s.PacketStream.Send(frame)
 }
 
-// Shut implements link.Stream. Only the opener of a stream has somebody to wait for:
-// the other end of it is over when its reader returns.
+// Shut implements link.Stream. Only the opener of a stream waits for its end after a goodbye: at
+// the other end the stream is over when its reader returns.
 func (s *wireStream) Shut() bool {
 	half, opener := s.PacketStream.(interface{ CloseSend() error })
 	if !opener {

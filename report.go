@@ -10,12 +10,12 @@ import (
 	"github.com/minogrpc/session/ptypes"
 )
 
-// answered settles the destinations of a parcel by what a neighbour says about it. Only the
-// destinations of the parcel count, and each only once, whatever the neighbour names.
-func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
+// answered settles the destinations of a parcel by the answer of a neighbour. Whatever the
+// neighbour names, only destinations of the parcel are settled, and each only once.
+func (r *reporter) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 	for _, i := range a.Reached {
 		if uint64(i) < uint64(len(p.Keys)) { // an int may have 32 bits
-			s.settle(p.Pending, p.Keys[i], nil)
+			r.settle(p.Pending, p.Keys[i], nil)
 		}
 	}
 
@@ -23,9 +23,9 @@ func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 
 	switch {
 	case len(a.Failures) > 0:
-		rest = s.settleFailures(peer, p, a.Failures)
+		rest = r.settleFailures(peer, p, a.Failures)
 	case len(a.Texts) > 0:
-		rest = s.settleTexts(peer, p, a.Texts)
+		rest = r.settleTexts(peer, p, a.Texts)
 	}
 
 	if !a.Last {
@@ -34,27 +34,27 @@ func (s *session) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 
 	for i, key := range p.Keys {
 		if rest == nil {
-			s.settle(p.Pending, key, nil)
+			r.settle(p.Pending, key, nil)
 		} else {
-			s.settle(p.Pending, key, rest.about(p.Dests[i]))
+			r.settle(p.Pending, key, rest.about(p.Dests[i]))
 		}
 	}
 }
 
-// settleFailures settles the destinations that typed failures name. It returns the outcome
-// of all others, which is nil for a delivery. If a failure names an address that is no
-// destination, nobody knows which destination it is about: that outcome is a timeout.
-func (s *session) settleFailures(peer mino.Address, p *link.Parcel, failures []*ptypes.Failure) *DeliveryError {
+// settleFailures settles the destinations that typed failures name. It returns the outcome of all
+// others, which is nil for a delivery. A failure may name an address that is no destination. It
+// could be about any destination, so that the outcome of the others is a timeout.
+func (r *reporter) settleFailures(peer mino.Address, p *link.Parcel, failures []*ptypes.Failure) *DeliveryError {
 	var rest *DeliveryError
 
 	for _, f := range failures {
-		err := s.readFailure(peer, f)
+		err := readFailure(peer, f)
 
 		i, known := p.Index(string(f.GetDestination()))
 
 		switch {
 		case known:
-			s.settle(p.Pending, p.Keys[i], err.about(p.Dests[i]))
+			r.settle(p.Pending, p.Keys[i], err.about(p.Dests[i]))
 		case len(f.GetDestination()) == 0:
 			rest = err
 		default:
@@ -72,7 +72,7 @@ func unknown(peer mino.Address, cause error) *DeliveryError {
 
 // readFailure returns the error for a typed failure. A reason of a newer version counts as
 // a timeout: nobody here knows what it means.
-func (s *session) readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryError {
+func readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryError {
 	reason := Reason(f.GetReason())
 	if reason < ReasonNoRoute || reason > ReasonRejected {
 		reason = ReasonTimeout
@@ -91,8 +91,8 @@ const (
 	maxText = 1 << 10
 
 	// maxHop bounds the address text of the node that gave up, in bytes. Each node on the way
-	// passes it on for each destination, which a neighbour could use to make others send
-	// much. The neighbour itself stands for a hop with a longer text.
+	// passes the text on for each destination, so that a long one would make other nodes send
+	// much. If the text is longer, the neighbour itself counts as that node.
 	maxHop = 512
 )
 
@@ -140,15 +140,6 @@ func writeAck(errs []*DeliveryError) *ptypes.Ack {
 	return ack
 }
 
-// leavesOpen tells whether this node did not pass on a packet because it is closing. Then
-// the neighbour must find another way to the destination: this node does not know what
-// becomes of it.
-func (s *session) leavesOpen(err *DeliveryError) bool {
-	dest, _ := keyOf(err.Destination)
-
-	return err.Hop == s.me && errors.Is(err, ErrClosed) && dest != s.meKey
-}
-
 // appendFailure adds an outcome to a list, if it is a failure.
 func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
 	failure, ok := errors.AsType[*DeliveryError](err)
@@ -159,14 +150,14 @@ func appendFailure(errs []*DeliveryError, err error) []*DeliveryError {
 	return errs
 }
 
-// replier implements pending.Waiter, and answers a parcel with receipts. Each destination
-// has its receipt at once: the link may end before the other outcomes are known. There is
-// no receipt for a destination that leavesOpen: the end of the link says enough. A replier
-// lives longer than the packet, which may be large, and so does not hold it.
+// replier implements pending.Waiter, and answers a parcel with receipts. It sends the receipt of
+// each destination at once, because the link may end before the other outcomes are known. It
+// sends none for a destination that leavesOpen: the end of the link tells the neighbour enough. A
+// replier lives longer than the packet, which may be large, and so does not hold it.
 type replier struct {
-	session *session
-	link    *link.Link
-	id      uint64
+	reporter *reporter
+	link     *link.Link
+	id       uint64
 
 	// open is set when there was a destination that leavesOpen.
 	open bool
@@ -181,7 +172,7 @@ func (r *replier) Settled(i, left int, err error) {
 	}
 
 	failure, failed := errors.AsType[*DeliveryError](err)
-	open := failed && r.session.leavesOpen(failure)
+	open := failed && r.reporter.leavesOpen(failure)
 	r.open = r.open || open
 	receipt := &ptypes.Receipt{ParcelId: r.id, Last: left == 0 && !r.open}
 
@@ -195,17 +186,4 @@ func (r *replier) Settled(i, left int, err error) {
 	}
 
 	r.link.Reply(receipt)
-}
-
-// refuse reports a packet that this node could not take to the observer, and returns what
-// the sender is told.
-func (s *session) refuse(err error) *DeliveryError {
-	failure := s.failure(ReasonRejected, err)
-	if errors.Is(err, ErrMemory) {
-		failure.Reason = ReasonOverflow
-	}
-
-	s.dropped(failure)
-
-	return failure
 }

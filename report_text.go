@@ -10,7 +10,7 @@ import (
 
 // settleTexts is settleFailures for the texts of an existing node, which name addresses as
 // they are printed.
-func (s *session) settleTexts(peer mino.Address, p *link.Parcel, texts []string) *DeliveryError {
+func (r *reporter) settleTexts(peer mino.Address, p *link.Parcel, texts []string) *DeliveryError {
 	var rest *DeliveryError
 
 	byName := make(map[string]int, len(p.Dests))
@@ -25,7 +25,7 @@ func (s *session) settleTexts(peer mino.Address, p *link.Parcel, texts []string)
 		i, known := byName[name]
 		if known {
 			err := &DeliveryError{Destination: p.Dests[i], Reason: reason, Hop: peer, Cause: cause}
-			s.settle(p.Pending, p.Keys[i], err)
+			r.settle(p.Pending, p.Keys[i], err)
 		}
 
 		if !known || reason == ReasonClosed && name == nameOf(peer) {

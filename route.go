@@ -2,22 +2,19 @@ package session
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
 
-	"github.com/minogrpc/session/internal/dedupe"
-	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
 
-// maxAttempts bounds how often a packet is routed again. A tree of the largest
-// height loses a neighbour per level at most; it is the backstop for a table that
-// names a lost neighbour again and again.
+// maxAttempts bounds how often a packet is routed again. A tree of the largest height loses one
+// neighbour per level at most. The bound stops a table that names lost neighbours again and
+// again.
 const maxAttempts = 128
 
 var (
@@ -27,95 +24,63 @@ var (
 	errNotForIt = errors.New("the orchestrator's link carries only packets for the orchestrator")
 	errForgot   = errors.New("the routing table gave no route")
 	errAttempts = errors.New("too many neighbours were lost on the way")
-	errStale    = errors.New("too old to tell whether it was delivered before")
-	errLate     = errors.New("a later message of the same sender was delivered before")
 )
 
-// dispatchLocked takes what is for this node out of a packet that is new here, and
-// routes the rest.
-func (s *session) dispatchLocked(h link.Header, packet router.Packet, after *effects) {
-	// All those without a text count as one source.
+// dispatchLocked delivers the part of a new packet that is for this node, and routes the rest.
+func (s *session) dispatchLocked(h link.Header, packet router.Packet, e *effects) {
+	// All sources without a text count as one.
 	h.Source, _ = keyOf(packet.GetSource())
 
 	mine := packet.Slice(s.me)
 	if mine != nil {
-		s.deliverLocked(h, mine, after)
+		s.deliverLocked(h, mine, e)
 	}
 
 	switch {
 	case len(packet.GetDestination()) == 0:
 	case h.HopLimit == 0:
-		s.failLocked(h, packet, s.failure(ReasonNoRoute, errHops), after)
+		e.failPacket(h.Pending, packet, s.reporter.failure(ReasonNoRoute, errHops))
 	default:
 		h.HopLimit--
-		s.routeLocked(h, packet, after)
+		s.routeLocked(h, packet, e)
 	}
 }
 
-// deliverLocked puts a packet into the queue, unless it is there or was already. What
-// has kept the order of the sends until here, and has been overtaken all the same, was
-// given up on its way: its sender may have been told so.
-func (s *session) deliverLocked(h link.Header, mine router.Packet, after *effects) {
-	var err *DeliveryError
-
-	switch verdict := s.seen.Check(h.Source, h.Origin, h.Sequence); {
-	case verdict == dedupe.Seen:
-	case verdict == dedupe.Stale:
-		err = s.failure(ReasonTimeout, errStale)
-	case verdict == dedupe.Late && !h.Unordered:
-		err = s.failure(ReasonTimeout, errLate)
-	default:
-		err = s.pushLocked(h, mine, after)
+// deliverLocked puts a packet into the mailbox, and notes its outcomes.
+func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
+	delivered, reason, err := s.mailbox.deliver(h, mine)
+	if delivered && s.witness.wantsDeliveries() {
+		e.delivered = append(e.delivered, infoOf(mine))
 	}
 
-	// A router may take more for this node than its very address.
+	if err != nil {
+		e.failPacket(h.Pending, mine, s.reporter.failure(reason, err))
+
+		return
+	}
+
+	// A router may count more addresses as this node than its own.
 	for _, dest := range mine.GetDestination() {
 		key, _ := keyOf(dest)
-		o := outcome{set: h.Pending, key: key}
-
-		if err != nil {
-			o.err = err.about(dest)
-		}
-
-		after.note(o)
+		e.note(outcome{set: h.Pending, key: key})
 	}
-}
-
-func (s *session) pushLocked(h link.Header, mine router.Packet, after *effects) *DeliveryError {
-	if s.recvClosed {
-		return s.failure(ReasonClosed, errCanceled)
-	}
-
-	err := s.queue.Push(mine)
-
-	switch {
-	case errors.Is(err, inbox.ErrClosed):
-		return s.failure(ReasonClosed, errCanceled)
-	case err != nil:
-		return s.failure(ReasonOverflow, err)
-	}
-
-	s.seen.Mark(h.Source, h.Origin, h.Sequence)
-
-	if s.observer.PacketDelivered != nil || s.observer.QueueDepth != nil {
-		after.delivered = append(after.delivered, infoOf(mine))
-	}
-
-	return nil
 }
 
 // routeLocked puts the parts of a packet into the outboxes of the next hops.
-func (s *session) routeLocked(h link.Header, packet router.Packet, after *effects) {
-	via := s.tableForLocked(h)
+func (s *session) routeLocked(h link.Header, packet router.Packet, e *effects) {
+	via := s.parents.tableFor(h.From)
 	if via == nil {
-		s.failLocked(h, packet, s.parentlessFailure(h), after)
+		e.failPacket(h.Pending, packet, s.reporter.noParent(h))
 
 		return
 	}
 
 	h.Via = via
 	routes, voids := via.table.Forward(packet)
-	s.forgottenLocked(h, packet, routes, voids, after)
+
+	for _, dest := range forgotten(packet, routes, voids) {
+		e.failDest(h.Pending, dest, s.reporter.failure(ReasonNoRoute, errForgot))
+	}
 
 	for dest, void := range voids {
 		reason := ReasonNoRoute
@@ -123,30 +88,26 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, after *effect
 			reason = ReasonUnreachable
 		}
 
-		s.failOneLocked(h, dest, s.voidFailure(h, reason, void.Error), after)
+		e.failDest(h.Pending, dest, s.reporter.noRoute(h, reason, void.Error))
 	}
 
 	for gw, part := range routes {
-		if part == nil {
-			continue
-		}
-
-		if gw == nil {
-			s.upLocked(h, part, after)
-		} else {
-			s.downLocked(via, h, gw, part, after)
+		switch {
+		case part == nil:
+		case gw == nil:
+			s.upLocked(h, part, e)
+		default:
+			s.downLocked(via, h, gw, part, e)
 		}
 	}
 }
 
-// forgottenLocked settles the destinations that a faulty table passed over.
-func (s *session) forgottenLocked(h link.Header, packet router.Packet, routes router.Routes, voids router.Voids,
-	after *effects,
-) {
+// forgotten returns the destinations of a packet that a faulty table left out.
+func forgotten(packet router.Packet, routes router.Routes, voids router.Voids) []mino.Address {
 	if len(voids) == 0 && len(routes) == 1 {
 		for _, part := range routes {
 			if part != nil && sameDestinations(part, packet) {
-				return
+				return nil
 			}
 		}
 	}
@@ -169,17 +130,19 @@ func (s *session) forgottenLocked(h link.Header, packet router.Packet, routes ro
 		}
 	}
 
+	var left []mino.Address
+
 	for _, dest := range packet.GetDestination() {
 		key, _ := keyOf(dest)
-
-		_, known := covered[key]
-		if !known {
-			s.failOneLocked(h, dest, s.failure(ReasonNoRoute, errForgot), after)
+		if _, known := covered[key]; !known {
+			left = append(left, dest)
 		}
 	}
+
+	return left
 }
 
-// sameDestinations tells whether two packets have the same ones in the same order.
+// sameDestinations tells whether two packets have the same destinations in the same order.
 func sameDestinations(x, y router.Packet) bool {
 	return slices.EqualFunc(x.GetDestination(), y.GetDestination(), func(a, b mino.Address) bool {
 		keyA, errA := keyOf(a)
@@ -190,16 +153,16 @@ func sameDestinations(x, y router.Packet) bool {
 }
 
 // upLocked sends a part to a parent.
-func (s *session) upLocked(h link.Header, part router.Packet, after *effects) {
+func (s *session) upLocked(h link.Header, part router.Packet, e *effects) {
 	if h.Down {
-		s.failLocked(h, part, s.failure(ReasonNoRoute, errUpwards), after)
+		e.failPacket(h.Pending, part, s.reporter.failure(ReasonNoRoute, errUpwards))
 
 		return
 	}
 
 	par := s.parents.pick(h.From, h.Failed)
 	if par == nil {
-		s.failLocked(h, part, s.parentlessFailure(h), after)
+		e.failPacket(h.Pending, part, s.reporter.noParent(h))
 
 		return
 	}
@@ -208,25 +171,25 @@ func (s *session) upLocked(h link.Header, part router.Packet, after *effects) {
 		// The root knows everybody else: what is not for its orchestrator has no
 		// route.
 		mine := part.Slice(par.addr)
-		s.failLocked(h, part, s.failure(ReasonNoRoute, errNotForIt), after)
+		e.failPacket(h.Pending, part, s.reporter.failure(ReasonNoRoute, errNotForIt))
 
 		part = mine
 	}
 
 	if part != nil {
-		s.handLocked(par.outlet(), h, part, after)
+		s.reporter.hand(par.outlet(), h, part, e)
 	}
 }
 
-// downLocked sends a part to a child, whose link is set up with its first packet.
-func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part router.Packet, after *effects) {
+// downLocked sends a part to a child. The first packet for a child opens the link.
+func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part router.Packet, e *effects) {
 	key, err := keyOf(gw)
 	if err == nil && (key == h.From || key == s.meKey) {
 		err = errBack
 	}
 
 	if err != nil {
-		s.failLocked(h, part, s.failure(ReasonNoRoute, err), after)
+		e.failPacket(h.Pending, part, s.reporter.failure(ReasonNoRoute, err))
 
 		return
 	}
@@ -236,11 +199,11 @@ func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part r
 		l = s.openLocked(via, gw, key, time.Until(h.Deadline))
 	}
 
-	s.handLocked(l, h, part, after)
+	s.reporter.hand(l, h, part, e)
 }
 
-// handLocked puts a part into an outbox.
-func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, after *effects) {
+// hand puts a part into an outbox, or notes why there is no room.
+func (r *reporter) hand(l *link.Link, h link.Header, part router.Packet, e *effects) {
 	p := link.NewParcel(h, part)
 	for i, dest := range p.Dests {
 		p.Keys[i], _ = keyOf(dest)
@@ -250,121 +213,69 @@ func (s *session) handLocked(l *link.Link, h link.Header, part router.Packet, af
 
 	switch {
 	case errors.Is(err, link.ErrClosed):
-		after.fail(h.Pending, p.Keys, p.Dests, s.failureOf(err))
+		e.fail(h.Pending, p.Keys, p.Dests, r.failureOf(err))
 	case err != nil:
-		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonOverflow, err))
+		e.fail(h.Pending, p.Keys, p.Dests, r.failure(ReasonOverflow, err))
 	default:
-		after.flush(l)
+		e.flush(l)
 	}
 }
 
-// rerouteLocked routes the parcels that a lost neighbour leaves, in their order.
-// With refused set there is no other route for them. Any parent may be tried again:
-// which of them there are has changed.
-func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused bool, after *effects) {
+// rerouteLocked routes the parcels that a lost neighbour leaves, in their order. If refused is
+// set, there is no other route for them. Each parent may be tried once more, because the parents
+// have changed.
+func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused bool, e *effects) {
 	for _, p := range parcels {
 		h := p.Header
 		h.Failed = nil
 
 		switch {
 		case p.Sent && s.noRetry:
-			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonTimeout, cause))
+			e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonTimeout, cause))
 		case refused:
-			after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, cause))
+			e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonUnreachable, cause))
 		default:
-			s.againLocked(h, p, cause, after)
+			s.againLocked(h, p, cause, e)
 		}
 	}
 }
 
-// againLocked routes one parcel again. If the neighbour may have passed it on, this is
-// another copy, and what becomes of it is not all that there is to know.
-func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, after *effects) {
+// againLocked routes one parcel again. If the neighbour may have passed it on, this is another
+// copy, and the outcome of this copy is not the whole truth.
+func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, e *effects) {
 	h.Lost = cause
 	h.Attempts++
 
 	switch {
 	case s.closed, len(s.parents) == 0 && errors.Is(cause, io.EOF):
-		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonClosed, errCanceled))
-	case h.Attempts > maxAttempts:
-		after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonUnreachable, errAttempts))
-	default:
-		if h.MayHaveArrived() {
-			h.Pending = pending.New(p.Keys, maybeDelivered{set: h.Pending, keys: p.Keys})
-		}
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonClosed, errCanceled))
 
-		s.step(h.Pending, p.Keys, p.Dests, after, func() {
-			packet := s.remainderLocked(h, p)
-			if packet == nil {
-				after.fail(h.Pending, p.Keys, p.Dests, s.failure(ReasonRejected, errNoPacket))
-			} else {
-				s.routeLocked(h, packet, after)
-			}
-		})
+		return
+	case h.Attempts > maxAttempts:
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonUnreachable, errAttempts))
+
+		return
+	case h.MayHaveArrived():
+		h.Pending = pending.New(p.Keys, maybeDelivered{set: h.Pending, keys: p.Keys})
 	}
+
+	s.reporter.step(h.Pending, p.Keys, p.Dests, e, func() {
+		packet := remainder(s.parents.tableFor(h.From), p)
+		if packet == nil {
+			e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonRejected, errNoPacket))
+		} else {
+			s.routeLocked(h, packet, e)
+		}
+	})
 }
 
-// remainderLocked returns the packet of a parcel for the destinations that are left. What
-// was refused must not come a second time: there may be room for it then, and its sender
-// has been told. Who has been given the packet may still read it, so that it stays.
-func (s *session) remainderLocked(h link.Header, p *link.Parcel) router.Packet {
-	via := s.tableForLocked(h)
+// remainder returns the packet of a parcel for the destinations that are left. It makes a new
+// packet if some have an outcome already: a destination that was refused must not get the
+// message after all, and the neighbour may still read the old packet.
+func remainder(via *parent, p *link.Parcel) router.Packet {
 	if via == nil || len(p.Packet.GetDestination()) == len(p.Dests) {
 		return p.Packet
 	}
 
 	return via.table.Make(p.Packet.GetSource(), p.Dests, p.Packet.GetMessage())
-}
-
-// voidFailure returns the outcome of a destination without a route. If a neighbour
-// was lost with the packet, that is why.
-func (s *session) voidFailure(h link.Header, reason Reason, err error) *DeliveryError {
-	switch {
-	case h.Lost != nil:
-		return s.failure(ReasonUnreachable, h.Lost)
-	case err == nil:
-		return s.failure(reason, errForgot)
-	default:
-		return s.failure(reason, err)
-	}
-}
-
-// parentlessFailure returns the outcome of a packet for which there is no parent,
-// or none that takes it.
-func (s *session) parentlessFailure(h link.Header) *DeliveryError {
-	err := errDropped(len(h.Failed))
-	if h.Lost == nil {
-		return s.failure(ReasonNoRoute, err)
-	}
-
-	return s.failure(ReasonUnreachable, fmt.Errorf("%w: %w", err, h.Lost))
-}
-
-// failLocked notes the same outcome for all the destinations of a packet.
-func (s *session) failLocked(h link.Header, packet router.Packet, err *DeliveryError, after *effects) {
-	for _, dest := range packet.GetDestination() {
-		s.failOneLocked(h, dest, err, after)
-	}
-}
-
-func (s *session) failOneLocked(h link.Header, dest mino.Address, err *DeliveryError, after *effects) {
-	key, _ := keyOf(dest)
-	after.note(outcome{set: h.Pending, key: key, err: err.about(dest)})
-}
-
-// tableForLocked returns the parent whose table routes a packet: the one that it
-// came from, or the preferred one.
-func (s *session) tableForLocked(h link.Header) *parent {
-	par := s.parents.byKey(h.From)
-	if par != nil {
-		return par
-	}
-
-	return s.preferredLocked()
-}
-
-// preferredLocked returns the newest parent that has not failed lately, the newest
-// if all have, or nil.
-func (s *session) preferredLocked() *parent {
-	return s.parents.pick("", nil)
 }

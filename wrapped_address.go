@@ -2,10 +2,9 @@ package session
 
 import "github.com/minogrpc/session/mino"
 
-// wrappedAddress is an address as Recv returns it. It hides from protocols whether
-// the sender is the orchestrator: they compare it with the addresses of the
-// players that they know. Send unwraps it, so that a reply to an orchestrator does
-// not go to the follower on the same host instead.
+// wrappedAddress is an address as Recv returns it. It hides from protocols whether the sender is
+// the orchestrator, because they compare it with the addresses of the players that they know. Send
+// unwraps it, so that a reply to an orchestrator does not go to the follower on the same host.
 //
 // It is comparable when the address inside is.
 type wrappedAddress struct{ mino.Address }
@@ -64,8 +63,8 @@ func followerOf(addr mino.Address) Address {
 	return makeAddress(followerLetter, letterType(addr.ConnectionType()), hostOf(addr))
 }
 
-// hostOf returns the host of an address as followerOf has it, which takes no memory
-// for an Address in either role.
+// hostOf returns the host of the followerOf an address, without an allocation for an Address in
+// either role.
 func hostOf(addr mino.Address) string {
 	switch addr := unwrapAddress(addr).(type) {
 	case nil:
@@ -88,9 +87,8 @@ func foreignHost(addr mino.Address, connType mino.AddressConnectionType) string 
 		return addr.String()
 	}
 
-	// A type that takes part in a network with other nodes uses their text form.
-	// That the letter fits what the address says of itself tells it from a host
-	// that happens to begin like one.
+	// A type that takes part in a network with other nodes uses their text form. A host may
+	// happen to begin like one; its second letter then hardly fits the connection type.
 	own := len(text) >= prefixSize && (text[0] == orchestratorLetter || text[0] == followerLetter)
 	if own && text[1] == firstTypeLetter+byte(connType) {
 		return string(text[prefixSize:])
@@ -99,8 +97,7 @@ func foreignHost(addr mino.Address, connType mino.AddressConnectionType) string 
 	return NewAddress(string(text)).host()
 }
 
-// letterType returns the connection type, or one that stands for all those which
-// have no letter.
+// letterType returns the connection type, or unknownType if it has no letter.
 func letterType(connType mino.AddressConnectionType) mino.AddressConnectionType {
 	letter := connType + firstTypeLetter
 	if letter < 0 || letter > 0xff {

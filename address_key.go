@@ -1,0 +1,63 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/mino"
+)
+
+// An address may be of a type that is not ours, so that each of its methods may panic.
+
+// keyOf returns the text of an address, by which the session knows it. It returns an error for
+// an address without a text, or without a host that could be reached.
+func keyOf(addr mino.Address) (string, error) {
+	if addr == nil {
+		return "", errors.New("address is nil")
+	}
+
+	// A session asks for these texts all the time: the text of our own type must cost nothing.
+	own, ok := unwrapAddress(addr).(Address)
+
+	switch {
+	case ok && own.host() == "":
+		return "", errors.New("address is empty")
+	case ok:
+		return own.key(), nil
+	}
+
+	text, err := contain.Call(addr.MarshalText)
+	if err != nil {
+		return "", fmt.Errorf("address without a text: %w", err)
+	}
+
+	if len(text) == 0 {
+		return "", errors.New("address is empty")
+	}
+
+	return string(text), nil
+}
+
+// isOrchestrator tells whether the address is that of an orchestrator.
+func isOrchestrator(addr mino.Address) bool {
+	own, ok := addr.(Address)
+
+	return ok && own.isOrchestrator()
+}
+
+// nameOf prints an address. An address whose String panics is printed as its type.
+func nameOf(addr mino.Address) string {
+	name, err := contain.Call(func() (string, error) { return addr.String(), nil })
+	if err != nil {
+		return fmt.Sprintf("%T", addr)
+	}
+
+	return name
+}
+
+// printed is an address in a log line, which is printed only if the line is written.
+type printed struct{ addr mino.Address }
+
+// String implements fmt.Stringer.
+func (p printed) String() string { return nameOf(p.addr) }

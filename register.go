@@ -1,0 +1,255 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// registerStream registers a parent whose registration ends with its stream.
+func (s *session) registerStream(relay Relay, table router.RoutingTable) (wait func() error, err error) {
+	stream, err := streamOf(relay)
+	if err != nil {
+		return nil, err
+	}
+
+	par, l, err := s.addParent(relay, table, true)
+	if err != nil {
+		return nil, err
+	}
+
+	go s.read(par, l, stream)
+
+	return func() error { return par.listen(nil, l) }, nil
+}
+
+// registerDuplex registers a parent whose link may outlive its stream.
+func (s *session) registerDuplex(relay *DuplexRelay, table router.RoutingTable) (wait func() error, err error) {
+	par, l, err := s.addParent(relay, table, true)
+	if err != nil {
+		return nil, err
+	}
+
+	relay.attach(l)
+	// No other stream of the link can come before this returns: nobody else has the relay.
+	first := par.superseded
+
+	go s.serve(l, relay.wire)
+
+	return func() error { return par.listen(first, l) }, nil
+}
+
+// registerAgain goes on with the link of a parent that has opened another stream. It checks the
+// address as well: another node may have learned the id of the link, and must not resume it.
+func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err error) {
+	// No link has the key of an address without a text, which is empty.
+	key, _ := keyOf(unwrapAddress(relay.GetDistantAddress()))
+
+	s.mu.Lock()
+	par := s.parents.byLinkID(relay.offer.ID, key)
+
+	if par == nil {
+		s.mu.Unlock()
+
+		return nil, errNoLink
+	}
+
+	l := par.link
+	s.alive++
+	s.mu.Unlock()
+
+	resumed := l.Resume(relay.wire, relay.offer.Epoch, relay.offer.Received, func(received uint64) {
+		relay.header = s.framing.acceptance(relay, "", received)
+	})
+
+	if !resumed {
+		s.ended()
+
+		return nil, errNoLink
+	}
+
+	relay.attach(l)
+	superseded := s.resumed(par, relay.offer.Epoch)
+	s.witness.opened(par.addr)
+
+	go s.serve(l, relay.wire)
+
+	return func() error { return par.listen(superseded, l) }, nil
+}
+
+// listen waits until the registration has ended, or a newer stream has replaced this one.
+func (par *parent) listen(superseded <-chan struct{}, l *link.Link) error {
+	select {
+	case <-superseded:
+		return ErrSuperseded
+	case <-par.over:
+		<-l.Parted()
+
+		return nil
+	}
+}
+
+// resumed notes that a parent is back. It returns a channel that is closed when a newer stream of
+// the link replaces this one.
+func (s *session) resumed(par *parent, epoch uint64) (superseded <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	superseded = par.resume(epoch)
+
+	if len(s.parents) > 1 {
+		// Earlier packets for it are on their way through other parents, and later ones must
+		// not overtake them.
+		par.distrust(time.Now().Add(suspicion))
+	}
+
+	return superseded
+}
+
+// serve reads a stream of a duplex link until that ends.
+func (s *session) serve(l *link.Link, stream link.Stream) {
+	defer s.ended()
+
+	l.Serve(stream)
+}
+
+// addParent registers a parent, and returns it with the link over the relay. A session that reads
+// the stream of the parent counts its reader, too.
+func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool) (*parent, *link.Link, error) {
+	if relay == nil || table == nil {
+		return nil, nil, errNoParent
+	}
+
+	par, err := newParent(relay, table)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	var e effects
+
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+
+		return nil, nil, fmt.Errorf("session: %w", ErrClosed)
+	}
+
+	l := s.attach(par, relay)
+	par.attach(l)
+
+	s.alive++
+
+	if reader {
+		s.alive++
+	}
+
+	for _, old := range s.parents.add(par) {
+		s.dropLocked(old, errReplaced, &e)
+	}
+	s.mu.Unlock()
+
+	s.reporter.carryOut(&e)
+	s.witness.opened(par.addr)
+
+	return par, l, nil
+}
+
+// newParent returns the parent at the other end of a relay, without a link.
+func newParent(relay Relay, table router.RoutingTable) (*parent, error) {
+	addr, err := contain.Call(func() (mino.Address, error) { return unwrapAddress(relay.GetDistantAddress()), nil })
+	if err != nil {
+		return nil, err
+	}
+
+	key, err := keyOf(addr)
+	if err != nil {
+		return nil, err
+	}
+
+	par := &parent{key: key, addr: addr, table: table}
+
+	if isOrchestrator(addr) {
+		par.follower, _ = keyOf(FollowerOf(addr))
+	}
+
+	switch own := relay.(type) {
+	case *DuplexRelay:
+		par.linkID = own.offer.ID
+		par.goodbye = own.opener == nil
+	case carrier:
+		par.goodbye = own.saysGoodbye()
+	}
+
+	return par, nil
+}
+
+// streamOf returns the stream of a relay that may not be ours.
+func streamOf(relay Relay) (PacketStream, error) {
+	if relay == nil {
+		return nil, errNoParent
+	}
+
+	return contain.Call(func() (PacketStream, error) { return relay.Stream(), nil })
+}
+
+// attach returns the link over the relay of a parent.
+func (s *session) attach(par *parent, relay Relay) *link.Link {
+	cfg := s.linkConfig(par.addr, par.key)
+	cfg.Down = true
+
+	switch own := relay.(type) {
+	case *DuplexRelay:
+		return link.Attached(cfg, s.framing.relayed(own))
+	case *streamRelay:
+		// One writer and no lanes: the packets leave in the order of the sends.
+		cfg.Calls, cfg.PerLane = 1, 0
+	}
+
+	cfg.Sticky = true
+
+	return link.Attach(cfg, &relayConn{relay: relay, release: func() { endStream(relay) }})
+}
+
+// isOrdinaryEnd tells whether an existing node has ended a stream on purpose. It cancels the
+// stream then, and the connection stays open. After the loss of the connection the code is the
+// same.
+func isOrdinaryEnd(stream PacketStream, err error) bool {
+	connected, ok := stream.(ConnectedStream)
+	if !ok || status.Code(err) != codes.Canceled {
+		return false
+	}
+
+	alive, err := contain.Call(func() (bool, error) { return connected.Connected(), nil })
+
+	return alive && err == nil
+}
+
+// read receives the packets of the parent's stream until that ends.
+func (s *session) read(par *parent, l *link.Link, stream PacketStream) {
+	defer s.ended()
+
+	for {
+		packet, err := recv(stream)
+		if err != nil {
+			l.Ended()
+			s.witness.fault(err)
+
+			if !par.goodbye && isOrdinaryEnd(stream, err) {
+				err = io.EOF
+			}
+
+			s.loseParent(par, err)
+
+			return
+		}
+
+		s.fromStream(l, packet, true)
+	}
+}

@@ -1,0 +1,153 @@
+package session
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/inbox"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
+	"github.com/rs/zerolog"
+)
+
+// witness tells the log and the observer what a session does. It also knows what a panic in
+// foreign code costs: the session. It takes no lock, and is never called under one, but for
+// fault.
+type witness struct {
+	logger   zerolog.Logger
+	observer Observer
+	queue    *inbox.Inbox
+
+	// leave ends the session. fault calls it in a goroutine of its own, because its caller may
+	// hold the lock of the session.
+	leave func(cause error)
+
+	// warned is set when a packet has been refused for its provenance.
+	warned atomic.Bool
+}
+
+// fault ends the session if the error is a contained panic: nobody knows the state of the code
+// that panicked. It ignores any other error.
+func (w *witness) fault(err error) {
+	failure, ok := errors.AsType[*contain.PanicError](err)
+	if !ok {
+		return
+	}
+
+	w.logger.Error().Err(err).Bytes("stack", failure.Stack).Msg("panic contained, the session ends")
+
+	go w.leave(err)
+}
+
+// observe calls a function of the observer.
+func (w *witness) observe(call func()) {
+	w.fault(contain.Do(call))
+}
+
+func (w *witness) opened(peer mino.Address) {
+	w.logger.Debug().Stringer("peer", printed{peer}).Msg("relay opened")
+
+	if w.observer.RelayOpened != nil {
+		w.observe(func() { w.observer.RelayOpened(peer) })
+	}
+}
+
+func (w *witness) lost(peer mino.Address, cause error) {
+	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause)).Msg("relay lost")
+
+	if w.observer.RelayLost != nil {
+		w.observe(func() { w.observer.RelayLost(peer, cause) })
+	}
+}
+
+func (w *witness) closed(peer mino.Address) {
+	w.logger.Debug().Stringer("peer", printed{peer}).Msg("relay closed")
+
+	if w.observer.RelayClosed != nil {
+		w.observe(func() { w.observer.RelayClosed(peer) })
+	}
+}
+
+func (w *witness) sent(to mino.Address, packet router.Packet) {
+	if w.observer.PacketSent != nil {
+		w.observe(func() { w.observer.PacketSent(to, infoOf(packet)) })
+	}
+}
+
+func (w *witness) received(from mino.Address, packet router.Packet) {
+	if w.observer.PacketReceived != nil {
+		w.observe(func() { w.observer.PacketReceived(from, infoOf(packet)) })
+	}
+}
+
+// wantsDeliveries tells whether the observer asks for deliveries at all.
+func (w *witness) wantsDeliveries() bool {
+	return w.observer.PacketDelivered != nil || w.observer.QueueDepth != nil
+}
+
+func (w *witness) delivered(info PacketInfo) {
+	if w.observer.PacketDelivered != nil {
+		w.observe(func() { w.observer.PacketDelivered(info) })
+	}
+
+	w.depth()
+}
+
+func (w *witness) depth() {
+	if w.observer.QueueDepth != nil {
+		w.observe(func() { w.observer.QueueDepth(w.queue.Depth()) })
+	}
+}
+
+// dropped tells about a destination that this node reports as not reached.
+func (w *witness) dropped(err *DeliveryError) {
+	w.logger.Debug().Err(err).Stringer("reason", err.Reason).Msg("packet dropped")
+
+	if w.observer.PacketDropped != nil {
+		w.observe(func() { w.observer.PacketDropped(err) })
+	}
+}
+
+func (w *witness) messageRejected(err *MessageError) {
+	w.logger.Warn().Err(err).Stringer("from", printed{err.From}).Msg("message rejected")
+
+	if w.observer.MessageRejected != nil {
+		w.observe(func() { w.observer.MessageRejected(err) })
+	}
+}
+
+func (w *witness) parentRefused(err error) {
+	w.logger.Warn().Err(err).Msg("refused a parent")
+	w.fault(err)
+}
+
+// packetRefused tells about a packet that was refused for its provenance. It does nothing for
+// other errors.
+func (w *witness) packetRefused(from mino.Address, err error) {
+	if !errors.Is(err, ErrStranger) {
+		return
+	}
+
+	// The first refusal says that something is wrong. An attacker could cause any number of
+	// others, and must not fill the log.
+	level := zerolog.DebugLevel
+	if !w.warned.Swap(true) {
+		level = zerolog.WarnLevel
+	}
+
+	w.logger.WithLevel(level).Err(err).Msg("packet refused")
+
+	if w.observer.PacketRefused != nil {
+		w.observe(func() { w.observer.PacketRefused(from, err) })
+	}
+}
+
+// infoOf describes a packet to the observer.
+func infoOf(packet router.Packet) PacketInfo {
+	return PacketInfo{
+		Source:       packet.GetSource(),
+		Destinations: len(packet.GetDestination()),
+		Bytes:        len(packet.GetMessage()),
+	}
+}
