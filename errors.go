@@ -101,27 +101,37 @@ type DeliveryError struct {
 
 // Error implements error. The wording is the one that nodes exchange.
 func (e *DeliveryError) Error() string {
-	phrase := e.phrase()
+	cause := fmt.Sprint(e.Cause)
+	phrase := e.phrase(cause)
 
 	// The cause may begin with the same phrase, if another node or a routing table made it.
-	return phrase + strings.ReplaceAll(fmt.Sprint(e.Cause), phrase, "")
+	return phrase + strings.ReplaceAll(cause, phrase, "")
 }
 
 // phrase returns the words before the cause.
-func (e *DeliveryError) phrase() string {
+func (e *DeliveryError) phrase(cause string) string {
 	dest := "<nil>"
 	if e.Destination != nil {
 		dest = nameOf(e.Destination)
 	}
 
+	noRoute, closing, dropped := "no route to "+dest+": ", "session "+dest+" is closing: ", dest+" dropped the packet: "
+
 	switch e.Reason {
 	case ReasonNoRoute, ReasonUnreachable:
-		return "no route to " + dest + ": "
+		return noRoute
 	case ReasonClosed:
-		return "session " + dest + " is closing: "
-	default:
-		return dest + " dropped the packet: "
+		return closing
+	case ReasonTimeout:
+		// What an existing node has said about the destination keeps its words.
+		for _, said := range []string{noRoute, closing} {
+			if strings.Contains(cause, said) {
+				return said
+			}
+		}
 	}
+
+	return dropped
 }
 
 // Unwrap returns the cause.

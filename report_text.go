@@ -9,7 +9,8 @@ import (
 )
 
 // settleTexts is settleFailures for the texts of an existing node, which name addresses as
-// they are printed.
+// they are printed. Nobody can check what such a text says: another copy of the message may have
+// been delivered all the same. So the outcome is that nobody knows, with the text as its cause.
 func (r *reporter) settleTexts(peer mino.Address, p *link.Parcel, texts []string) *DeliveryError {
 	var rest *DeliveryError
 
@@ -19,51 +20,46 @@ func (r *reporter) settleTexts(peer mino.Address, p *link.Parcel, texts []string
 	}
 
 	for _, text := range texts {
-		name, reason := parseText(text)
-		cause := errors.New(text)
+		name, closing := nameIn(text)
+		outcome := unknown(peer, errors.New(text))
 
 		i, known := byName[name]
 		if known {
-			err := &DeliveryError{Destination: p.Dests[i], Reason: reason, Hop: peer, Cause: cause}
-			r.settle(p.Pending, p.Keys[i], err)
+			r.settle(p.Pending, p.Keys[i], outcome.about(p.Dests[i]))
 		}
 
-		if !known || reason == ReasonClosed && name == nameOf(peer) {
+		if !known || closing && name == nameOf(peer) {
 			// When an existing node closes, it names itself and not the destination.
-			rest = unknown(peer, cause)
+			rest = outcome
 		}
 	}
 
 	return rest
 }
 
-// parseText finds the printed address and the reason in the text of an error.
-func parseText(text string) (name string, reason Reason) {
+// nameIn returns the printed address that the text of an error is about, or nothing, and
+// whether the text says that the session there is closing.
+func nameIn(text string) (name string, closing bool) {
 	_, rest, ok := strings.Cut(text, "no route to ")
 	if ok {
 		name, _, ok = strings.Cut(rest, ": ")
 		if ok {
-			return name, ReasonNoRoute
+			return name, false
 		}
 	}
 
-	before, after, ok := strings.Cut(text, " dropped the packet: ")
+	before, _, ok := strings.Cut(text, " dropped the packet: ")
 	if ok {
-		reason = ReasonRejected
-		if strings.Contains(after, ErrQueueFull.Error()) {
-			reason = ReasonOverflow
-		}
-
-		return before[strings.LastIndexByte(before, ' ')+1:], reason
+		return before[strings.LastIndexByte(before, ' ')+1:], false
 	}
 
 	_, rest, ok = strings.Cut(text, "session ")
 	if ok {
 		name, _, ok = strings.Cut(rest, " is closing: ")
 		if ok {
-			return name, ReasonClosed
+			return name, true
 		}
 	}
 
-	return "", ReasonTimeout
+	return "", false
 }

@@ -3,6 +3,7 @@ package worlds_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,53 +140,46 @@ func TestRecvPacket_AckHasTypedFailuresAndTexts(t *testing.T) {
 
 // Promise O2: a session matches the texts of an existing node to the destinations. A text that
 // matches none goes to all destinations that nothing else settles.
+// Promise O7: such a text is no refusal that this node could know of, but the cause of a timeout.
 // Promise O3: nothing in an Ack can block the session or make it grow.
 func TestSend_TextsOfAnAckAreMatchedToDestinations(t *testing.T) {
 	const (
 		b = "grpc://b:1"
 		c = "grpc://c:1"
-	)
 
-	many := make([]string, 1000)
-	for i := range many {
-		many[i] = "no route to grpc://c:1: gone"
-	}
+		gone   = "no route to grpc://c:1: gone"
+		full   = "grpc://b:1 dropped the packet: queue is at maximum capacity"
+		closed = "session grpc://b:1 is closing: Canceled"
+		ended  = "session grpc://c:1 is closing: Canceled"
+		prefix = "no route to grpc://c: gone"
+	)
 
 	strangers := make([]string, 1000)
 	for i := range strangers {
 		strangers[i] = fmt.Sprintf("no route to grpc://stranger%d:1: gone", i)
 	}
 
-	type want = map[string]session.Reason
+	last := strangers[len(strangers)-1]
+
+	// The causes of the outcomes, by the destination.
+	type want = map[string]string
 
 	for name, test := range map[string]struct {
 		errors []string
 		want   want
 	}{
-		"none":     {nil, want{}},
-		"no route": {[]string{"no route to grpc://c:1: gone"}, want{c: session.ReasonNoRoute}},
-		"wrapped":  {[]string{"relay: no route to grpc://c:1: gone"}, want{c: session.ReasonNoRoute}},
-		"dropped":  {[]string{"grpc://b:1 dropped the packet: full"}, want{b: session.ReasonRejected}},
-		"overflow": {
-			[]string{"grpc://b:1 dropped the packet: queue is at maximum capacity"},
-			want{b: session.ReasonOverflow},
-		},
-		"closing, a destination": {[]string{"session grpc://c:1 is closing: Canceled"}, want{c: session.ReasonClosed}},
-		"closing, the reporter": {
-			[]string{"session grpc://b:1 is closing: Canceled"},
-			want{b: session.ReasonClosed, c: session.ReasonTimeout},
-		},
-		"same one a thousand times": {many, want{c: session.ReasonNoRoute}},
-		"a prefix of it": {
-			[]string{"no route to grpc://c: gone"},
-			want{b: session.ReasonTimeout, c: session.ReasonTimeout},
-		},
-		"a thousand strangers": {strangers, want{b: session.ReasonTimeout, c: session.ReasonTimeout}},
-		"one and a stranger": {
-			append(strangers[:1:1], "no route to grpc://c:1: gone"),
-			want{b: session.ReasonTimeout, c: session.ReasonNoRoute},
-		},
-		"garbage": {[]string{"oops"}, want{b: session.ReasonTimeout, c: session.ReasonTimeout}},
+		"none":                   {nil, want{}},
+		"no route":               {[]string{gone}, want{c: gone}},
+		"wrapped":                {[]string{"relay: " + gone}, want{c: "relay: " + gone}},
+		"dropped":                {[]string{full}, want{b: full}},
+		"closing, a destination": {[]string{ended}, want{c: ended}},
+		"closing, the reporter":  {[]string{closed}, want{b: closed, c: closed}},
+
+		"same one a thousand times": {slices.Repeat([]string{gone}, 1000), want{c: gone}},
+		"a prefix of it":            {[]string{prefix}, want{b: prefix, c: prefix}},
+		"a thousand strangers":      {strangers, want{b: last, c: last}},
+		"one and a stranger":        {[]string{strangers[0], gone}, want{b: strangers[0], c: gone}},
+		"garbage":                   {[]string{"oops"}, want{b: "oops", c: "oops"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
@@ -193,8 +187,15 @@ func TestSend_TextsOfAnAckAreMatchedToDestinations(t *testing.T) {
 				table := chain{gateway: addr("b"), Table: w.table(1, addr("a"), addrs("b", "c")...)}
 				sess, _ := w.root(addr("a"), table)
 
-				errs := w.outcomes(sess.Send(fake.Message("hello"), addrs("b", "c")...))
-				require.Equal(t, test.want, reasons(errs))
+				causes := want{}
+
+				for _, failure := range w.outcomes(sess.Send(fake.Message("hello"), addrs("b", "c")...)) {
+					require.Equal(t, session.ReasonTimeout, failure.Reason)
+					require.Equal(t, addr("b"), failure.Hop)
+					causes[failure.Destination.String()] = failure.Cause.Error()
+				}
+
+				require.Equal(t, test.want, causes)
 			})
 		})
 	}
