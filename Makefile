@@ -65,6 +65,16 @@ demo: ## Run the tree of 15 nodes
 bench: ## Compare with raw gRPC, in a few minutes (BENCH=. chooses what)
 	go run ./internal/bench -only '$(BENCH)'
 
+.PHONY: passage
+passage: ## Count the functions and files that one packet A -> B -> C and its outcome pass
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	go run -cover -covermode=atomic -coverpkg=./... ./internal/bench/passage "$$dir" 2>/dev/null; \
+	go tool covdata func -i="$$dir" | awk '$$NF != "0.0%" && $$1 ~ /\.go:/ && $$1 !~ /internal\/bench/ \
+		{ split($$1, at, ":"); engine = at[1] !~ /session\/(minogrpc|ptypes|router)\//; \
+		  all++; inner += engine; if (!files[at[1]]++) { allFiles++; innerFiles += engine } } \
+		END { printf "the session engine: %d functions in %d files\nwith router, overlay and generated code: %d functions in %d files\n", \
+			inner, innerFiles, all, allFiles }'
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target in turn (FUZZTIME=10s each)
 	@set -euo pipefail; for package in $$(go list ./...); do \

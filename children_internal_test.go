@@ -61,76 +61,79 @@ func TestChildren_LostOneIsLookedForWhileItWaits(t *testing.T) {
 	})
 }
 
+// childTransitions are what may happen to a child, what is then left of it, and whether it is missed.
+var childTransitions = map[string]struct {
+	play   func(cs children, l *link.Link)
+	missed bool
+	kept   int
+}{
+	"a child that never answered is not missed": {
+		play: func(cs children, _ *link.Link) {
+			other := nowhere("a")
+			defer other.Close()
+
+			cs.add(other)
+			cs.lose(other)
+			cs.miss(other, time.Now(), time.Minute)
+		},
+	},
+	"one that has answered is": {
+		play: func(cs children, l *link.Link) {
+			cs.add(l)
+			cs.lose(l)
+			cs.miss(l, time.Now(), time.Minute)
+		},
+		missed: true, kept: 1,
+	},
+	"one that answers again is not missed any more": {
+		play: func(cs children, l *link.Link) {
+			cs.add(l)
+			cs.lose(l)
+			cs.miss(l, time.Now(), time.Minute)
+			cs.add(l)
+			cs.opened(l)
+		},
+		kept: 1,
+	},
+	"the loss of an older link changes nothing": {
+		play: func(cs children, l *link.Link) {
+			older := nowhere("a")
+			defer older.Close()
+
+			cs.add(older)
+			cs.add(l)
+			cs.lose(older)
+		},
+		kept: 1,
+	},
+	"one that is given up": {
+		play: func(cs children, l *link.Link) {
+			cs.add(l)
+			cs.lose(l)
+			cs.miss(l, time.Now(), time.Minute)
+			cs.forget("a")
+		},
+	},
+	"one that is given up while it is there": {
+		play: func(cs children, l *link.Link) {
+			cs.add(l)
+			cs.forget("a")
+		},
+		kept: 1,
+	},
+	"strangers": {
+		play: func(cs children, l *link.Link) {
+			cs.forget("a")
+			cs.opened(l)
+			cs.lose(l)
+			cs.miss(l, time.Now(), time.Minute)
+		},
+	},
+}
+
 // What the session does with a lost child depends on what has been there before.
 func TestChildren_Transitions(t *testing.T) {
-	for name, test := range map[string]struct {
-		play   func(cs children, l *link.Link)
-		missed bool
-		kept   int
-	}{
-		"a child that never answered is not missed": {
-			play: func(cs children, l *link.Link) {
-				other := nowhere("a")
-				defer other.Close()
-
-				cs.add(other)
-				cs.lose(other)
-				cs.miss(other, time.Now(), time.Minute)
-			},
-		},
-		"one that has answered is": {
-			play: func(cs children, l *link.Link) {
-				cs.add(l)
-				cs.lose(l)
-				cs.miss(l, time.Now(), time.Minute)
-			},
-			missed: true, kept: 1,
-		},
-		"one that answers again is not missed any more": {
-			play: func(cs children, l *link.Link) {
-				cs.add(l)
-				cs.lose(l)
-				cs.miss(l, time.Now(), time.Minute)
-				cs.add(l)
-				cs.opened(l)
-			},
-			kept: 1,
-		},
-		"the loss of an older link changes nothing": {
-			play: func(cs children, l *link.Link) {
-				older := nowhere("a")
-				defer older.Close()
-
-				cs.add(older)
-				cs.add(l)
-				cs.lose(older)
-			},
-			kept: 1,
-		},
-		"one that is given up": {
-			play: func(cs children, l *link.Link) {
-				cs.add(l)
-				cs.lose(l)
-				cs.miss(l, time.Now(), time.Minute)
-				cs.forget("a")
-			},
-		},
-		"one that is given up while it is there": {
-			play: func(cs children, l *link.Link) {
-				cs.add(l)
-				cs.forget("a")
-			},
-			kept: 1,
-		},
-		"strangers": {
-			play: func(cs children, l *link.Link) {
-				cs.forget("a")
-				cs.opened(l)
-				cs.lose(l)
-				cs.miss(l, time.Now(), time.Minute)
-			},
-		},
-	} {
+	for name, test := range childTransitions {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cs, l := children{}, linked("a")

@@ -162,7 +162,7 @@ func endOf(par *parent, cause error) error {
 
 // dropLocked removes a parent, and routes the packets again that wait for it.
 func (s *session) dropLocked(par *parent, cause error, e *effects) {
-	s.parents.remove(par)
+	s.parents = s.parents.remove(par)
 	s.screen.over(par)
 	s.rerouteLocked(par.drain(), cause, false, e)
 	par.end()

@@ -258,23 +258,21 @@ func (ps parents) byFollower(key string) *parent {
 	return ps.find(func(par *parent) bool { return par.follower != "" && par.follower == key })
 }
 
-// add registers a parent, and returns those that it replaces: an earlier registration of the
-// same gateway, and all parents that the session waits for, because the new one adopts it.
-func (ps *parents) add(par *parent) (replaced []*parent) {
-	for _, old := range *ps {
+// add returns the parents with one more, and those that it replaces: an earlier registration of
+// the same gateway, and all parents that the session waits for, because the new one adopts it.
+func (ps parents) add(par *parent) (all parents, replaced []*parent) {
+	for _, old := range ps {
 		if old.key == par.key || old.isWaiting() {
 			replaced = append(replaced, old)
 		}
 	}
 
-	*ps = append(*ps, par)
-
-	return replaced
+	return append(ps, par), replaced
 }
 
-// remove takes out a registration.
-func (ps *parents) remove(par *parent) {
-	*ps = slices.DeleteFunc(*ps, func(p *parent) bool { return p == par })
+// remove returns the parents without one.
+func (ps parents) remove(par *parent) parents {
+	return slices.DeleteFunc(ps, func(p *parent) bool { return p == par })
 }
 
 // pick returns the parent that a packet goes to: the newest that has not failed lately, or else

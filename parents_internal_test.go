@@ -168,12 +168,14 @@ func TestParents_Pick(t *testing.T) {
 		"a lost one all the same":    {states: []parentState{orphaned}, want: "a"},
 		"not where it came from":     {states: []parentState{live, live}, from: "b", want: "a"},
 		"nowhere else":               {states: []parentState{live}, from: "a"},
-		"not where it has failed":    {states: []parentState{suspect, live, live}, failed: []string{"c", "b"}, want: "a"},
-		"it has failed everywhere":   {states: []parentState{live, broken}, failed: []string{"a", "b"}},
+		"not where it has failed": {
+			states: []parentState{suspect, live, live}, failed: []string{"c", "b"}, want: "a",
+		},
+		"it has failed everywhere": {states: []parentState{live, broken}, failed: []string{"a", "b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var ps parents
+				ps := make(parents, 0, len(test.states))
 
 				for i, state := range test.states {
 					par := registered(string(rune('a'+i)), state)
@@ -202,12 +204,15 @@ func TestParents_AddReplaces(t *testing.T) {
 		}
 		all := append(parents{}, ps...)
 
-		require.Equal(t, []*parent{all[2], all[3]}, ps.add(registered("e", live)))
-		require.Equal(t, []*parent{all[0], all[2], all[3]}, ps.add(registered("a", live)))
+		ps, replaced := ps.add(registered("e", live))
+		require.Equal(t, []*parent{all[2], all[3]}, replaced)
+
+		ps, replaced = ps.add(registered("a", live))
+		require.Equal(t, []*parent{all[0], all[2], all[3]}, replaced)
 		require.Len(t, ps, 6)
 
 		for _, par := range append(parents{}, ps...) {
-			ps.remove(par)
+			ps = ps.remove(par)
 			par.end()
 		}
 

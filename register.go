@@ -150,7 +150,10 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		s.alive++
 	}
 
-	for _, old := range s.parents.add(par) {
+	all, replaced := s.parents.add(par)
+	s.parents = all
+
+	for _, old := range replaced {
 		s.dropLocked(old, errReplaced, &e)
 	}
 	s.mu.Unlock()

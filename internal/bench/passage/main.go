@@ -81,7 +81,7 @@ func start(ctx context.Context) (out mino.Sender, target mino.Address, arrived <
 	)
 
 	for i := range 3 {
-		node, err := startNode()
+		node, err := startNode(ctx)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -104,8 +104,8 @@ func start(ctx context.Context) (out mino.Sender, target mino.Address, arrived <
 }
 
 // startNode starts a node on the loopback interface.
-func startNode() (*minogrpc.Minogrpc, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it returns at once
+func startNode(ctx context.Context) (*minogrpc.Minogrpc, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
