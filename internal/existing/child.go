@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// setupTimeout is how long a node may take to send the header of a stream.
+// setupTimeout is how long a child may take to send the header of a stream, by default.
 const setupTimeout = 10 * time.Second
 
 var (
@@ -89,7 +89,7 @@ func (s *Session) open(ctx context.Context, c *child, md metadata.MD) (grpc.Clie
 	}
 
 	ctx, c.end = context.WithCancel(outgoing(ctx, s.metadata(), md))
-	timer := time.AfterFunc(setupTimeout, c.end)
+	timer := time.AfterFunc(s.node.cfg.Setup, c.end)
 
 	stream, err := openStream(ctx, conn)
 	if err == nil && !timer.Stop() {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -40,6 +41,9 @@ type Config struct {
 
 	// Height is that of the trees whose root this node is; 0 stands for 3.
 	Height int
+
+	// Setup is how long a child may take to send the header of a stream; 0 stands for 10 s.
+	Setup time.Duration
 
 	// Bounces gives a root the fault that it sends to the orchestrator whatever it does not
 	// know, instead of saying that there is no route.
@@ -106,6 +110,10 @@ func Start(cfg Config) (*Node, error) {
 
 	if cfg.Height == 0 {
 		cfg.Height = defaultHeight
+	}
+
+	if cfg.Setup == 0 {
+		cfg.Setup = setupTimeout
 	}
 
 	n := &Node{

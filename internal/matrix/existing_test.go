@@ -26,6 +26,10 @@ func (w *network) startExisting(c nodeConfig) (node, error) {
 		cfg.Certificate = cert
 	}
 
+	if c.patient {
+		cfg.Setup = patience
+	}
+
 	n, err := model.Start(cfg)
 	if err != nil {
 		return nil, err

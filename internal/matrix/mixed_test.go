@@ -101,7 +101,7 @@ func TestMixed_ThousandPlayers(t *testing.T) {
 
 	for _, k := range kinds {
 		t.Run(string(k), func(t *testing.T) {
-			w := newMixed(t, 1, manyPlayers, k, nodeConfig{height: 3, tls: true})
+			w := newMixed(t, 1, manyPlayers, k, nodeConfig{height: 3, tls: true, patient: true})
 
 			s, cancel := w.open(t)
 			requireEchoes(t, s, "hello", w.addresses())

@@ -38,6 +38,9 @@ type nodeConfig struct {
 	height  int
 	tls     bool
 	bounces bool
+
+	// patient is for so many nodes that a busy machine is slow to set up their streams.
+	patient bool
 }
 
 // newNetwork starts the nodes of a case. They are stopped when the test ends.

@@ -47,6 +47,12 @@ func (w *network) startOurs(c nodeConfig) (node, error) {
 		opts[len(opts)-1] = minogrpc.AllowUnauthenticatedPeers()
 	}
 
+	if c.patient {
+		opts = append(opts, minogrpc.WithSessionOptions(session.WithSetupTimeout(patience),
+			session.WithOutcomeTimeout(3*patience), session.WithLiveness(patience),
+			session.WithAdoptionGrace(3*patience)))
+	}
+
 	o.Minogrpc, err = minogrpc.NewMinogrpc(nil, nil,
 		tree.NewRouter(minogrpc.NewAddressFactory(), tree.WithHeight(c.height)), opts...)
 	if err != nil {
