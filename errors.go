@@ -129,6 +129,7 @@ func (e *DeliveryError) phrase(cause string) string {
 				return said
 			}
 		}
+	case ReasonOverflow, ReasonRejected:
 	}
 
 	return dropped

@@ -54,7 +54,8 @@ func TestDial_BoundedNumberAtOnce(t *testing.T) {
 			}
 		}
 
-		w.listen(sess, fake.NewRelay(session.NewOrchestratorAddress(addr("o")), nil), w.table(1, addr("a"), addresses...))
+		parent := fake.NewRelay(session.NewOrchestratorAddress(addr("o")), nil)
+		w.listen(sess, parent, w.table(1, addr("a"), addresses...))
 
 		start := time.Now()
 		sess.Send(fake.Message("hello"), addresses...)
