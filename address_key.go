@@ -39,6 +39,18 @@ func keyOf(addr mino.Address) (string, error) {
 	return string(text), nil
 }
 
+// mustKey is keyOf for an address that had a text before. It panics when the address has none any
+// more. It is called in a step, which then ends the session and settles what is open: an outcome
+// under another key would be nobody's.
+func mustKey(addr mino.Address) string {
+	key, err := keyOf(addr)
+	if err != nil {
+		panic(err)
+	}
+
+	return key
+}
+
 // isOrchestrator tells whether the address is that of an orchestrator.
 func isOrchestrator(addr mino.Address) bool {
 	own, ok := addr.(Address)

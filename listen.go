@@ -20,10 +20,11 @@ func (s *session) GetNumParents() int {
 var ErrSuperseded = errors.New("a newer stream of the link has taken the place of this one")
 
 var (
-	errNoParent = errors.New("a parent needs a relay and a routing table")
-	errUnread   = errors.New("nobody would read the stream of a duplex relay")
-	errNoDuplex = errors.New("the session takes no duplex links of players")
-	errNoLink   = errors.New("the session does not know the link that the stream goes on with")
+	errNoParent   = errors.New("a parent needs a relay and a routing table")
+	errRegistered = errors.New("the relay has been registered before")
+	errUnread     = errors.New("nobody would read the stream of a duplex relay")
+	errNoDuplex   = errors.New("the session takes no duplex links of players")
+	errNoLink     = errors.New("the session does not know the link that the stream goes on with")
 )
 
 // Registrar is implemented by the sessions that [NewSession] returns. It is Listen for an
@@ -69,6 +70,15 @@ func (s *session) Listen(relay Relay, table router.RoutingTable, ready chan stru
 
 // Register implements Registrar.
 func (s *session) Register(relay Relay, table router.RoutingTable) (*Registration, error) {
+	if dup, ok := relay.(*DuplexRelay); ok {
+		// Nothing of it may be released: it has nothing, or belongs to another registration.
+		if err := dup.claim(); err != nil {
+			s.witness.parentRefused(err)
+
+			return nil, err
+		}
+	}
+
 	wait, err := s.register(relay, table)
 	if err != nil {
 		s.witness.parentRefused(err)
@@ -103,9 +113,12 @@ func (s *session) register(relay Relay, table router.RoutingTable) (wait func() 
 
 // SetPassive implements Session.
 func (s *session) SetPassive(relay Relay, table router.RoutingTable) {
-	if _, ok := relay.(*DuplexRelay); ok {
+	if dup, ok := relay.(*DuplexRelay); ok {
 		s.witness.parentRefused(errUnread)
-		endStream(relay)
+
+		if dup.claim() == nil {
+			endStream(relay)
+		}
 
 		return
 	}

@@ -148,7 +148,8 @@ func (o *linkOpener) first(ctx context.Context) (OpenStream, *offer.Acceptance, 
 		md = o.offer(1, 0)
 	}
 
-	opened, err := o.open(ctx, md)
+	// The opener may not be ours.
+	opened, err := contain.Call(func() (OpenStream, error) { return o.open(ctx, md) })
 	if err != nil || o.noDuplex {
 		return opened, nil, err
 	}

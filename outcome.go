@@ -75,8 +75,7 @@ func (e *effects) fail(set *pending.Set, keys []string, dests []mino.Address, er
 
 // failDest notes the failure of one destination.
 func (e *effects) failDest(set *pending.Set, dest mino.Address, err *DeliveryError) {
-	key, _ := keyOf(dest)
-	e.note(outcome{set: set, key: key, err: err.about(dest)})
+	e.note(outcome{set: set, key: mustKey(dest), err: err.about(dest)})
 }
 
 // failPacket notes the same failure for all destinations of a packet.

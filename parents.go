@@ -63,6 +63,8 @@ type parent struct {
 	// superseded is closed when a newer stream replaces the present one, whose number is epoch.
 	superseded chan struct{}
 	epoch      uint64
+	// first is what superseded was in the beginning. It does not change.
+	first <-chan struct{}
 	// led is set when the table has led to a child.
 	led bool
 }
@@ -72,6 +74,7 @@ func (par *parent) attach(l *link.Link) {
 	par.link = l
 	par.over = make(chan struct{})
 	par.superseded = make(chan struct{})
+	par.first = par.superseded
 }
 
 // current returns the state at this moment.
@@ -145,9 +148,13 @@ func (par *parent) orphan(parked *link.Link, timer *time.Timer) {
 
 // resume notes that the link goes on over the stream with that number. It returns a channel that
 // is closed when a newer stream replaces this one. The channel may be closed already, because the
-// link starts to use a stream without the lock of the session; resume then changes nothing.
+// link starts to use a stream without the lock of the session; resume then changes nothing. It
+// returns nil when the registration is over: nothing replaces the stream any more.
 func (par *parent) resume(epoch uint64) (superseded <-chan struct{}) {
-	if par.state == gone || epoch < par.epoch {
+	switch {
+	case par.state == gone:
+		return nil
+	case epoch < par.epoch:
 		over := make(chan struct{})
 		close(over)
 

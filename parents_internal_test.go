@@ -145,7 +145,7 @@ func TestParentState_Streams(t *testing.T) {
 		par.resume(4)
 		<-third
 		par.end()
-		<-par.resume(5)
+		require.Nil(t, par.resume(5), "nothing replaces a stream of a registration that is over")
 	})
 }
 

@@ -38,12 +38,11 @@ func (s *session) registerDuplex(relay *DuplexRelay, table router.RoutingTable) 
 	}
 
 	relay.attach(l)
-	// No other stream of the link can come before this returns: nobody else has the relay.
-	first := par.superseded
 
 	go s.serve(l, relay.wire)
 
-	return func() error { return par.listen(first, l) }, nil
+	// The next stream of the link may have come already.
+	return func() error { return par.listen(par.first, l) }, nil
 }
 
 // registerAgain goes on with the link of a parent that has opened another stream. It checks the

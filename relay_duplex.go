@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -44,6 +45,8 @@ type DuplexRelay struct {
 	opener   *linkOpener
 	accepted *offer.Acceptance
 
+	// registered is set by the first Register.
+	registered atomic.Bool
 	// attached is closed when link is set.
 	attached chan struct{}
 	link     *link.Link
@@ -187,6 +190,19 @@ func errNotAdded(err error) error {
 // say goodbye.
 func (r *DuplexRelay) Close() error {
 	return nil
+}
+
+// claim makes the caller the one that registers the relay. Another one is registered already, or
+// AcceptRelay and DialRelay have not made the relay, when it returns an error.
+func (r *DuplexRelay) claim() error {
+	switch {
+	case r == nil || r.wire == nil:
+		return errNoParent
+	case r.registered.Swap(true):
+		return errRegistered
+	default:
+		return nil
+	}
 }
 
 // attach gives the relay its link.

@@ -61,8 +61,7 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
 
 	// A router may count more addresses as this node than its own.
 	for _, dest := range mine.GetDestination() {
-		key, _ := keyOf(dest)
-		e.note(outcome{set: h.Pending, key: key})
+		e.note(outcome{set: h.Pending, key: mustKey(dest)})
 	}
 }
 
@@ -114,8 +113,7 @@ func forgotten(packet router.Packet, routes router.Routes, voids router.Voids) [
 
 	covered := make(map[string]struct{})
 	cover := func(addr mino.Address) {
-		key, _ := keyOf(addr)
-		covered[key] = struct{}{}
+		covered[mustKey(addr)] = struct{}{}
 	}
 
 	for dest := range voids {
@@ -133,8 +131,7 @@ func forgotten(packet router.Packet, routes router.Routes, voids router.Voids) [
 	var left []mino.Address
 
 	for _, dest := range packet.GetDestination() {
-		key, _ := keyOf(dest)
-		if _, known := covered[key]; !known {
+		if _, known := covered[mustKey(dest)]; !known {
 			left = append(left, dest)
 		}
 	}
@@ -206,7 +203,7 @@ func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part r
 func (r *reporter) hand(l *link.Link, h link.Header, part router.Packet, e *effects) {
 	p := link.NewParcel(h, part)
 	for i, dest := range p.Dests {
-		p.Keys[i], _ = keyOf(dest)
+		p.Keys[i] = mustKey(dest)
 	}
 
 	err := l.Add(p)
