@@ -16,43 +16,57 @@ func (s *Session) route(p packet) []string {
 	to := p.to()
 
 	if slices.Contains(to, s.me) {
-		s.deliver(p)
+		// The session may have ended since anybody has looked.
+		if !s.deliver(p) {
+			return s.closing()
+		}
+
 		to = slices.DeleteFunc(to, func(dest Address) bool { return dest == s.me })
 	}
 
-	var failures []string
+	// told is final, and missed are the texts that are true if no other parent helps.
+	var told []string
+
+	missed := []string{dropped}
 
 	for _, parent := range s.above() {
 		if len(to) == 0 {
-			return nil
+			break
 		}
 
-		to, failures = s.routeBy(parent, p, to)
+		var more []string
+
+		to, more, missed = s.routeBy(parent, p, to)
+		told = append(told, more...)
 	}
 
-	return failures
+	if len(to) > 0 {
+		told = append(told, missed...)
+	}
+
+	return told
 }
 
-// routeBy uses the table of one parent. It returns the destinations that may be reached by
-// another one, and the texts that are true if there is none.
-func (s *Session) routeBy(parent *parent, p packet, to []Address) (left []Address, failures []string) {
+// routeBy uses the table of one parent. It returns what others have told, the destinations
+// that another parent may reach, and the texts about those if there is none.
+func (s *Session) routeBy(parent *parent, p packet, to []Address) (left []Address, told, missed []string) {
 	for len(to) > 0 {
 		routes, voids := parent.table.forward(to)
 		to = nil
 
 		for dest, reason := range voids {
 			left = append(left, dest)
-			failures = append(failures, noRoute(dest, reason))
+			missed = append(missed, noRoute(dest, reason))
 		}
 
 		for _, sent := range s.sendAll(parent, p, routes) {
-			failures = append(failures, sent.failures...)
+			told = append(told, sent.failures...)
 
 			switch {
 			case sent.err == nil:
 			case sent.child == "":
 				left = append(left, sent.to...)
-				failures = append(failures, lostAbove(parent, p, sent)...)
+				missed = append(missed, lostAbove(parent, p, sent)...)
 			default:
 				// The table finds another way, but for the child itself.
 				parent.table.fail(sent.child, sent.err.Error())
@@ -61,7 +75,7 @@ func (s *Session) routeBy(parent *parent, p packet, to []Address) (left []Addres
 		}
 	}
 
-	return left, failures
+	return left, told, missed
 }
 
 // lostAbove is what a node says that cannot reach its parent. It names the parent, unless the

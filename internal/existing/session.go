@@ -13,6 +13,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// dropped is what a session says of a packet without a parent.
+const dropped = "packet is dropped (tried 0 parent-s)"
+
 // Session is one node's part in a stream: as a player, or as the orchestrator.
 type Session struct {
 	node *Node
@@ -242,7 +245,7 @@ func (s *Session) receive(p packet) ([]string, error) {
 	}
 
 	if len(s.above()) == 0 {
-		return nil, errors.New("packet is dropped (tried 0 parent-s)")
+		return nil, errors.New(dropped)
 	}
 
 	return s.route(p), nil
@@ -267,11 +270,18 @@ func (s *Session) above() []*parent {
 	return slices.Clone(s.parents)
 }
 
-// deliver puts a packet into the inbox.
-func (s *Session) deliver(p packet) {
+// deliver puts a packet into the inbox. It returns false when the session has ended, and
+// nobody may read that any more.
+func (s *Session) deliver(p packet) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
+	if s.closed {
+		return false
+	}
+
 	s.inbox = append(s.inbox, p)
 	s.changedLocked()
+
+	return true
 }

@@ -61,7 +61,7 @@ func (w *world) checkOutcomeLocked(m *message, p place) {
 
 	// Promise O1: delivered or reported.
 	switch {
-	case failure == nil && !got && (!disturbed || !w.isUnanswered(p)):
+	case failure == nil && !got && !w.mayBeLostLocked(m, p):
 		w.violatedLockedf("message %s: delivered to %v, says the outcome, but nobody has received it", m.id, p)
 	case failure != nil && got && isRefusal(failure.Reason):
 		w.violatedLockedf("message %s: %v, says the outcome for %v, who has received it", m.id, failure.Reason, p)
@@ -99,10 +99,15 @@ func (w *world) checkFailureLocked(m *message, p place, disturbed bool) {
 // the overflow of the other copy is told as a timeout.
 func (w *world) isOverflowLocked(m *message, p place) bool {
 	reason := m.errs[p].Reason
-	lost := func(f fault) bool { return f.kind == stopped }
 
 	return reason == session.ReasonOverflow ||
-		reason == session.ReasonTimeout && w.queue > 0 && w.anyFaultLocked(m.sender.place, p, m.end, lost)
+		reason == session.ReasonTimeout && w.queue > 0 && w.hasLostLocked(m, p)
+}
+
+// hasLostLocked tells whether a node on the way has stopped before the outcome was known, maybe
+// with a copy of the message.
+func (w *world) hasLostLocked(m *message, p place) bool {
+	return w.anyFaultLocked(m.sender.place, p, m.end, func(f fault) bool { return f.kind == stopped })
 }
 
 // isRefusal tells whether the reason says that the message was not taken. With the
@@ -133,8 +138,9 @@ func (w *world) mayFail(reason session.Reason) bool {
 func (w *world) checkUnknownLocked(m *message, p place, disturbed bool) {
 	failure := m.errs[p]
 
-	// What an existing node says is no proof.
-	sure := !disturbed && !w.hasExisting(m.sender.place, m.sender.place)
+	// What an existing node says is no proof, nor is a refusal where a node was lost with
+	// another copy.
+	sure := !disturbed && !w.hasExisting(m.sender.place, m.sender.place) && !w.hasLostLocked(m, p)
 
 	if failure == nil || sure && failure.Reason != session.ReasonNoRoute {
 		w.violatedLockedf("message %s: the outcome for %v, who does not take part, is %v", m.id, p, failure)
@@ -145,7 +151,12 @@ func (w *world) checkUnknownLocked(m *message, p place, disturbed bool) {
 // way is slow, whatever goes on elsewhere; or a little later, when many have been sent
 // to several at once.
 func (w *world) checkTimeLocked(m *message, p place) {
-	if w.delayedLocked(m.sender.place, p, m.end) || w.hasPaused[p] {
+	arrival := m.end
+	if w.isUnanswered(p) {
+		arrival = w.moment + 1
+	}
+
+	if w.delayedLocked(m.sender.place, p, arrival) || w.hasPaused[p] {
 		return
 	}
 

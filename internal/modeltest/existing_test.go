@@ -56,9 +56,15 @@ func (sc *scenario) hasExisting(from, to place) bool {
 }
 
 // isUnanswered tells whether a place gets packets that nobody answers: those to the
-// orchestrator go over the stream, if it or the root is an existing node.
+// orchestrator go over the stream, if it or the root is an existing node. So there may be
+// trouble on the way after the outcome.
 func (sc *scenario) isUnanswered(p place) bool {
 	return p == orchestrator && (sc.isExisting(sc.players[0]) || sc.isExisting(orchestrator))
+}
+
+// mayBeLostLocked tells whether a message may be lost that has been told delivered.
+func (w *world) mayBeLostLocked(m *message, p place) bool {
+	return w.isUnanswered(p) && w.disturbedLocked(m.sender.place, p, w.moment+1)
 }
 
 // isDeadly tells whether a node that stops costs more than itself: when its parent, which
