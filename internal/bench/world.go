@@ -163,7 +163,11 @@ func (w *world) startNode(i int) (*minogrpc.Minogrpc, error) {
 		minogrpc.WithListener(listener),
 		minogrpc.WithDialOptions(grpc.WithContextDialer(w.counting(dial))),
 		// A burst of large messages is more than may wait by default.
-		minogrpc.WithSessionOptions(session.WithOutboxLimits(1<<20, 1<<30)),
+		minogrpc.WithSessionOptions(
+			session.WithOutboxLimits(1<<20, 1<<30),
+			// What is measured may take long on a slow machine, and must not fail for that.
+			session.WithOutcomeTimeout(5*time.Minute),
+		),
 	}
 
 	opts = append(opts, w.mode.options(i)...)
