@@ -136,8 +136,14 @@ check-386:
 	then $(call could-not,386,programs for 386 were vetted and NOT tested); \
 	else GOARCH=386 go test $(TESTS_386); fi
 
+# The race detector makes what costs most ten times as slow. The matrix runs without it: its
+# nodes are those of the other tests. The search for what can happen to a link runs twice, as it
+# is smaller with the detector.
+NO_RACE := ./internal/matrix ./internal/link/frames
+
 .PHONY: check-race
 check-race:
 	@test -n "$(RACE)" || { $(call could-not,race,no C compiler and so the tests run WITHOUT the race detector); }
-	go test $(RACE) ./...
+	go test $(RACE) $$(go list ./... | grep -v /internal/matrix)
+	go test $(NO_RACE)
 	@$(call other-modes,$(RACE))
