@@ -1,6 +1,7 @@
 package worlds_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -101,7 +102,7 @@ func (f forgetful) MarshalText() ([]byte, error) {
 	case f.panic:
 		panic("by the test")
 	default:
-		return nil, fmt.Errorf("forgotten")
+		return nil, errors.New("forgotten")
 	}
 }
 
