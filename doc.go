@@ -58,9 +58,10 @@
 // A [Relay] carries packets to one neighbour. Between nodes of this library [DialRelay]
 // and [AcceptRelay] make the two ends of a duplex link, which carries packets and their
 // outcomes in both directions. For nodes that do not know such links there are two
-// kinds: [NewRelay] makes a call for each packet, whose answer has the outcomes, between
-// two players. [NewStreamRelay] writes the packets to the stream, between the orchestrator
-// and the first player, where there may be no way to call back; no outcomes come back either.
+// kinds. [NewRelay] makes a call for each packet, whose answer has the outcomes: between two
+// players, and from the orchestrator to the first player. [NewStreamRelay] writes the packets to
+// the stream, from the first player to the orchestrator, which takes no calls; no outcomes come
+// back either.
 //
 // A [router.RoutingTable] decides which neighbour is next for each destination. Each
 // registration of a parent has its own. A packet from a parent only goes down, and a packet

@@ -150,8 +150,8 @@ func (n *tinyOverlay) orchestrate(ctx context.Context, id string, players ...ses
 	sess := n.newSession(id, me)
 
 	relay, err := session.DialRelay(ctx, players[0], json.NewContext(), n.router.GetPacketFactory(),
-		func(_ context.Context, offer metadata.MD) (session.OpenStream, error) {
-			return n.open(id, offer, players)
+		func(ctx context.Context, offer metadata.MD) (session.OpenStream, error) {
+			return n.open(ctx, id, offer, players)
 		})
 	if err != nil {
 		return nil, err
@@ -172,8 +172,11 @@ func (n *tinyOverlay) orchestrate(ctx context.Context, id string, players ...ses
 	return sess, nil
 }
 
-// open opens the stream to the root, or the next one after a break.
-func (n *tinyOverlay) open(id string, offer metadata.MD, players []session.Address) (session.OpenStream, error) {
+// open opens the stream to the root, or the next one after a break. The context bounds how long
+// that takes, and not how long the stream lasts.
+func (n *tinyOverlay) open(setup context.Context, id string, offer metadata.MD, players []session.Address) (
+	session.OpenStream, error,
+) {
 	md := metadata.Join(offer, metadata.Pairs("streamid", id, "gateway", tinyText(n.me)))
 	for _, player := range players[1:] {
 		md.Append("addr", tinyText(player))
@@ -189,6 +192,8 @@ func (n *tinyOverlay) open(id string, offer metadata.MD, players []session.Addre
 		cancel()
 		n.conns.Release(players[0])
 	}
+
+	stop := context.AfterFunc(setup, cancel)
 
 	stream, err := ptypes.NewOverlayClient(conn).Stream(ctx)
 	if err != nil {
@@ -207,6 +212,12 @@ func (n *tinyOverlay) open(id string, offer metadata.MD, players []session.Addre
 		release()
 
 		return session.OpenStream{}, err
+	}
+
+	if !stop() {
+		release()
+
+		return session.OpenStream{}, setup.Err()
 	}
 
 	return session.OpenStream{Stream: stream, Header: header, Release: release}, nil

@@ -35,7 +35,7 @@ type OpenStream struct {
 	Calls metadata.MD
 
 	// Release ends the stream and frees what it holds, such as the connection. It is called
-	// once, at the latest when the Listen that has the relay of the stream returns.
+	// once, at the latest when the Wait or the Listen returns that has the relay of the stream.
 	Release func()
 }
 

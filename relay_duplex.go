@@ -26,7 +26,7 @@ var (
 
 // DuplexRelay is a [Relay] that carries packets and their outcomes in both directions
 // over one stream, and over the next one when that breaks. It is registered with
-// Listen, once; [Session] SetPassive does not take it.
+// Register or Listen, once; [Session] SetPassive does not take it.
 type DuplexRelay struct {
 	gw mino.Address
 
@@ -56,7 +56,7 @@ type DuplexRelay struct {
 // metadata. It returns false when there is no offer, or one that this version does not
 // understand.
 //
-// The overlay registers the relay with Listen, and calls its Accept when ready is closed.
+// The overlay registers the relay with Register of [Registrar], and calls its Accept after that.
 // A stream that [DuplexRelay] Resumes belongs to an existing session: the overlay must not make
 // a new one for it.
 func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexRelay, bool) {
@@ -80,8 +80,8 @@ func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexR
 }
 
 // Accept sends the response header with which this node accepts the link, unless it has been
-// sent: the session sends it before its first frame. The overlay calls Accept once ready is
-// closed. The streams of gRPC servers have a method SendHeader. For a stream without that
+// sent: the session sends it before its first frame. The overlay calls Accept once
+// Register has returned, or Listen has closed ready. The streams of gRPC servers have a method SendHeader. For a stream without that
 // method Accept does nothing, and the overlay must send Header before it writes a frame.
 func (r *DuplexRelay) Accept() error {
 	return r.accept()
@@ -92,8 +92,8 @@ func (r *DuplexRelay) Resumes() bool {
 	return r.offer.Epoch > 1
 }
 
-// Header returns the metadata that accept the link. They are there once the session closes ready
-// or sends something over the stream.
+// Header returns the metadata that accept the link. They are there once Register has
+// returned, Listen has closed ready, or the session sends something over the stream.
 func (r *DuplexRelay) Header() metadata.MD {
 	return r.header
 }
