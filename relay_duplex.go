@@ -80,9 +80,10 @@ func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexR
 }
 
 // Accept sends the response header with which this node accepts the link, unless it has been
-// sent: the session sends it before its first frame. The overlay calls Accept once
-// Register has returned, or Listen has closed ready. The streams of gRPC servers have a method SendHeader. For a stream without that
-// method Accept does nothing, and the overlay must send Header before it writes a frame.
+// sent: the session sends it before its first frame. The overlay calls Accept once Register has
+// returned, or Listen has closed ready. The streams of gRPC servers have a method SendHeader.
+// For a stream without that method Accept does nothing, and the overlay must send Header before
+// it writes a frame.
 func (r *DuplexRelay) Accept() error {
 	return r.accept()
 }
