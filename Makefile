@@ -138,12 +138,13 @@ check-386:
 
 # The race detector makes what costs most ten times as slow. The matrix runs without it: its
 # nodes are those of the other tests. The search for what can happen to a link runs twice, as it
-# is smaller with the detector.
+# is smaller with the detector. The cases of the matrix mostly wait, so more of them run at once
+# than there are processors.
 NO_RACE := ./internal/matrix ./internal/link/frames
 
 .PHONY: check-race
 check-race:
 	@test -n "$(RACE)" || { $(call could-not,race,no C compiler and so the tests run WITHOUT the race detector); }
 	go test $(RACE) $$(go list ./... | grep -v /internal/matrix)
-	go test $(NO_RACE)
+	go test -parallel 4 $(NO_RACE)
 	@$(call other-modes,$(RACE))
