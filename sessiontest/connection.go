@@ -38,11 +38,6 @@ func newConnection(n *Network, way direction, forth, back time.Duration) *connec
 	return c
 }
 
-// between tells if the connection is one between the two nodes of the way.
-func (c *connection) between(way direction) bool {
-	return c.dialled.out.way == way || c.accepted.out.way == way
-}
-
 // change applies a fault to the pipes of one direction. A node that has dialled
 // itself has two.
 func (c *connection) change(way direction, change func(*pipe)) {
@@ -63,6 +58,10 @@ func (c *connection) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
+	c.resetLocked()
+}
+
+func (c *connection) resetLocked() {
 	c.broken = true
 	c.changed.Broadcast()
 }

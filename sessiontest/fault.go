@@ -10,19 +10,31 @@ type fault struct {
 	delay  time.Duration
 }
 
-// Cut separates two nodes, in both directions, until [Network.Heal]. Their
+// Cut separates a node from others, in both directions, until [Network.Heal]. Their
 // connections break at once: every Read and Write at either end fails with an
 // error that wraps [syscall.ECONNRESET], and what has not been read is lost. New
 // dials are refused. Both nodes learn of it; see [Network.Freeze] for the fault of
 // which they do not.
-func (n *Network) Cut(a, b string) {
+//
+// One call breaks all the connections before anybody can notice the first. A node
+// that is cut from all others in one call is one whose process has died: it says
+// nothing more to anybody.
+func (n *Network) Cut(node string, others ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 
-	way := direction{from: a, to: b}
-	n.changeLocked(way, func(f *fault) { f.cut = true })
-	n.changeLocked(way.reverse(), func(f *fault) { f.cut = true })
-	n.resetLocked(func(c *connection) bool { return c.between(way) })
+	ways := make(map[direction]bool, len(others))
+
+	for _, other := range others {
+		way := direction{from: node, to: other}
+		ways[way] = true
+		n.changeLocked(way, func(f *fault) { f.cut = true })
+		n.changeLocked(way.reverse(), func(f *fault) { f.cut = true })
+	}
+
+	n.resetLocked(func(c *connection) bool {
+		return ways[c.dialled.out.way] || ways[c.accepted.out.way]
+	})
 }
 
 // Freeze keeps everything that one node sends to another undelivered, until
@@ -104,11 +116,15 @@ func (n *Network) pipesLocked(way direction, change func(*pipe)) {
 	}
 }
 
-// resetLocked breaks the connections that the condition selects.
+// resetLocked breaks the connections that the condition selects. It holds the locks of all
+// of them until all are broken: a node must not use one because it has lost another.
 func (n *Network) resetLocked(broken func(*connection) bool) {
 	for c := range n.connections {
 		if broken(c) {
-			c.reset()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+
+			c.resetLocked()
 			delete(n.connections, c)
 		}
 	}

@@ -1,13 +1,17 @@
 package sessiontest_test
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,6 +35,49 @@ func TestNetwork_CutBreaksBothEnds(t *testing.T) {
 		_, err = n.Dialer("a")(t.Context(), "b:1")
 		require.NoError(t, err)
 	})
+}
+
+// A process that dies says nothing more to anybody. Who notices that one of its connections
+// is gone finds all the others gone.
+func TestNetwork_CutBreaksAllConnectionsOfANodeAtOnce(t *testing.T) {
+	const others = 50
+
+	n := sessiontest.NewNetwork()
+	t.Cleanup(n.Close)
+
+	names := make([]string, others)
+	conns := make([]net.Conn, others)
+
+	for i := range others {
+		names[i] = fmt.Sprintf("n%d:1", i)
+		_, err := n.Listen(names[i])
+		require.NoError(t, err)
+
+		conns[i], err = n.Dialer("a")(t.Context(), names[i])
+		require.NoError(t, err)
+	}
+
+	var (
+		noticing sync.WaitGroup
+		late     atomic.Int64
+	)
+
+	for _, c := range conns {
+		noticing.Go(func() {
+			_, _ = c.Read(make([]byte, 1))
+
+			for _, other := range conns {
+				if _, err := other.Write([]byte("x")); err == nil {
+					late.Add(1)
+				}
+			}
+		})
+	}
+
+	n.Cut("a", names...)
+	noticing.Wait()
+
+	require.Zero(t, late.Load(), "bytes that a dead node has sent")
 }
 
 func TestNetwork_FreezeKeepsOneDirectionUntilHealed(t *testing.T) {

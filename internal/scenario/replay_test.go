@@ -115,12 +115,14 @@ func (w *world) open(step scenario.Step, want *scenario.Open) {
 
 // fault changes the network between one node and another, or all the others.
 func (w *world) fault(f scenario.Fault) {
+	cut := make(map[string][]string)
+
 	for _, way := range w.ways(f.A, f.B) {
 		a, b := host(way[0]), host(way[1])
 
 		switch f.Kind {
 		case scenario.Cut:
-			w.net.Cut(a, b)
+			cut[a] = append(cut[a], b)
 		case scenario.Freeze:
 			w.net.Freeze(a, b)
 			w.net.Freeze(b, a)
@@ -136,6 +138,11 @@ func (w *world) fault(f scenario.Fault) {
 		case scenario.Allow:
 			w.net.AllowDial(a)
 		}
+	}
+
+	// A node that is cut from several loses them at once, as when it dies.
+	for node, others := range cut {
+		w.net.Cut(node, others...)
 	}
 }
 
