@@ -28,6 +28,10 @@ import (
 // DefaultMaxMessage*4/3 + DefaultMaxMetadata.
 const MaxFrame = offer.MaxFrame
 
+// capabilities are the names of what a link can do if both ends can. They travel with the offer and
+// the acceptance of a link, and docs/wire.md says what each of them means.
+var capabilities []string
+
 // framing knows how packets travel: in which format, and in frames of which size. It does not
 // change, and needs no lock.
 type framing struct {
@@ -104,7 +108,7 @@ func (f *framing) packetOf(in arrival) (router.Packet, error) {
 // dialled returns what a link needs to exchange frames with a neighbour that this node has
 // dialled.
 func (f *framing) dialled(o *linkOpener, wire *wireStream, accepted *offer.Acceptance) link.Frames {
-	frames := f.frames(accepted.Frame, accepted.Format)
+	frames := f.frames(accepted.Frame, accepted.Format, accepted.Can)
 	frames.Stream = wire
 	frames.Redial = o.again
 
@@ -121,7 +125,7 @@ func (f *framing) relayed(r *DuplexRelay) link.Frames {
 	format := r.offer.Choose(f.formats)
 	r.header = f.acceptance(r, format, 0)
 
-	frames := f.frames(r.offer.Frame, format)
+	frames := f.frames(r.offer.Frame, format, r.offer.Common(capabilities))
 	frames.Stream = r.wire
 
 	return frames
@@ -134,14 +138,16 @@ func (f *framing) acceptance(r *DuplexRelay, format string, received uint64) met
 		Frame:    r.offer.Frame,
 		Format:   format,
 		Session:  f.session,
+		Can:      r.offer.Common(capabilities),
 	}
 
 	return metadata.Pairs(LinkKey, accepted.Value())
 }
 
 // frames returns what a link over frames of that size needs, but for its streams.
-func (f *framing) frames(size int, format string) link.Frames {
+func (f *framing) frames(size int, format string, can []string) link.Frames {
 	return link.Frames{
+		Can:      can,
 		MaxFrame: size,
 		MaxBody:  f.maxBody(),
 		Text:     format == "",

@@ -135,7 +135,9 @@ func newLinkOpener(open StreamOpener, formats []string) *linkOpener {
 
 // offer returns the metadata for the next stream of the link.
 func (o *linkOpener) offer(epoch, received uint64) metadata.MD {
-	next := offer.Offer{ID: o.id, Epoch: epoch, Received: received, Frame: MaxFrame, Formats: o.formats}
+	next := offer.Offer{
+		ID: o.id, Epoch: epoch, Received: received, Frame: MaxFrame, Formats: o.formats, Can: capabilities,
+	}
 
 	return metadata.Pairs(LinkKey, next.Value())
 }

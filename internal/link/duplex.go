@@ -59,6 +59,9 @@ type Frames struct {
 	// MaxBody bounds a message that comes in chunks, in bytes.
 	MaxBody int
 
+	// Can are the names of what both ends can do beside what all duplex links do.
+	Can []string
+
 	// Text is set when the packets travel in a format of text.
 	Text bool
 

@@ -17,6 +17,8 @@ const (
 	fieldFrame    = "frame"
 	fieldFormat   = "format"
 	fieldSession  = "session"
+	fieldCan      = "can"
+	fieldWait     = "wait"
 )
 
 // fields are the names and the texts that a value holds, in their order.
@@ -76,6 +78,16 @@ func (f fields) number(name string) uint64 {
 	}
 
 	return n
+}
+
+// list returns the texts in a field, with a + between them.
+func (f fields) list(name string) []string {
+	text := f.get(name)
+	if text == "" {
+		return nil
+	}
+
+	return strings.Split(text, "+")
 }
 
 // frame returns the size of the largest frame. One larger than [MaxFrame] is never

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -20,6 +21,9 @@ const (
 
 	// MinFrame is the smallest bound for a frame that either end may ask for, in bytes.
 	MinFrame = 4 << 10
+
+	// MaxWait is the longest wait that a callee may state.
+	MaxWait = 24 * time.Hour
 
 	// idSize is the number of random bytes in the id of a link. Whoever knows the id can
 	// take the place of the neighbour.
@@ -38,6 +42,8 @@ type Offer struct {
 	Frame int
 	// Formats are the names of the binary packet formats that the opener understands.
 	Formats []string
+	// Can are the names of what the opener can do beside what every node with such links can.
+	Can []string
 }
 
 // NewID returns the id for a new link.
@@ -63,10 +69,8 @@ func Parse(values []string) (o Offer, ok bool) {
 		Epoch:    f.number(fieldEpoch),
 		Received: f.number(fieldReceived),
 		Frame:    f.frame(),
-	}
-
-	if formats := f.get(fieldFormat); formats != "" {
-		o.Formats = strings.Split(formats, "+")
+		Formats:  f.list(fieldFormat),
+		Can:      f.list(fieldCan),
 	}
 
 	id, err := hex.DecodeString(o.ID)
@@ -85,7 +89,21 @@ func (o Offer) Value() string {
 		{fieldReceived, strconv.FormatUint(o.Received, 10)},
 		{fieldFrame, strconv.Itoa(o.Frame)},
 		{fieldFormat, strings.Join(o.Formats, "+")},
+		{fieldCan, strings.Join(o.Can, "+")},
 	}.value()
+}
+
+// Common returns those of this node's capabilities that the opener has, too.
+func (o Offer) Common(own []string) []string {
+	var both []string
+
+	for _, name := range own {
+		if slices.Contains(o.Can, name) {
+			both = append(both, name)
+		}
+	}
+
+	return both
 }
 
 // Choose returns the first of this node's formats that the opener understands too, or an
@@ -109,6 +127,11 @@ type Acceptance struct {
 	Format string
 	// Session identifies the session that has answered. It is not empty.
 	Session string
+	// Can are the names of what both ends can do.
+	Can []string
+	// Wait is how long the callee waits for another stream after a break, or 0 if it does not
+	// say. It travels in milliseconds, and is at most [MaxWait].
+	Wait time.Duration
 }
 
 // ParseAcceptance finds the answer to an offer among the values of the header. It returns
@@ -124,6 +147,8 @@ func ParseAcceptance(values []string) (a Acceptance, ok bool) {
 		Frame:    f.frame(),
 		Format:   f.get(fieldFormat),
 		Session:  f.get(fieldSession),
+		Can:      f.list(fieldCan),
+		Wait:     time.Duration(min(f.number(fieldWait), uint64(MaxWait.Milliseconds()))) * time.Millisecond,
 	}
 
 	if a.Frame < MinFrame || a.Session == "" {
@@ -140,5 +165,16 @@ func (a Acceptance) Value() string {
 		{fieldFrame, strconv.Itoa(a.Frame)},
 		{fieldFormat, a.Format},
 		{fieldSession, a.Session},
+		{fieldCan, strings.Join(a.Can, "+")},
+		{fieldWait, a.wait()},
 	}.value()
+}
+
+// wait prints the wait. A callee that does not say how long it waits prints nothing.
+func (a Acceptance) wait() string {
+	if a.Wait <= 0 {
+		return ""
+	}
+
+	return strconv.FormatInt(min(a.Wait, MaxWait).Milliseconds(), 10)
 }

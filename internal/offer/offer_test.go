@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/minogrpc/session/internal/offer"
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,9 @@ func TestParse_TakesWhatCanBeKept(t *testing.T) {
 		{"first stream", "epoch=1;received=0;frame=262144;format=tree1", first},
 		{"later stream", "epoch=7;received=42;frame=4096;format=a+b", offer.Offer{
 			ID: id, Epoch: 7, Received: 42, Frame: 4096, Formats: []string{"a", "b"},
+		}},
+		{"capabilities", "epoch=1;frame=4096;can=x+y", offer.Offer{
+			ID: id, Epoch: 1, Frame: 4096, Can: []string{"x", "y"},
 		}},
 		{"no format", "epoch=1;frame=4096", offer.Offer{ID: id, Epoch: 1, Frame: 4096}},
 		{"any order", "frame=262144;format=tree1;epoch=1", first},
@@ -87,10 +91,17 @@ func TestParseAcceptance_TakesWhatCanBeKept(t *testing.T) {
 		"full": {"duplex-1;received=9;frame=4096;format=tree1;session=b0", offer.Acceptance{
 			Received: 9, Frame: 4096, Format: "tree1", Session: "b0",
 		}},
-		"plain":           {"duplex-1;frame=262144;session=b0", plain},
-		"any order":       {"duplex-1;session=b0;frame=262144", plain},
-		"unknown fields":  {"duplex-1;frame=262144;session=b0;more=1", plain},
-		"frame too large": {"duplex-1;frame=262145;session=b0", plain},
+		"capabilities": {"duplex-1;frame=4096;session=b0;can=x+y;wait=20000", offer.Acceptance{
+			Frame: 4096, Session: "b0", Can: []string{"x", "y"}, Wait: 20 * time.Second,
+		}},
+		"wait too long": {"duplex-1;frame=4096;session=b0;wait=18446744073709551615", offer.Acceptance{
+			Frame: 4096, Session: "b0", Wait: offer.MaxWait,
+		}},
+		"wait is no number": {"duplex-1;frame=262144;session=b0;wait=-1", plain},
+		"plain":             {"duplex-1;frame=262144;session=b0", plain},
+		"any order":         {"duplex-1;session=b0;frame=262144", plain},
+		"unknown fields":    {"duplex-1;frame=262144;session=b0;more=1", plain},
+		"frame too large":   {"duplex-1;frame=262145;session=b0", plain},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, ok := offer.ParseAcceptance([]string{"x", row.value})
@@ -133,6 +144,9 @@ func TestValue_IsWhatTravels(t *testing.T) {
 
 	a.Format = "tree1"
 	require.Equal(t, "duplex-1;received=5;frame=262144;format=tree1;session=b0", a.Value())
+
+	a.Can, a.Wait = []string{"x", "y"}, 1500*time.Millisecond
+	require.Equal(t, "duplex-1;received=5;frame=262144;format=tree1;session=b0;can=x+y;wait=1500", a.Value())
 }
 
 // The format of the link is the one that this node likes best of those that both have.
@@ -154,6 +168,15 @@ func TestChoose_TakesTheFirstThatBothHave(t *testing.T) {
 			require.Equal(t, row.want, offer.Offer{Formats: row.offered}.Choose(row.own))
 		})
 	}
+}
+
+// Both ends do only what both can.
+func TestCommon_IsWhatBothCan(t *testing.T) {
+	o := offer.Offer{Can: []string{"x", "y"}}
+
+	require.Equal(t, []string{"y"}, o.Common([]string{"z", "y"}))
+	require.Empty(t, o.Common(nil))
+	require.Empty(t, offer.Offer{}.Common([]string{"x"}))
 }
 
 // Promise S2: the id of a link is 128 random bits.
