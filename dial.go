@@ -35,14 +35,6 @@ const (
 // it dialled them all together, none would be set up in time.
 const maxDials = 64
 
-// setupShare is the part of the budget of a packet that a set-up for it may take, so that there
-// is time left for another route. A child gets minSetup all the same: another node chose the
-// budget, and the loss of the child would cost others, too.
-const (
-	setupShare = 3
-	minSetup   = time.Second
-)
-
 // linkConfig returns what the links to parents and children have in common.
 func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 	return link.Config{
@@ -62,15 +54,14 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 
 // openLocked returns a new link to a child. It asks the table for the handshake now, and not
 // when the handshake is sent: the handshake must fit the routes that are being decided. The
-// budget is that of the first packet.
+// budget is the time of the first packet.
 func (s *session) openLocked(via *parent, gw mino.Address, key string, budget time.Duration) *link.Link {
 	handshake, err := contain.Call(func() (router.Handshake, error) { return via.table.PrepareHandshakeFor(gw), nil })
 	passedOver := s.screen.passedOver(via, key, gw)
 
 	cfg := s.linkConfig(gw, key)
 	cfg.Dials = s.dialler.turns
-	cfg.Setup = min(cfg.Setup, max(budget/setupShare, minSetup))
-	patient := cfg.Setup == s.setup
+	cfg.Asking = budget
 
 	l := link.Dial(cfg, func(ctx context.Context) (link.Connection, error) {
 		if err != nil {
@@ -78,7 +69,8 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 		}
 
 		conn, err := s.dialler.dial(ctx, gw, handshake, passedOver)
-		if err != nil && patient && errors.Is(context.Cause(ctx), link.ErrSetup) {
+		cause := context.Cause(ctx)
+		if err != nil && errors.Is(cause, link.ErrSetup) && !errors.Is(cause, link.ErrHurry) {
 			// The connection may only look alive. A fresh one may work.
 			s.dialler.evict(gw)
 		}

@@ -15,10 +15,10 @@ package link
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
-	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/mino"
@@ -38,6 +38,9 @@ var (
 
 	// ErrSetup is the loss of a neighbour that did not answer in time.
 	ErrSetup = errors.New("the neighbour did not answer within the set-up deadline")
+
+	// ErrHurry is the same when nobody had the time to wait for the whole of it.
+	ErrHurry = fmt.Errorf("%w, which the packets for it have shortened", ErrSetup)
 )
 
 // Conn is an open connection to a neighbour.
@@ -122,8 +125,10 @@ type Config struct {
 	// Nil is no limit.
 	Dials chan struct{}
 
-	// Setup is how long the dial may take.
-	Setup time.Duration
+	// Setup is how long the dial may take at most, counted while the process gets the
+	// processor, and Asking how much time whoever asks for the neighbour has, zero if only
+	// what is added counts.
+	Setup, Asking time.Duration
 
 	// Silence is how long the neighbour of a duplex link may give no sign of life,
 	// and Patience how long a break may take until another stream goes on.
@@ -183,6 +188,7 @@ type Link struct {
 	// that no one would settle.
 	sealed bool
 	expiry expiry
+	setup  setup
 }
 
 // Dial returns a connecting link. The dial runs in a goroutine of the link, with a
@@ -225,6 +231,7 @@ func newLink(cfg Config) *Link {
 
 		released: make(chan struct{}),
 	}
+	l.setup.ask(cfg.Asking)
 	l.box = parcel.Box{MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, Budget: cfg.Budget}
 
 	return l
@@ -250,6 +257,8 @@ func (l *Link) Add(p *Parcel) error {
 
 	if l.transport != nil {
 		l.transport.push(p)
+	} else {
+		l.setup.ask(time.Until(p.Deadline))
 	}
 
 	return nil
@@ -369,27 +378,4 @@ func (l *Link) transportFor(conn Connection) (t transport, read func()) {
 	d := newDuplex(l, *conn.Frames)
 
 	return d, func() { d.serve(conn.Frames.Stream) }
-}
-
-// dial waits for its turn, and bounds the set-up after that by a cancellation that is called off
-// when it succeeds: a deadline on the context would end the stream later.
-func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection, error) {
-	if l.Dials != nil {
-		select {
-		case l.Dials <- struct{}{}:
-			defer func() { <-l.Dials }()
-		case <-l.ctx.Done():
-			return Connection{}, context.Cause(l.ctx)
-		}
-	}
-
-	timer := time.AfterFunc(l.Setup, func() { l.cancel(ErrSetup) })
-	defer timer.Stop()
-
-	conn, err := contain.Call(func() (Connection, error) { return dial(l.ctx) })
-	if err != nil && l.ctx.Err() != nil {
-		return Connection{}, context.Cause(l.ctx)
-	}
-
-	return conn, err
 }

@@ -52,6 +52,47 @@ func TestHostile_ShortBudgetLosesNobody(t *testing.T) {
 	})
 }
 
+// Promise L2: a packet with little time does not shorten the set-up for those with more, and a
+// set-up has no more time than it may have.
+func TestHostile_ShortBudgetLeavesOthersTheirSetup(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("b", &sessiontest.Peer{})
+		w.net.Freeze("b:1", "a:1")
+
+		var lost []time.Duration
+
+		start := time.Now()
+		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithSetupTimeout(7*time.Second),
+			session.WithObserver(session.Observer{
+				RelayLost: func(mino.Address, error) { lost = append(lost, time.Since(start)) },
+			}))
+
+		got := w.receive(sess, addr("z"), w.identified(1, 90*time.Millisecond, addr("b")))
+		require.Equal(t, map[string]ptypes.Reason{"FAb:1": ptypes.Reason_REASON_TIMEOUT}, got)
+
+		sent := sess.Send(fake.Message("hello"), addr("b"))
+
+		time.AfterFunc(5*time.Second, func() { w.net.Heal("a:1", "b:1") })
+		require.Empty(t, w.outcomes(sent))
+		require.Empty(t, lost)
+	})
+}
+
+// Promise L2: where nobody has more time, a set-up ends early.
+func TestHostile_SetupIsAsShortAsItsPackets(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.peer("b", &sessiontest.Peer{})
+		w.net.Freeze("b:1", "a:1")
+
+		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
+
+		start := time.Now()
+		got := w.receive(sess, addr("z"), w.identified(1, 6*time.Second, addr("b")))
+		require.Equal(t, map[string]ptypes.Reason{"FAb:1": ptypes.Reason_REASON_UNREACHABLE}, got)
+		require.Equal(t, 2*time.Second, time.Since(start))
+	})
+}
+
 // Promise S3: a neighbour cannot make a node wait for as long as it likes.
 func TestHostile_LongBudgetIsCut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
