@@ -6,6 +6,7 @@ import (
 	"github.com/minogrpc/session/internal/dedupe"
 	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/router"
 )
 
@@ -18,7 +19,9 @@ var (
 // session, but for the queue, which has a lock of its own.
 type mailbox struct {
 	queue *inbox.Inbox
-	seen  dedupe.Memory
+	// key is the text of this node's address.
+	key  string
+	seen dedupe.Memory
 	// recvClosed is set when packets for this node are refused, while others are passed on.
 	recvClosed bool
 }
@@ -40,7 +43,7 @@ func (m *mailbox) deliver(h link.Header, mine router.Packet) (delivered bool, re
 		return false, ReasonClosed, errCanceled
 	}
 
-	err = m.queue.Push(mine)
+	err = m.queue.Push(inbox.Entry{Packet: mine, Size: parcel.Size(mine.GetMessage(), h.Source, []string{m.key})})
 
 	switch {
 	case errors.Is(err, inbox.ErrClosed):

@@ -42,7 +42,7 @@ type Observer struct {
 	MessageRejected func(err *MessageError)
 
 	// QueueDepth is called when a packet has entered or left the queue, with the
-	// number of packets in it and the bytes of their messages.
+	// number of packets in it and what they cost together, in bytes.
 	QueueDepth func(packets, bytes int)
 }
 

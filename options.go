@@ -37,7 +37,7 @@ const (
 
 	// DefaultOutboxPackets and DefaultOutboxBytes bound the packets for one neighbour that
 	// wait to be sent or answered.
-	DefaultOutboxPackets = 10_000
+	DefaultOutboxPackets = 100_000
 	DefaultOutboxBytes   = 64 << 20
 
 	// DefaultMaxMessage bounds one message, in bytes.
@@ -181,9 +181,9 @@ func WithAdoptionGrace(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.grace = timeout(d, c.grace) })
 }
 
-// WithQueueLimits bounds what has been received and not yet read, in packets and
-// in bytes of their messages. Both must be positive; anything else is ignored.
-// Past either bound the outcome is [ReasonOverflow].
+// WithQueueLimits bounds what has been received and not yet read, in packets and in bytes of what
+// they cost: message, texts of source and destinations, and 250 bytes more. Both must be positive;
+// anything else is ignored. Past either bound the outcome is [ReasonOverflow].
 func WithQueueLimits(packets, bytes int) Option {
 	return optionFunc(func(c *config) {
 		c.queuePackets = positive(packets, c.queuePackets)
@@ -191,15 +191,18 @@ func WithQueueLimits(packets, bytes int) Option {
 	})
 }
 
-// WithOutboxLimits bounds what waits for one neighbour, in packets and in bytes
-// of their messages, unanswered ones included. Both must be positive; anything
-// else is ignored. One destination may take a quarter of either; an empty outbox
-// takes a message of any size. Past a bound the outcome is [ReasonOverflow].
+// WithOutboxLimits bounds what waits for one neighbour, in packets and in bytes of what they cost,
+// as [WithQueueLimits] counts it and with 100 bytes for each further destination. Unanswered
+// packets count. Both bounds must be positive; anything else is ignored. An empty outbox takes a
+// message of any size. Past a bound the outcome is [ReasonOverflow].
 //
-// The bounds hold at each node on the way, for all the senders together. So with the defaults all
-// senders to the orchestrator share 2,500 messages and 16 MiB that it has not answered, in the
-// outbox of the root. A session does not slow its senders down: a protocol keeps a window, and
-// waits for outcomes before it sends more.
+// A destination may hold nine times the room that is left, at most: alone it gets nine tenths, and
+// where k destinations take all they can get, there is 1/(1+9k) of the bounds left for the next.
+// The sources of the packets for one destination share its part by the same rule.
+//
+// The bounds hold at each node on the way, for all the senders together: all senders to the
+// orchestrator share what the outbox of the root has for it. A session does not slow its senders
+// down: a protocol keeps a window, and waits for outcomes before it sends more.
 func WithOutboxLimits(packets, bytes int) Option {
 	return optionFunc(func(c *config) {
 		c.outboxPackets = positive(packets, c.outboxPackets)
@@ -223,7 +226,8 @@ func WithMaxMetadata(bytes int) Option {
 }
 
 // MemoryBudget is a number of bytes that the queues and outboxes of several sessions may hold
-// together, usually of all the sessions of a node. It may be used from several goroutines at once.
+// together, usually of all the sessions of a node. It counts what packets cost, as
+// [WithOutboxLimits] does. It may be used from several goroutines at once.
 type MemoryBudget struct {
 	budget *memory.Budget
 }

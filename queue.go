@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/fifo"
 	"github.com/minogrpc/session/internal/inbox"
+	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/router"
 )
 
@@ -42,7 +44,8 @@ func WithMaxPackets(n int) QueueOption {
 	return queueOptionFunc(func(q *NonBlockingQueue) { q.bounds.MaxPackets = positive(n, q.bounds.MaxPackets) })
 }
 
-// WithMaxBytes bounds the bytes of the messages in a queue. It must be positive;
+// WithMaxBytes bounds the sizes of the packets in a queue, in bytes. The size of a packet is that
+// of its message and of the texts of its addresses, and 250 bytes. It must be positive;
 // anything else is ignored. An empty queue takes a message of any size. The default
 // is [DefaultQueueBytes].
 func WithMaxBytes(n int) QueueOption {
@@ -101,7 +104,7 @@ func (q *NonBlockingQueue) Push(p router.Packet) error {
 		return errors.New("queue: no packet")
 	}
 
-	entry := inbox.EntryOf(p)
+	entry := inbox.Entry{Packet: p, Size: sizeOf(p)}
 
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -127,6 +130,27 @@ func (q *NonBlockingQueue) Push(p router.Packet) error {
 	}
 
 	return nil
+}
+
+// sizeOf returns what a packet counts for. A packet that panics when it is asked for something
+// counts as one without that.
+func sizeOf(p router.Packet) int {
+	var (
+		message []byte
+		source  string
+		keys    []string
+	)
+
+	_ = contain.Do(func() { message = p.GetMessage() })
+	_ = contain.Do(func() { source, _ = keyOf(p.GetSource()) })
+	_ = contain.Do(func() {
+		for _, dest := range p.GetDestination() {
+			key, _ := keyOf(dest)
+			keys = append(keys, key)
+		}
+	})
+
+	return parcel.Size(message, source, keys)
 }
 
 // Channel implements [Queue]. A reader that only receives from the channel gets every

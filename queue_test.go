@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"github.com/stretchr/testify/require"
 )
@@ -155,17 +156,36 @@ func TestQueue_NoPacketIsAnError(t *testing.T) {
 	requireDepth(t, q, 0, 0)
 }
 
-// packetSize is the size of the message of a numbered packet.
-const packetSize = 8
+// overhead is what a packet counts for beside its message, when it has no addresses.
+const overhead = 250
+
+// Promise M1: a packet counts for what it costs, its addresses included, and one that cannot be
+// asked for them for what it must cost.
+func TestQueue_CountsMessageAndAddresses(t *testing.T) {
+	q := session.NewNonBlockingQueue()
+	dests := []mino.Address{session.NewAddress("a:1"), session.NewAddress("b:1")}
+
+	require.NoError(t, q.Push(fakePacket{message: make([]byte, 10), dests: dests}))
+	requireDepth(t, q, 1, overhead+10+100+len("FBa:1")+len("FBb:1"))
+
+	require.NoError(t, q.Push(struct{ router.Packet }{}))
+	requireDepth(t, q, 2, 2*overhead+10+100+len("FBa:1")+len("FBb:1"))
+}
+
+// packetSize is the size of a numbered packet.
+const packetSize = 8 + overhead
 
 // fakePacket is a packet of which the queue sees nothing but the message.
 type fakePacket struct {
 	router.Packet
 
 	message []byte
+	dests   []mino.Address
 }
 
-func (p fakePacket) GetMessage() []byte { return p.message }
+func (p fakePacket) GetMessage() []byte             { return p.message }
+func (p fakePacket) GetSource() mino.Address        { return nil }
+func (p fakePacket) GetDestination() []mino.Address { return p.dests }
 
 func packet(n int) router.Packet {
 	return fakePacket{message: binary.BigEndian.AppendUint64(nil, uint64(n))}

@@ -163,6 +163,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 	s.meKey, _ = keyOf(s.me)
 	s.screen.on, s.screen.me = s.neighborsOnly, s.meKey
 
+	s.mailbox.key = s.meKey
 	s.mailbox.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
 	s.witness.logger, s.witness.observer = s.logger, s.observer
 	s.witness.queue, s.witness.leave = s.mailbox.queue, s.Leave

@@ -120,6 +120,7 @@ func TestFaults_ReceiverThatNeverReadsIsBounded(t *testing.T) {
 			}
 		}
 
-		require.Equal(t, queue/size, delivered)
+		// Each packet costs somewhat more than its message.
+		require.Equal(t, queue/(size+1), delivered)
 	})
 }

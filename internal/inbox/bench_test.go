@@ -21,7 +21,7 @@ func BenchmarkInbox(b *testing.B) {
 
 	wg.Go(func() {
 		for range b.N {
-			for in.Push(p) != nil {
+			for in.Push(entry(p)) != nil {
 				runtime.Gosched()
 			}
 		}

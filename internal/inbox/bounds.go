@@ -9,20 +9,15 @@ import (
 // ErrFull says that one of the bounds of a queue is reached.
 var ErrFull = errors.New("queue is at maximum capacity")
 
-// Entry is a packet in a queue with the size that it was counted with. A packet belongs to
-// a router, and might say another size when it is taken out.
+// Entry is a packet in a queue with the size that it was counted with, in bytes. A packet
+// belongs to a router, and might say another size when it is taken out.
 type Entry struct {
 	Packet router.Packet
 	Size   int
 }
 
-// EntryOf returns the entry for a packet, whose size is that of its message in bytes.
-func EntryOf(p router.Packet) Entry {
-	return Entry{Packet: p, Size: len(p.GetMessage())}
-}
-
-// Bounds counts what is in a queue, in packets and in bytes of their messages, and says
-// when there is no room. It has no lock: it belongs to the lock of its queue.
+// Bounds counts what is in a queue, in packets and in bytes, and says when there is no room.
+// It has no lock: it belongs to the lock of its queue.
 type Bounds struct {
 	// MaxPackets and MaxBytes are positive.
 	MaxPackets, MaxBytes int

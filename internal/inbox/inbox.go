@@ -35,8 +35,8 @@ type Inbox struct {
 	cause error
 }
 
-// New returns an empty inbox with those bounds, which must be positive. The messages in it
-// count against the budget, which may be nil.
+// New returns an empty inbox with those bounds, which must be positive. What is in it
+// counts against the budget, which may be nil.
 func New(maxPackets, maxBytes int, budget *memory.Budget) *Inbox {
 	return &Inbox{
 		wake:   make(chan struct{}, 1),
@@ -45,11 +45,9 @@ func New(maxPackets, maxBytes int, budget *memory.Budget) *Inbox {
 	}
 }
 
-// Push puts a packet into the inbox. It returns [ErrClosed] after Close, [ErrFull] when a
+// Push puts a packet of that size into the inbox. It returns [ErrClosed] after Close, [ErrFull] when a
 // bound is reached, and [memory.ErrExhausted] when the budget has no room.
-func (b *Inbox) Push(p router.Packet) error {
-	entry := EntryOf(p)
-
+func (b *Inbox) Push(entry Entry) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
@@ -117,7 +115,7 @@ func (b *Inbox) Close(cause error) {
 	b.wakeLocked()
 }
 
-// Depth returns the number of packets in the inbox and the bytes of their messages.
+// Depth returns the number of packets in the inbox, and their sizes together.
 func (b *Inbox) Depth() (packets, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

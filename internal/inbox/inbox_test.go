@@ -29,7 +29,7 @@ func TestInbox_PoppedPacketIsReleasedAtOnce(t *testing.T) {
 	first := &fakePacket{}
 	reference := weak.Make(first)
 
-	require.NoError(t, b.Push(first))
+	require.NoError(t, b.Push(entry(first)))
 	pushNumbers(t, b, 1, 3)
 	_, err := b.Pop(t.Context())
 	require.NoError(t, err)
@@ -43,9 +43,9 @@ func TestInbox_EmptyOneAdmitsAnyMessage(t *testing.T) {
 	b := inbox.New(maxPackets, 1, nil)
 
 	for range 3 {
-		require.NoError(t, b.Push(packet(0)))
-		require.ErrorIs(t, b.Push(packet(1)), inbox.ErrFull)
-		require.ErrorIs(t, b.Push(fakePacket{}), inbox.ErrFull)
+		require.NoError(t, b.Push(entry(packet(0))))
+		require.ErrorIs(t, b.Push(entry(packet(1))), inbox.ErrFull)
+		require.ErrorIs(t, b.Push(entry(fakePacket{})), inbox.ErrFull)
 		requirePopped(t, b, 0)
 	}
 }
@@ -57,7 +57,7 @@ func TestInbox_TakesFromTheBudgetWhatItHolds(t *testing.T) {
 	b := inbox.New(maxPackets, maxBytes, budget)
 
 	pushNumbers(t, b, 0, 3)
-	require.ErrorIs(t, b.Push(packet(3)), memory.ErrExhausted)
+	require.ErrorIs(t, b.Push(entry(packet(3))), memory.ErrExhausted)
 	requireDepth(t, b, 3, 3*packetSize)
 
 	requirePopped(t, b, 0)
@@ -101,7 +101,7 @@ func TestInbox_PacketWinsOverDoneContext(t *testing.T) {
 	_, err := b.Pop(ctx)
 	require.Equal(t, context.Canceled, err)
 
-	require.NoError(t, b.Push(packet(7)))
+	require.NoError(t, b.Push(entry(packet(7))))
 
 	p, err := b.Pop(ctx)
 	require.NoError(t, err)
@@ -146,11 +146,11 @@ func TestInbox_CancelledPopLosesNoWakeUp(t *testing.T) {
 
 			var wg sync.WaitGroup
 			wg.Go(cancel)
-			wg.Go(func() { _ = b.Push(packet(0)) })
+			wg.Go(func() { _ = b.Push(entry(packet(0))) })
 			wg.Wait()
 
 			if <-cancelled == nil {
-				require.NoError(t, b.Push(packet(1)))
+				require.NoError(t, b.Push(entry(packet(1))))
 			}
 
 			require.NoError(t, <-popped)
@@ -192,7 +192,7 @@ func TestInbox_ClosedWithACauseGivesTheRestFirst(t *testing.T) {
 	pushNumbers(t, b, 0, 200)
 	b.Close(first)
 	b.Close(second)
-	require.ErrorIs(t, b.Push(packet(0)), inbox.ErrClosed)
+	require.ErrorIs(t, b.Push(entry(packet(0))), inbox.ErrClosed)
 
 	for next := range 200 {
 		requirePopped(t, b, next)
@@ -228,7 +228,7 @@ func pushNumbers(t *testing.T, b *inbox.Inbox, from, to int) {
 	t.Helper()
 
 	for n := from; n < to; n++ {
-		require.NoError(t, b.Push(packet(n)))
+		require.NoError(t, b.Push(entry(packet(n))))
 	}
 }
 
@@ -294,4 +294,9 @@ func popErrors(ctx context.Context, b *inbox.Inbox, count int) <-chan error {
 	}
 
 	return errs
+}
+
+// entry returns a packet with the size of its message.
+func entry(p router.Packet) inbox.Entry {
+	return inbox.Entry{Packet: p, Size: len(p.GetMessage())}
 }

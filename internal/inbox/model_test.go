@@ -52,7 +52,7 @@ func (m *inboxModel) burst(rt *rapid.T) {
 
 func (m *inboxModel) pushOne(rt *rapid.T, message []byte) {
 	full := len(m.packets) >= m.maxPackets || m.bytes+len(message) > m.maxBytes
-	err := m.b.Push(fakePacket{message: message})
+	err := m.b.Push(entry(fakePacket{message: message}))
 
 	switch {
 	case m.closed:

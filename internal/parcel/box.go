@@ -13,9 +13,6 @@ import (
 // ErrFull is the error of a parcel for which there is no room.
 var ErrFull = errors.New("outbox is at maximum capacity")
 
-// share is the part of a box that one destination may take.
-const share = 4
-
 // Box is the accounts of an outbox. It holds the parcels of a link from the moment they
 // are added until their outcome is known. In which order they leave is not its business.
 // It has no lock: the link that owns it does.
@@ -30,30 +27,21 @@ type Box struct {
 	held  map[uint64]*Parcel
 	last  uint64
 	bytes int
-	// usage is what each destination takes of the bounds.
-	usage map[string]usage
+	// usage is what each destination takes of the bounds, and sources what each source takes
+	// of that.
+	usage   map[string]usage
+	sources map[flow]usage
 
 	// earliest is not later than any deadline in the box.
 	earliest time.Time
 }
 
-type usage struct {
-	packets, bytes int
-}
-
 // Add takes a parcel, or returns ErrFull, or the error of the budget. An empty box takes
-// any that the budget allows, and so does a destination's empty share.
+// any that the budget allows.
 func (b *Box) Add(p *Parcel) error {
 	size := p.Size()
-	if len(b.held) > 0 && (len(b.held) >= b.MaxPackets || b.bytes+size > b.MaxBytes) {
+	if len(b.held) > 0 && !b.admits(p, size) {
 		return ErrFull
-	}
-
-	for _, key := range p.Keys {
-		u := b.usage[key]
-		if u.packets > 0 && (u.packets >= max(1, b.MaxPackets/share) || u.bytes+size > b.MaxBytes/share) {
-			return ErrFull
-		}
 	}
 
 	if !b.Budget.Reserve(size) {
@@ -65,11 +53,40 @@ func (b *Box) Add(p *Parcel) error {
 	return nil
 }
 
+// admits tells whether a parcel leaves enough room for the others.
+func (b *Box) admits(p *Parcel, size int) bool {
+	one := usage{packets: 1, bytes: size}
+	held := usage{packets: len(b.held), bytes: b.bytes}.plus(one)
+	left := usage{packets: b.MaxPackets, bytes: b.MaxBytes}.minus(held)
+
+	if left.packets < 0 || left.bytes < 0 {
+		return false
+	}
+
+	for _, key := range p.Keys {
+		dest := b.usage[key]
+		if dest.packets == 0 {
+			continue
+		}
+
+		// What the destination may still take is the room of which its sources have shares.
+		all := dest.plus(one)
+		source := b.sources[flow{key, p.Source}]
+
+		if !all.fits(left) || source.packets > 0 && !source.plus(one).fits(all.spare(left)) {
+			return false
+		}
+	}
+
+	return true
+}
+
 // hold does the accounts of a new parcel.
 func (b *Box) hold(p *Parcel, size int) {
 	if b.held == nil {
 		b.held = make(map[uint64]*Parcel)
 		b.usage = make(map[string]usage)
+		b.sources = make(map[flow]usage)
 	}
 
 	if len(b.held) == 0 || p.Deadline.Before(b.earliest) {
@@ -87,9 +104,12 @@ func (b *Box) hold(p *Parcel, size int) {
 	b.held[p.ID] = p
 	b.bytes += size
 
+	one := usage{packets: 1, bytes: size}
+
 	for _, key := range p.Keys {
-		u := b.usage[key]
-		b.usage[key] = usage{packets: u.packets + 1, bytes: u.bytes + size}
+		f := flow{key, p.Source}
+		b.usage[key] = b.usage[key].plus(one)
+		b.sources[f] = b.sources[f].plus(one)
 	}
 }
 
@@ -107,7 +127,7 @@ func (b *Box) Return(size int) {
 // HoldPart takes a part of a parcel, for one of its destinations. Reserve has taken the
 // room for it. The whole still counts for its full size, which is a few addresses too much.
 func (b *Box) HoldPart(part, whole *Parcel) {
-	b.discount(part.Keys[0], whole.Counted)
+	b.discount(flow{part.Keys[0], whole.Source}, whole.Counted)
 	b.hold(part, part.Counted)
 }
 
@@ -139,19 +159,24 @@ func (b *Box) Remove(p *Parcel) bool {
 	b.Budget.Release(p.Counted)
 
 	for _, key := range p.Keys {
-		b.discount(key, p.Counted)
+		b.discount(flow{key, p.Source}, p.Counted)
 	}
 
 	return true
 }
 
 // discount takes a parcel of that size out of the usage of a destination.
-func (b *Box) discount(key string, size int) {
-	u := b.usage[key]
-	if u.packets <= 1 {
-		delete(b.usage, key)
-	} else {
-		b.usage[key] = usage{packets: u.packets - 1, bytes: u.bytes - size}
+func (b *Box) discount(f flow, size int) {
+	one := usage{packets: 1, bytes: size}
+
+	b.usage[f.dest] = b.usage[f.dest].minus(one)
+	if b.usage[f.dest].packets == 0 {
+		delete(b.usage, f.dest)
+	}
+
+	b.sources[f] = b.sources[f].minus(one)
+	if b.sources[f].packets == 0 {
+		delete(b.sources, f)
 	}
 }
 
@@ -166,7 +191,7 @@ func (b *Box) Drain() []*Parcel {
 		}
 	}
 
-	b.held, b.usage = nil, nil
+	b.held, b.usage, b.sources = nil, nil, nil
 	b.Budget.Release(b.bytes)
 	b.bytes = 0
 
@@ -244,6 +269,7 @@ func (b *Box) Clone(copyOf func(*Parcel) *Parcel) *Box {
 
 	clone.held = make(map[uint64]*Parcel, len(b.held))
 	clone.usage = maps.Clone(b.usage)
+	clone.sources = maps.Clone(b.sources)
 
 	for id, p := range b.held {
 		clone.held[id] = copyOf(p)

@@ -1,6 +1,8 @@
 package parcel
 
 import (
+	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -28,25 +30,29 @@ func four() []*Parcel {
 	return []*Parcel{sized(1, "a", "b"), sized(1, "c"), sized(1, "e"), sized(1, "g")}
 }
 
-// Promise M3: a box takes what its bounds, the share of a destination and the budget allow.
-// An empty box, and an empty share, take anything that the budget does.
+// one is the size of a packet of one byte for one destination.
+const one = packetOverhead + 2
+
+// Promise M3: a box takes what its bounds and the budget allow, and an empty box anything that the
+// budget does.
 func TestBox_Add(t *testing.T) {
 	for name, tc := range map[string]struct {
 		held []*Parcel
 		add  *Parcel
 		err  error
 	}{
-		"anything into an empty one":  {add: sized(500, "a")},
-		"but for the budget":          {add: sized(5000, "a"), err: memory.ErrExhausted},
-		"the last packet":             {held: four()[1:], add: sized(1, "d")},
-		"one packet more":             {held: four(), add: sized(1, "f"), err: ErrFull},
-		"more bytes":                  {held: []*Parcel{sized(300, "a")}, add: sized(99, "b")},
-		"one byte too much":           {held: []*Parcel{sized(300, "a")}, add: sized(100, "b"), err: ErrFull},
-		"a destination with a share":  {held: []*Parcel{sized(10, "a")}, add: sized(10, "a"), err: ErrFull},
-		"one of several that has one": {held: []*Parcel{sized(10, "a")}, add: sized(10, "b", "a"), err: ErrFull},
+		"anything into an empty one": {add: sized(5000, "a")},
+		"but for the budget":         {add: sized(50_000, "a"), err: memory.ErrExhausted},
+		"the last packet":            {held: four()[1:], add: sized(1, "d")},
+		"one packet more":            {held: four(), add: sized(1, "f"), err: ErrFull},
+		"more bytes":                 {held: []*Parcel{sized(one, "a")}, add: sized(one, "b")},
+		"the last byte":              {held: []*Parcel{sized(one, "a")}, add: sized(4*one-2*packetOverhead-2, "b")},
+		"one byte too much": {
+			held: []*Parcel{sized(one, "a")}, add: sized(4*one-2*packetOverhead-1, "b"), err: ErrFull,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := Box{MaxPackets: 4, MaxBytes: 401, Budget: memory.NewBudget(1000)}
+			b := Box{MaxPackets: 4, MaxBytes: 5 * one, Budget: memory.NewBudget(10_000)}
 			for _, p := range tc.held {
 				require.NoError(t, b.Add(p))
 			}
@@ -65,9 +71,111 @@ func TestBox_Add(t *testing.T) {
 	}
 }
 
+// fill adds packets of a source to a destination until there is no room.
+func fill(t *testing.T, b *Box, source, dest string) (added int) {
+	t.Helper()
+
+	for {
+		p := sized(1, dest)
+		p.Source = source
+
+		err := b.Add(p)
+		if err != nil {
+			require.ErrorIs(t, err, ErrFull)
+
+			return added
+		}
+
+		added++
+	}
+}
+
+// Promise M3: a destination alone gets nine tenths, greedy ones get the same each, and the next
+// one finds a known part of the bounds. It is so in packets as in bytes.
+func TestBox_GreedyDestinationsLeaveRoomForOthers(t *testing.T) {
+	for name, b := range map[string]Box{
+		"packets": {MaxPackets: 1000, MaxBytes: math.MaxInt},
+		"bytes":   {MaxPackets: math.MaxInt, MaxBytes: 1000 * (one + 3)},
+	} {
+		for greedy := 1; greedy <= 8; greedy++ {
+			t.Run(fmt.Sprintf("%s, %d greedy", name, greedy), func(t *testing.T) {
+				b := b
+
+				// They take turns, each packet from a source of its own.
+				held := make([]int, greedy)
+				for more := true; more; {
+					more = false
+
+					for i := range held {
+						p := sized(1, string(rune('a'+i)))
+						p.Source = fmt.Sprintf("%03d", held[i])
+
+						if b.Add(p) == nil {
+							held[i]++
+							more = true
+						}
+					}
+				}
+
+				part := 9000 / (1 + 9*greedy)
+				for _, got := range held {
+					require.InDelta(t, part, got, 1)
+				}
+
+				room := 1000 - b.Len()
+				require.GreaterOrEqual(t, room+1, 1000/(1+9*greedy))
+				require.InDelta(t, room*9/10, fill(t, &b, "zzz", "z")*10/9, float64(1+room/9))
+			})
+		}
+	}
+}
+
+// Promise M3: sources that send to the same destination share its part by the same rule. A source
+// that sends all it can leaves room for the others.
+func TestBox_GreedySourcesLeaveRoomForOthers(t *testing.T) {
+	b := Box{MaxPackets: 10_000, MaxBytes: math.MaxInt}
+
+	// Nine tenths of nine tenths.
+	require.InDelta(t, 8100, fill(t, &b, "A", "a"), 10)
+
+	for _, source := range []string{"B", "C", "D"} {
+		require.Positive(t, fill(t, &b, source, "a"))
+	}
+
+	require.LessOrEqual(t, b.Len(), 9000, "the destination alone gets nine tenths")
+}
+
+// Promise M3: a packet counts in full for each of its destinations, and once in all.
+func TestBox_PacketForManyCountsForEach(t *testing.T) {
+	b := Box{MaxPackets: 100, MaxBytes: math.MaxInt}
+
+	var err error
+	for err == nil {
+		err = b.Add(sized(1, "a", "b", "c"))
+	}
+
+	require.ErrorIs(t, err, ErrFull)
+
+	for _, key := range []string{"a", "b", "c"} {
+		packets, bytes := b.Usage(key)
+		require.Equal(t, b.Len(), packets)
+		require.Equal(t, b.Bytes(), bytes)
+		require.ErrorIs(t, b.Add(sized(1, key)), ErrFull)
+	}
+
+	require.NoError(t, b.Add(sized(1, "d")))
+}
+
+// Promise M1: one measure counts the message, the texts, and what holds them.
+func TestSize_CountsEverything(t *testing.T) {
+	require.Equal(t, packetOverhead, Size(nil, "", nil))
+	require.Equal(t, packetOverhead+5+3+2, Size(make([]byte, 5), "src", []string{"de"}))
+	require.Equal(t, packetOverhead+2*destinationOverhead+6, Size(nil, "", []string{"aa", "bb", "cc"}))
+}
+
 // Promise O1: what the neighbour has answered is not among what is drained.
 func TestBox_DrainLeavesOutWhatIsAnswered(t *testing.T) {
-	b := Box{MaxPackets: 100, MaxBytes: 1000}
+	b := Box{MaxPackets: 100, MaxBytes: 10_000}
 	some, all := sized(1, "a", "b"), sized(1, "c", "d")
 
 	for _, p := range []*Parcel{some, all} {
@@ -85,7 +193,7 @@ func TestBox_DrainLeavesOutWhatIsAnswered(t *testing.T) {
 
 // Expired parcels leave in the order in which they came, and no others.
 func TestBox_Expire(t *testing.T) {
-	b := Box{MaxPackets: 100, MaxBytes: 1000}
+	b := Box{MaxPackets: 100, MaxBytes: 10_000}
 	now := time.Unix(1000, 0)
 
 	for i, key := range []string{"a", "b", "c", "d"} {

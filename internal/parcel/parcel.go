@@ -178,14 +178,20 @@ func (p *Parcel) rest() *Parcel {
 	return rest
 }
 
-// Size returns the bytes that the parcel counts for. It is the one measure of a parcel.
+// Size returns what the parcel costs this node, in bytes.
 func (p *Parcel) Size() int {
-	size := len(p.Packet.GetMessage())
+	return Size(p.Packet.GetMessage(), p.Source, p.Keys)
+}
+
+// Length returns about how many bytes the parcel has on its way: those of its message, and of the
+// texts of its addresses.
+func (p *Parcel) Length() int {
+	length := len(p.Packet.GetMessage()) + len(p.Source)
 	for _, key := range p.Keys {
-		size += len(key)
+		length += len(key)
 	}
 
-	return size
+	return length
 }
 
 // Mark notes that the parcel is under way. From now on nobody may change its packet.

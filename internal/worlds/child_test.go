@@ -287,9 +287,9 @@ func TestChild_OutboxIsBounded(t *testing.T) {
 		w.peer("b", b)
 		w.peer("c", &sessiontest.Peer{})
 
-		// The messages for d go through b as well, so a quarter is not all of them.
+		// The messages for d go through b as well, so nine tenths are not all of them.
 		table := through{RoutingTable: w.table(1, addr("a"), addrs("b", "c", "d")...), from: addr("d"), to: addr("b")}
-		sess, _ := w.root(addr("a"), table, session.WithOutboxLimits(100, 1000))
+		sess, _ := w.root(addr("a"), table, session.WithOutboxLimits(100, 100_000))
 
 		count := func(dest mino.Address, sends int, msg fake.Message) (overflows int) {
 			for range sends {
@@ -306,8 +306,8 @@ func TestChild_OutboxIsBounded(t *testing.T) {
 			return overflows
 		}
 
-		require.Equal(t, 5, count(addr("b"), 30, "1")) // a quarter of 100
-		require.Equal(t, 1, count(addr("d"), 1, fake.Message(make([]byte, 1000))))
+		require.Equal(t, 19, count(addr("b"), 100, "1")) // nine tenths of nine tenths, for one source
+		require.Equal(t, 1, count(addr("d"), 1, fake.Message(make([]byte, 100_000))))
 		require.Equal(t, 0, count(addr("d"), 1, "1"))
 
 		synctest.Wait()

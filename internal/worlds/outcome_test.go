@@ -372,7 +372,7 @@ func TestSend_ToItselfIsQueued(t *testing.T) {
 // Promise O1: Send reports a full queue, and the sender may try again.
 func TestSend_FullQueueOverflows(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		sess, _ := w.root(addr("a"), w.table(1, addr("a")), session.WithQueueLimits(2, 100))
+		sess, _ := w.root(addr("a"), w.table(1, addr("a")), session.WithQueueLimits(2, 1000))
 
 		require.Empty(t, w.outcomes(sess.Send(fake.Message("1"), addr("a"))))
 		require.Empty(t, w.outcomes(sess.Send(fake.Message("2"), addr("a"))))

@@ -123,7 +123,7 @@ func TestObserver_SeesWhatHappens(t *testing.T) {
 			"closed Orchestrator:grpc://orchestrator:1": 1,
 			"received grpc://b:1":                       1,
 			"delivered from grpc://b:1":                 1,
-			"depth 1 5":                                 1,
+			"depth 1 265":                               1,
 			"depth 0 0":                                 1,
 			"opened grpc://b:1":                         1,
 			"sent grpc://b:1":                           1,

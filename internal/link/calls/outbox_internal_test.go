@@ -145,7 +145,7 @@ func TestOutbox_AgreesWithAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.SampledFrom([]int{900, 1500}).Draw(t, "budget")
 		m := &model{
-			box:   newOutbox(parcel.Box{MaxPackets: 20, MaxBytes: 1000, Budget: memory.NewBudget(limit)}, 2),
+			box:   newOutbox(parcel.Box{MaxPackets: 20, MaxBytes: 10_000, Budget: memory.NewBudget(limit)}, 2),
 			held:  make(map[*parcel.Parcel]bool),
 			open:  make(map[debt]bool),
 			taken: make(map[string]uint64),
@@ -343,7 +343,7 @@ func (m *model) checkAccounts(t *rapid.T) {
 // Promise M3: lanes take turns, so that a destination with much to send does not
 // hold up one with little.
 func TestOutbox_LanesTakeTurns(t *testing.T) {
-	box := newOutbox(parcel.Box{MaxPackets: 100, MaxBytes: 1000}, 8)
+	box := newOutbox(parcel.Box{MaxPackets: 100, MaxBytes: 100_000}, 8)
 
 	for range 5 {
 		require.NoError(t, box.add(newParcel(1, "a")))

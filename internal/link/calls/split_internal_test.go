@@ -32,7 +32,7 @@ func TestLate_TellsAnAnswerFromTheEndOfPatience(t *testing.T) {
 func overdue(t *testing.T, maxPackets, size, n int) *outbox {
 	t.Helper()
 
-	box := newOutbox(parcel.Box{MaxPackets: maxPackets, MaxBytes: 1000}, 2)
+	box := newOutbox(parcel.Box{MaxPackets: maxPackets, MaxBytes: 100_000}, 2)
 
 	for range 2 + n {
 		require.NoError(t, box.add(newParcel(size, "a", "b")))
@@ -101,7 +101,7 @@ func TestOutbox_LaneWhoseCallsTimeOutGoesOnBeingSplit(t *testing.T) {
 func TestOutbox_SplitsOnlyWhatThereIsRoomFor(t *testing.T) {
 	for name, test := range map[string]struct{ maxPackets, size, others, othersSize int }{
 		"packets": {maxPackets: 12, size: 1, others: 9, othersSize: 1},
-		"bytes":   {maxPackets: 100, size: 70, others: 3, othersSize: 240},
+		"bytes":   {maxPackets: 100, size: 9000, others: 3, othersSize: 23_500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			box := overdue(t, test.maxPackets, test.size, 1)

@@ -105,10 +105,10 @@ func (m *Machine) gather(room int) (parcels []*parcel.Parcel, left int) {
 // it stands for, by half at most.
 func (m *Machine) sizeOf(p *parcel.Parcel) int {
 	if m.Text {
-		return p.Counted + p.Counted/2 + overhead
+		return p.Length() + p.Length()/2 + overhead
 	}
 
-	return p.Counted + overhead
+	return p.Length() + overhead
 }
 
 // first takes the next of the large lane, if that has one.

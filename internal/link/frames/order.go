@@ -33,7 +33,7 @@ type flow struct {
 
 // push appends a parcel to the lane that it belongs to.
 func (o *order) push(p *parcel.Parcel) {
-	if p.Counted <= o.limit && !o.follows(p) {
+	if p.Length() <= o.limit && !o.follows(p) {
 		o.small.Push(p)
 
 		return
@@ -89,7 +89,7 @@ func (o *order) len() int {
 // only follow a large one do so, too, once that is gone.
 func (o *order) first() *parcel.Parcel {
 	switch {
-	case o.largeIsNext() && (*o.large.At(0)).Counted <= o.limit:
+	case o.largeIsNext() && (*o.large.At(0)).Length() <= o.limit:
 		return *o.large.At(0)
 	case o.small.Len() > 0:
 		return *o.small.At(0)
@@ -116,7 +116,7 @@ func (o *order) take(p *parcel.Parcel) {
 // begin takes out the first of the large lane, if it may leave. It is followed until
 // the end.
 func (o *order) begin() *parcel.Parcel {
-	if !o.largeIsNext() || (*o.large.At(0)).Counted <= o.limit {
+	if !o.largeIsNext() || (*o.large.At(0)).Length() <= o.limit {
 		return nil
 	}
 
