@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
 )
 
@@ -21,6 +22,8 @@ type arrival struct {
 	// from is the text of the neighbour's address, and addr the address.
 	from string
 	addr mino.Address
+	// account is the share that the neighbour has of the budget.
+	account *memory.Budget
 	// down is set when the neighbour is known to be a parent.
 	down bool
 	// unordered is set when the packet may have overtaken others of its sender.
@@ -66,6 +69,7 @@ func (n *numbering) departure() link.Header {
 func (n *numbering) arrival(in arrival, down bool) link.Header {
 	h := link.Header{
 		From:     in.from,
+		Account:  in.account,
 		Down:     in.down || down,
 		Origin:   in.GetOrigin(),
 		Sequence: in.GetSequence(),

@@ -35,7 +35,8 @@ const (
 // it dialled them all together, none would be set up in time.
 const maxDials = 64
 
-// linkConfig returns what the links to parents and children have in common.
+// linkConfig returns what the links to parents and children have in common. The link made of it
+// uses the share of the peer until it is released.
 func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 	return link.Config{
 		Peer:       peer,
@@ -48,7 +49,7 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 		MaxBytes:   s.outboxBytes,
 		Calls:      maxCalls,
 		PerLane:    maxCallsPerDestination,
-		Budget:     s.memory(),
+		Budget:     s.shares().Join(shareOf(peer)),
 	}
 }
 

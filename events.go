@@ -116,6 +116,7 @@ func (o *linkOwner) Released(l *link.Link) {
 	s := o.session()
 	defer s.ended()
 
+	s.shares().Leave(shareOf(l.Peer))
 	s.witness.closed(l.Peer)
 }
 

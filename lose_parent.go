@@ -146,8 +146,11 @@ type parkOwner struct {
 }
 
 // Released implements link.Owner.
-func (o parkOwner) Released(*link.Link) {
-	o.session().ended()
+func (o parkOwner) Released(l *link.Link) {
+	s := o.session()
+	defer s.ended()
+
+	s.shares().Leave(shareOf(l.Peer))
 }
 
 // endOf returns what Recv says after the end of the last parent. A goodbye is a clean end. An

@@ -43,7 +43,11 @@ func (m *mailbox) deliver(h link.Header, mine router.Packet) (delivered bool, re
 		return false, ReasonClosed, errCanceled
 	}
 
-	err = m.queue.Push(inbox.Entry{Packet: mine, Size: parcel.Size(mine.GetMessage(), h.Source, []string{m.key})})
+	err = m.queue.Push(inbox.Entry{
+		Packet:  mine,
+		Size:    parcel.Size(mine.GetMessage(), h.Source, []string{m.key}),
+		Account: h.Account,
+	})
 
 	switch {
 	case errors.Is(err, inbox.ErrClosed):

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/memory"
+	"github.com/minogrpc/session/mino"
 	"github.com/rs/zerolog"
 )
 
@@ -228,13 +229,29 @@ func WithMaxMetadata(bytes int) Option {
 // MemoryBudget is a number of bytes that the queues and outboxes of several sessions may hold
 // together, usually of all the sessions of a node. It counts what packets cost, as
 // [WithOutboxLimits] does. It may be used from several goroutines at once.
+//
+// Each peer has a share of it, for what it sends, wherever that waits, and for what waits for it.
+// So one peer cannot use it up. An address and its orchestrator form are the same peer.
 type MemoryBudget struct {
 	budget *memory.Budget
+	shares *memory.Shares
 }
 
-// NewMemoryBudget returns a budget of that many bytes.
+// defaultShare is the part of a budget that a peer may take.
+const defaultShare = 4
+
+// NewMemoryBudget returns a budget of that many bytes, of which a peer may take a quarter.
 func NewMemoryBudget(bytes int) *MemoryBudget {
-	return &MemoryBudget{budget: memory.NewBudget(bytes)}
+	return NewMemoryBudgetWithShare(bytes, bytes/defaultShare)
+}
+
+// NewMemoryBudgetWithShare returns a budget of that many bytes, of which a peer may take the
+// second number. The share should be no less than the largest message: a larger one is always
+// [ReasonOverflow].
+func NewMemoryBudgetWithShare(bytes, peerShare int) *MemoryBudget {
+	budget := memory.NewBudget(bytes)
+
+	return &MemoryBudget{budget: budget, shares: memory.NewShares(budget, peerShare)}
 }
 
 // Used returns the bytes that are held now.
@@ -255,6 +272,22 @@ func (c *config) memory() *memory.Budget {
 	}
 
 	return c.budget.budget
+}
+
+// shares returns the shares of the peers, or nil when there are none.
+func (c *config) shares() *memory.Shares {
+	if c.budget == nil {
+		return nil
+	}
+
+	return c.budget.shares
+}
+
+// shareOf returns the name under which a peer has its share.
+func shareOf(addr mino.Address) string {
+	key, _ := keyOf(FollowerOf(addr)) // Those without a text have one together.
+
+	return key
 }
 
 // WithHopLimit sets how often a packet may be passed on before it is dropped. It

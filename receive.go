@@ -31,9 +31,13 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 		return nil, err
 	}
 
+	share := shareOf(from)
+	defer s.shares().Leave(share)
+
 	done := make(chan struct{})
 
 	in := arrival{
+		account:   s.shares().Join(share),
 		from:      key,
 		addr:      from,
 		identity:  p,
@@ -70,6 +74,7 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 	}
 
 	in := arrival{
+		account:   l.Budget,
 		from:      l.Key,
 		addr:      l.Peer,
 		down:      down,
@@ -90,6 +95,7 @@ func (s *session) arrived(l *link.Link, a link.Arrival) {
 	id := a.GetId()
 
 	in := arrival{
+		account:   l.Budget,
 		from:      l.Key,
 		addr:      l.Peer,
 		down:      l.Down,

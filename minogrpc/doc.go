@@ -79,6 +79,7 @@
 //	introductions by a host          1,000 a minute   WithIntroductionLimit
 //	certificates that others add            100,000   WithMaxPeers
 //	memory of the sessions of a node          1 GiB   WithMemory
+//	of that, for one peer                 a quarter   WithPeerShare
 //	certificate chain                        16 KiB
 //	id of a stream                        256 bytes
 //	a stranger's connection                 256 KiB

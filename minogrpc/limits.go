@@ -1,6 +1,7 @@
 package minogrpc
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/minogrpc/session"
@@ -89,7 +90,9 @@ type limits struct {
 	maxMetadata int
 	maxMessage  int
 	memory      int
-	maxPeers    int
+	// peerShare is what one peer may have of the memory. Zero is a quarter.
+	peerShare int
+	maxPeers  int
 
 	// These are per minute, see rates.
 	handshakeFailures int
@@ -164,6 +167,15 @@ func WithMemory(bytes int) Option {
 	return optionFunc(func(c *config) { c.memory = positive(bytes, c.memory) })
 }
 
+// WithPeerShare bounds what one peer may have of the memory of the node, in bytes: what it has sent
+// and nobody has read or passed on yet, and what waits for it. The default is a quarter of that of
+// [WithMemory]. It must be positive; anything else is ignored. It may not be less than the largest
+// message: see [WithMaxMessageSize]. Past it the sender of a message is told
+// [session.ReasonOverflow].
+func WithPeerShare(bytes int) Option {
+	return optionFunc(func(c *config) { c.peerShare = positive(bytes, c.peerShare) })
+}
+
 // WithHandshakeLimit bounds the handshakes of one remote host that may fail in a
 // minute. The default is [DefaultHandshakeLimit]. It must be positive; anything else
 // is ignored. Past it the connections of the host are closed as soon as they come,
@@ -212,6 +224,22 @@ func (l *limits) maxFrame() int {
 // maxHeaderList returns the largest list of headers on the wire.
 func (l *limits) maxHeaderList() uint32 {
 	return uint32(min(uint64(l.maxMetadata)+grpcHeaders, math.MaxUint32))
+}
+
+// budget returns the memory of the node. It returns an error when a peer could not have a message
+// of the largest size in it.
+func (l *limits) budget() (*session.MemoryBudget, error) {
+	share := l.peerShare
+	if share == 0 {
+		share = l.memory / 4
+	}
+
+	if l.maxMessage > share {
+		return nil, fmt.Errorf("a message may have %d bytes, and a peer only %d of the memory of %d: "+
+			"see WithMaxMessageSize, WithPeerShare and WithMemory", l.maxMessage, share, l.memory)
+	}
+
+	return session.NewMemoryBudgetWithShare(l.memory, share), nil
 }
 
 // sessionOptions returns the options that keep the sessions within the limits.

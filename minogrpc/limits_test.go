@@ -313,7 +313,8 @@ func TestLimits_MemoryOfANode(t *testing.T) {
 		return nil
 	}}
 	nodes, rpc := startAll(t, 1, echo, minogrpc.NoTLS())
-	root := start(t, minogrpc.NoTLS(), minogrpc.WithMemory(10_000))
+	root := start(t, minogrpc.NoTLS(), minogrpc.WithMemory(10_000), minogrpc.WithPeerShare(10_000),
+		minogrpc.WithMaxMessageSize(10_000))
 	mino.MustCreateRPC(root, rpcName, deaf, texts{})
 
 	var failures []error
@@ -334,12 +335,19 @@ func TestLimits_MemoryOfANode(t *testing.T) {
 	require.Equal(t, session.ReasonOverflow, failure.Reason)
 }
 
+// Promise M3: a node whose messages may be larger than the share of a peer does not start.
+func TestLimits_MessageFitsIntoTheShareOfAPeer(t *testing.T) {
+	_, err := impatientNode(minogrpc.NoTLS(), minogrpc.WithMemory(4000), minogrpc.WithMaxMessageSize(1001))
+	require.ErrorContains(t, err, "1001 bytes")
+	require.ErrorContains(t, err, "only 1000 of the memory of 4000")
+}
+
 func TestLimits_OthersThanPositiveAreIgnored(t *testing.T) {
 	nodes, rpc := startAll(t, 2, echo, minogrpc.NoTLS(),
 		minogrpc.WithStreamLimits(0, -1), minogrpc.WithPendingLimit(0), minogrpc.WithMaxPlayers(-1),
 		minogrpc.WithMaxMetadata(0), minogrpc.WithMaxMessageSize(-1), minogrpc.WithMemory(0),
 		minogrpc.WithHandshakeLimit(0), minogrpc.WithTokenLimit(0, -1), minogrpc.WithIntroductionLimit(0),
-		minogrpc.WithMaxPeers(0), minogrpc.WithLiveness(0))
+		minogrpc.WithMaxPeers(0), minogrpc.WithLiveness(0), minogrpc.WithPeerShare(-1))
 
 	out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
 	require.NoError(t, err)
@@ -351,7 +359,8 @@ func TestLimits_LargestOnesRefuseNothing(t *testing.T) {
 	nodes, rpc := startAll(t, 2, echo, minogrpc.NoTLS(),
 		minogrpc.WithStreamLimits(math.MaxInt, math.MaxInt), minogrpc.WithPendingLimit(math.MaxInt),
 		minogrpc.WithMaxPlayers(math.MaxInt), minogrpc.WithMaxMetadata(math.MaxInt),
-		minogrpc.WithMaxMessageSize(math.MaxInt), minogrpc.WithMemory(math.MaxInt))
+		minogrpc.WithMaxMessageSize(math.MaxInt), minogrpc.WithMemory(math.MaxInt),
+		minogrpc.WithPeerShare(math.MaxInt))
 
 	out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
 	require.NoError(t, err)

@@ -167,7 +167,12 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
-	m.session = append(m.sessionOptions(session.NewMemoryBudget(m.memory)), m.session...)
+	budget, err := m.budget()
+	if err != nil {
+		return err
+	}
+
+	m.session = append(m.sessionOptions(budget), m.session...)
 	if m.strict() {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}

@@ -3,6 +3,7 @@ package inbox
 import (
 	"errors"
 
+	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/router"
 )
 
@@ -14,6 +15,9 @@ var ErrFull = errors.New("queue is at maximum capacity")
 type Entry struct {
 	Packet router.Packet
 	Size   int
+
+	// Account is the budget that the packet takes its room from. Nil is that of the queue.
+	Account *memory.Budget
 }
 
 // Bounds counts what is in a queue, in packets and in bytes, and says when there is no room.

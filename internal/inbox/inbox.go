@@ -27,8 +27,10 @@ type Inbox struct {
 	mu      sync.Mutex
 	bounds  Bounds
 	backlog fifo.List[Entry]
-	// budget is what the queues and outboxes of a node share. Nil is no limit.
+	// budget is what packets take that have no account. Nil is no limit. left is set when
+	// nothing here counts for any budget any more.
 	budget *memory.Budget
+	left   bool
 	// waiting is the number of goroutines that wait in Pop.
 	waiting int
 	// cause is set when the inbox is closed.
@@ -56,7 +58,13 @@ func (b *Inbox) Push(entry Entry) error {
 		return ErrClosed
 	case b.bounds.Full(entry.Size):
 		return ErrFull
-	case !b.budget.Reserve(entry.Size):
+	}
+
+	if entry.Account == nil {
+		entry.Account = b.budget
+	}
+
+	if !entry.Account.Reserve(entry.Size) {
 		return memory.ErrExhausted
 	}
 
@@ -130,16 +138,26 @@ func (b *Inbox) LeaveBudget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	_, bytes := b.bounds.Depth()
-	b.budget.Release(bytes)
-	b.budget = nil
+	if b.left {
+		return
+	}
+
+	b.left = true
+
+	for i := range b.backlog.Len() {
+		entry := b.backlog.At(i)
+		entry.Account.Release(entry.Size)
+	}
 }
 
 // takeLocked takes out the oldest packet.
 func (b *Inbox) takeLocked() router.Packet {
 	entry := b.backlog.Pop()
 	b.bounds.Free(entry.Size)
-	b.budget.Release(entry.Size)
+
+	if !b.left {
+		entry.Account.Release(entry.Size)
+	}
 
 	// One token may stand for several packets, so the goroutine that takes one passes the
 	// token on.

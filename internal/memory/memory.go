@@ -14,6 +14,8 @@ var ErrExhausted = errors.New("the memory budget of the node is used up")
 type Budget struct {
 	limit int64
 	used  atomic.Int64
+	// whole is what this is a part of, or nil.
+	whole *Budget
 }
 
 // NewBudget returns a budget of that many bytes.
@@ -21,8 +23,13 @@ func NewBudget(limit int) *Budget {
 	return &Budget{limit: int64(limit)}
 }
 
+// Part returns a budget of that many bytes that takes what it gives from this one.
+func (b *Budget) Part(limit int) *Budget {
+	return &Budget{limit: int64(limit), whole: b}
+}
+
 // Reserve takes n bytes, or returns false and takes nothing when there are not as
-// many left.
+// many left, here or in what this is a part of.
 func (b *Budget) Reserve(n int) bool {
 	if b == nil {
 		return true
@@ -35,14 +42,22 @@ func (b *Budget) Reserve(n int) bool {
 		}
 
 		if b.used.CompareAndSwap(used, used+int64(n)) {
-			return true
+			break
 		}
 	}
+
+	if b.whole.Reserve(n) {
+		return true
+	}
+
+	b.used.Add(-int64(n))
+
+	return false
 }
 
 // Release gives back what Reserve has taken.
 func (b *Budget) Release(n int) {
-	if b != nil {
+	for ; b != nil; b = b.whole {
 		b.used.Add(-int64(n))
 	}
 }

@@ -20,7 +20,8 @@ type Box struct {
 	// MaxPackets and MaxBytes bound what is held.
 	MaxPackets, MaxBytes int
 
-	// Budget is what all the outboxes and queues of a node share. Nil is no limit.
+	// Budget is what the parcels of this node take, and those of others that have no account.
+	// Nil is no limit.
 	Budget *memory.Budget
 
 	// held are the parcels in the box by their ID.
@@ -44,13 +45,23 @@ func (b *Box) Add(p *Parcel) error {
 		return ErrFull
 	}
 
-	if !b.Budget.Reserve(size) {
+	if !b.account(p).Reserve(size) {
 		return memory.ErrExhausted
 	}
 
 	b.hold(p, size)
 
 	return nil
+}
+
+// account returns the budget that a parcel takes its room from: that of the neighbour which it
+// came from.
+func (b *Box) account(p *Parcel) *memory.Budget {
+	if p.Account != nil {
+		return p.Account
+	}
+
+	return b.Budget
 }
 
 // admits tells whether a parcel leaves enough room for the others.
@@ -113,15 +124,15 @@ func (b *Box) hold(p *Parcel, size int) {
 	}
 }
 
-// Reserve takes what one more parcel of that size needs, if there is room for it. HoldPart
-// or Return follows.
-func (b *Box) Reserve(size int) bool {
-	return len(b.held) < b.MaxPackets && b.bytes+size <= b.MaxBytes && b.Budget.Reserve(size)
+// Reserve takes what a part of that size needs, if there is room for it. HoldPart or Return
+// follows.
+func (b *Box) Reserve(whole *Parcel, size int) bool {
+	return len(b.held) < b.MaxPackets && b.bytes+size <= b.MaxBytes && b.account(whole).Reserve(size)
 }
 
 // Return gives back what Reserve has taken.
-func (b *Box) Return(size int) {
-	b.Budget.Release(size)
+func (b *Box) Return(whole *Parcel, size int) {
+	b.account(whole).Release(size)
 }
 
 // HoldPart takes a part of a parcel, for one of its destinations. Reserve has taken the
@@ -156,7 +167,7 @@ func (b *Box) Remove(p *Parcel) bool {
 	delete(b.held, p.ID)
 
 	b.bytes -= p.Counted
-	b.Budget.Release(p.Counted)
+	b.account(p).Release(p.Counted)
 
 	for _, key := range p.Keys {
 		b.discount(flow{key, p.Source}, p.Counted)
@@ -185,6 +196,8 @@ func (b *Box) Drain() []*Parcel {
 	var parcels []*Parcel
 
 	for _, p := range b.All() {
+		b.account(p).Release(p.Counted)
+
 		rest := p.rest()
 		if rest != nil {
 			parcels = append(parcels, rest)
@@ -192,7 +205,6 @@ func (b *Box) Drain() []*Parcel {
 	}
 
 	b.held, b.usage, b.sources = nil, nil, nil
-	b.Budget.Release(b.bytes)
 	b.bytes = 0
 
 	return parcels

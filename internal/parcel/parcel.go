@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -28,6 +29,10 @@ type Header struct {
 
 	// Down is set for a packet that came from a parent, which may only go down.
 	Down bool
+
+	// Account is the budget of the neighbour that the packet came from, or nil for one
+	// of our own.
+	Account *memory.Budget
 
 	// Source is the address text of the sender, and Origin and Sequence are the
 	// identity of the packet among what that sends.

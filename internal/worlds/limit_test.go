@@ -8,6 +8,7 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/fake"
 	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/serde/json"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
@@ -85,7 +86,7 @@ func TestLimit_MemoryBudgetIsShared(t *testing.T) {
 			return &ptypes.Ack{}, nil
 		}})
 
-		budget := session.NewMemoryBudget(1600)
+		budget := session.NewMemoryBudgetWithShare(1600, 1600)
 		first, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithMemoryBudget(budget))
 		second, _ := w.root(addr("c"), w.table(1, addr("c")), session.WithMemoryBudget(budget))
 
@@ -124,6 +125,50 @@ func TestLimit_MemoryBudgetIsShared(t *testing.T) {
 		require.Zero(t, budget.Used())
 
 		w.recv(second)
+		require.Zero(t, budget.Used())
+	})
+}
+
+// Promise M3: a peer takes its share of the memory of a node, over all sessions and whatever it
+// calls itself, and the others still have theirs. What is read is theirs again.
+func TestLimit_PeerHasAShareOfTheMemory(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		const size = 1000 + 250 + len("FAb:1") + len("FAa:1")
+
+		budget := session.NewMemoryBudgetWithShare(10*size, 3*size)
+		table := w.table(1, addr("a"), addrs("b", "c")...)
+		first, _ := w.root(addr("a"), table, session.WithMemoryBudget(budget))
+		second, _ := w.root(addr("a"), table, session.WithMemoryBudget(budget))
+
+		send := func(sess session.Session, from string) []*ptypes.Failure {
+			packet := w.table(1, addr(from)).Make(addr(from), addrs("a"), make([]byte, 1000))
+			data, err := packet.Serialize(json.NewContext())
+			require.NoError(t, err)
+
+			ack, err := sess.RecvPacket(addr(from), &ptypes.Packet{Serialized: data})
+			require.NoError(t, err)
+
+			return ack.GetFailures()
+		}
+
+		for range 2 {
+			require.Empty(t, send(first, "b"))
+		}
+
+		require.Empty(t, send(second, "b"))
+
+		for _, sess := range []session.Session{first, second} {
+			require.Equal(t, ptypes.Reason_REASON_OVERFLOW, send(sess, "b")[0].GetReason())
+		}
+
+		require.Empty(t, send(first, "c"))
+		require.Equal(t, 4*size, budget.Used())
+
+		w.recv(first)
+		require.Empty(t, send(second, "b"))
+
+		first.Close()
+		second.Close()
 		require.Zero(t, budget.Used())
 	})
 }

@@ -136,7 +136,7 @@ func (b *Lanes) detach(p *parcel.Parcel) (*parcel.Parcel, error) {
 	err := contain.Do(func() {
 		part.Counted = parcel.Size(p.Packet.GetMessage(), p.Source, part.Keys)
 
-		reserved = b.box.Reserve(part.Counted)
+		reserved = b.box.Reserve(p, part.Counted)
 		if reserved {
 			part.Packet = p.Packet.Slice(dest)
 		}
@@ -151,7 +151,7 @@ func (b *Lanes) detach(p *parcel.Parcel) (*parcel.Parcel, error) {
 
 	if err != nil {
 		if reserved {
-			b.box.Return(part.Counted)
+			b.box.Return(p, part.Counted)
 		}
 
 		return nil, fmt.Errorf("%w: %w", parcel.ErrPacket, err)
