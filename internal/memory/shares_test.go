@@ -1,7 +1,7 @@
 package memory_test
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/minogrpc/session/internal/memory"
@@ -40,7 +40,7 @@ func TestShares_LastAsLongAsTheyHoldSomething(t *testing.T) {
 	shares.Leave("a")
 
 	for i := range 200 {
-		name := fmt.Sprint(i)
+		name := strconv.Itoa(i)
 		shares.Join(name)
 		shares.Leave(name)
 	}
@@ -57,7 +57,7 @@ func TestShares_KeepNothingOfThoseWhoAreGone(t *testing.T) {
 	shares := memory.NewShares(memory.NewBudget(1_000_000), 10)
 
 	for i := range 10_000 {
-		name := fmt.Sprint(i)
+		name := strconv.Itoa(i)
 		part := shares.Join(name)
 		require.True(t, part.Reserve(1))
 		shares.Leave(name)
