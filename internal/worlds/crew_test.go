@@ -73,17 +73,19 @@ func withCrew(t *testing.T, height, n int, test func(c *crew)) {
 	t.Helper()
 
 	synctest.Test(t, func(t *testing.T) {
-		c := &crew{
-			T: t, net: sessiontest.NewNetwork(), out: make([]mino.Sender, n),
-			got: make(map[flow][]int), sent: make(map[flow]int), failed: make(map[flow]map[int]error),
-		}
-
-		defer c.net.Close()
-
+		c := newCrew(t, sessiontest.NewNetwork(), n)
 		c.open(height, n)
 		test(c)
 		c.close()
 	})
+}
+
+// newCrew returns a crew of n players whose nodes do not run yet.
+func newCrew(t *testing.T, network *sessiontest.Network, n int) *crew {
+	return &crew{
+		T: t, net: network, out: make([]mino.Sender, n),
+		got: make(map[flow][]int), sent: make(map[flow]int), failed: make(map[flow]map[int]error),
+	}
 }
 
 // open starts the nodes and the RPC, and waits until all handlers run.
@@ -148,6 +150,8 @@ func (c *crew) close() {
 	for _, node := range c.nodes {
 		require.NoError(c, node.Stop())
 	}
+
+	c.net.Close()
 }
 
 // receive notes a message that has arrived.
@@ -201,20 +205,23 @@ func (c *crew) sendFor(players []int, d, pause time.Duration) {
 	}
 }
 
-// check waits for the outcomes. Each message must have one, and must have arrived once if that
-// says so. The messages of a flow must have arrived in their order.
+// check is wrong for a test that ends with the first thing that is.
 func (c *crew) check(mayFail func(f flow, err error) bool) {
+	if wrong := c.wrong(mayFail); wrong != "" {
+		c.Error(wrong)
+	}
+}
+
+// wrong waits for the outcomes, and returns what is not as it must be, or an empty text. Each
+// message must have one outcome, and must have arrived once if that says so. The messages of a
+// flow must have arrived in their order.
+func (c *crew) wrong(mayFail func(f flow, err error) bool) string {
 	time.Sleep(2 * session.DefaultOutcomeTimeout) // Virtual time.
 	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	wrong := 0
-	errorf := func(format string, args ...any) {
-		if wrong++; wrong <= 10 {
-			c.Errorf(format, args...)
-		}
-	}
+	var all []string
 
 	for f, sent := range c.sent {
 		arrived := make(map[int]bool)
@@ -222,7 +229,7 @@ func (c *crew) check(mayFail func(f flow, err error) bool) {
 
 		for _, n := range c.got[f] {
 			if n <= last {
-				errorf("%v: message %d has arrived after %d", f, n, last)
+				all = append(all, fmt.Sprintf("%v: message %d has arrived after %d", f, n, last))
 			}
 
 			last, arrived[n] = n, true
@@ -233,14 +240,21 @@ func (c *crew) check(mayFail func(f flow, err error) bool) {
 
 			switch {
 			case err == nil && !arrived[n]:
-				errorf("%v: message %d was delivered, but has not arrived", f, n)
+				all = append(all, fmt.Sprintf("%v: message %d was delivered, but has not arrived", f, n))
 			case err != nil && !mayFail(f, err):
-				errorf("%v: message %d: %v (it has arrived: %v)", f, n, err, arrived[n])
+				all = append(all, fmt.Sprintf("%v: message %d, arrived %v: %v", f, n, arrived[n], err))
 			}
 		}
 	}
 
-	if wrong > 0 {
-		c.Errorf("%d things are wrong", wrong)
+	if len(all) > 10 {
+		all = append(all[:10], fmt.Sprint(len(all)-10, " more"))
 	}
+
+	return strings.Join(all, "\n")
+}
+
+// overtaken tells whether an error says that a message was too late.
+func overtaken(err error) bool {
+	return strings.Contains(err.Error(), "was delivered before") || strings.Contains(err.Error(), "too old to tell")
 }
