@@ -79,6 +79,7 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 		return conn, err
 	})
 
+	l.SetCut(s.cut)
 	s.children.add(l)
 	s.screen.opened(via, key, gw)
 	s.alive++

@@ -52,6 +52,11 @@ func (o *linkOwner) Broken(l *link.Link, cause error) {
 	o.session().breakParent(l, cause)
 }
 
+// Turned implements link.Owner. What a child says about the way of its parents means nothing.
+func (o *linkOwner) Turned(l *link.Link, cut bool) {
+	o.session().parentTurned(l, cut)
+}
+
 // Goodbye implements link.Owner. At the end that has dialled, it waits for the end of the stream,
 // whose status says more.
 func (o *linkOwner) Goodbye(l *link.Link) {

@@ -30,7 +30,7 @@ const MaxFrame = offer.MaxFrame
 
 // capabilities are the names of what a link can do if both ends can. They travel with the offer and
 // the acceptance of a link, and docs/wire.md says what each of them means.
-var capabilities []string
+var capabilities = []string{link.CanCut}
 
 // framing knows how packets travel: in which format, and in frames of which size. It does not
 // change, and needs no lock.

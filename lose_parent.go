@@ -78,11 +78,8 @@ func (s *session) breakParent(l *link.Link, cause error) {
 	}
 
 	waiting := par.unpark()
-	if len(s.parents) > 1 {
-		waiting = append(par.drain(), waiting...)
-	}
-
 	par.breakOff(s.giveUpLocked(par, cause))
+	s.turnLocked(&e)
 	s.rerouteLocked(waiting, cause, false, &e)
 	s.mu.Unlock()
 
@@ -127,6 +124,7 @@ func (s *session) giveUpLocked(par *parent, cause error) *time.Timer {
 func (s *session) orphanLocked(par *parent, cause error, e *effects) {
 	waiting := par.drain()
 	par.orphan(s.parkLocked(par), s.giveUpLocked(par, cause))
+	s.turnLocked(e)
 	s.rerouteLocked(waiting, cause, false, e)
 }
 
@@ -167,6 +165,7 @@ func endOf(par *parent, cause error) error {
 func (s *session) dropLocked(par *parent, cause error, e *effects) {
 	s.parents = s.parents.remove(par)
 	s.screen.over(par)
+	s.turnLocked(e)
 	s.rerouteLocked(par.drain(), cause, false, e)
 	par.end()
 }

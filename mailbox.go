@@ -31,7 +31,11 @@ type mailbox struct {
 //
 // A packet that has kept the order of the sends until here, and arrives after a later one all
 // the same, was given up on its way. Its sender may have been told so.
-func (m *mailbox) deliver(h link.Header, mine router.Packet) (delivered bool, reason Reason, err error) {
+//
+// The neighbour is where the packet has come from, as far as the session knows it.
+func (m *mailbox) deliver(h link.Header, neighbour string, mine router.Packet) (
+	delivered bool, reason Reason, err error,
+) {
 	switch verdict := m.seen.Check(h.Source, h.Origin, h.Sequence); {
 	case verdict == dedupe.Seen:
 		return false, 0, nil
@@ -56,7 +60,7 @@ func (m *mailbox) deliver(h link.Header, mine router.Packet) (delivered bool, re
 		return false, ReasonOverflow, err
 	}
 
-	m.seen.Mark(h.Source, h.Origin, h.Sequence)
+	m.seen.Mark(neighbour, h.Source, h.Origin, h.Sequence)
 
 	return true, 0, nil
 }

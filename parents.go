@@ -50,6 +50,10 @@ type parent struct {
 	// The fields below belong to the lock of the session.
 
 	state parentState
+	// cut is set while the parent says that its own way up is cut.
+	cut bool
+	// chosen is set for the parent that the session uses. Others must be better to be chosen.
+	chosen bool
 	// until is when a suspect parent becomes live again.
 	until time.Time
 	// link leads to the parent. It is closed once the parent is orphaned or gone.
@@ -91,6 +95,21 @@ func (par *parent) current() parentState {
 // replace it.
 func (par *parent) isWaiting() bool {
 	return par.state == broken || par.state == orphaned
+}
+
+// rank tells how good a parent is. The best have 0.
+func (par *parent) rank() int {
+	switch state := par.current(); {
+	case state > suspect:
+		return 3
+	case par.cut:
+		// It still reaches those below it.
+		return 2
+	case state == suspect:
+		return 1
+	default:
+		return 0
+	}
 }
 
 // distrust makes the parent suspect, so that others are preferred for a while. It returns true
@@ -282,25 +301,45 @@ func (ps parents) remove(par *parent) parents {
 	return slices.DeleteFunc(ps, func(p *parent) bool { return p == par })
 }
 
-// pick returns the parent that a packet goes to: the newest that has not failed lately, or else
-// the newest. It never returns the parent that the packet came from, nor one that did not take
-// it. It returns nil when there is no other.
+// pick returns the parent that a packet goes to: the best one, and among equals the chosen one,
+// or else the newest. It never returns the parent that the packet came from, nor one that did not
+// take it. It returns nil when there is no other.
 func (ps parents) pick(from string, failed []string) *parent {
-	var second *parent
+	var best *parent
 
 	for _, par := range slices.Backward(ps) {
 		switch {
 		case par.key == from || slices.Contains(failed, par.key):
-		case par.current() != live:
-			if second == nil {
-				second = par
-			}
-		default:
-			return par
+		case best == nil, par.rank() < best.rank(), par.chosen && par.rank() == best.rank():
+			best = par
 		}
 	}
 
-	return second
+	return best
+}
+
+// toward is pick for one destination. A parent that is the destination is the way to itself: the
+// node above may have lost it, although it is there.
+func (ps parents) toward(key, from string, failed []string) *parent {
+	par := ps.byKey(key)
+	if par == nil || par.current() > suspect || key == from || slices.Contains(failed, key) {
+		return ps.pick(from, failed)
+	}
+
+	return par
+}
+
+// choose makes a parent the chosen one.
+func (ps parents) choose(par *parent) {
+	for _, other := range ps {
+		other.chosen = other == par
+	}
+}
+
+// isCut tells whether all parents are lost, or have no way up themselves. An orchestrator that is
+// lost counts as there: no other way leads to it.
+func (ps parents) isCut() bool {
+	return len(ps) > 0 && ps.find(func(par *parent) bool { return par.rank() < 2 || isOrchestrator(par.addr) }) == nil
 }
 
 // preferred returns the parent that a packet without a given table goes by, or nil.

@@ -3,7 +3,6 @@ package session
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
@@ -98,16 +97,14 @@ func (par *parent) listen(superseded <-chan struct{}, l *link.Link) error {
 // resumed notes that a parent is back. It returns a channel that is closed when a newer stream of
 // the link replaces this one.
 func (s *session) resumed(par *parent, epoch uint64) (superseded <-chan struct{}) {
+	var e effects
+
 	s.mu.Lock()
-	defer s.mu.Unlock()
-
 	superseded = par.resume(epoch)
+	s.turnLocked(&e)
+	s.mu.Unlock()
 
-	if len(s.parents) > 1 {
-		// Earlier packets for it are on their way through other parents, and later ones must
-		// not overtake them.
-		par.distrust(time.Now().Add(suspicion))
-	}
+	s.reporter.carryOut(&e)
 
 	return superseded
 }
@@ -151,10 +148,14 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 
 	all, replaced := s.parents.add(par)
 	s.parents = all
+	// A node that adopts this one has lost the parent before, even if that is still here.
+	s.parents.choose(par)
 
 	for _, old := range replaced {
 		s.dropLocked(old, errReplaced, &e)
 	}
+
+	s.turnLocked(&e)
 	s.mu.Unlock()
 
 	s.reporter.carryOut(&e)

@@ -48,7 +48,7 @@ func (s *session) dispatchLocked(h link.Header, packet router.Packet, e *effects
 
 // deliverLocked puts a packet into the mailbox, and notes its outcomes.
 func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
-	delivered, reason, err := s.mailbox.deliver(h, mine)
+	delivered, reason, err := s.mailbox.deliver(h, s.neighbourLocked(h.From), mine)
 	if delivered && s.witness.wantsDeliveries() {
 		e.delivered = append(e.delivered, infoOf(mine))
 	}
@@ -63,6 +63,19 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
 	for _, dest := range mine.GetDestination() {
 		e.note(outcome{set: h.Pending, key: mustKey(dest)})
 	}
+}
+
+// strangers stands for all that are no neighbours. No address has this text.
+const strangers = "?"
+
+// neighbourLocked returns the text that stands for where a packet has come from. Anybody can
+// invent strangers, which count as one.
+func (s *session) neighbourLocked(from string) string {
+	if from == "" || s.children[from] != nil || s.parents.byKey(from) != nil {
+		return from
+	}
+
+	return strangers
 }
 
 // routeLocked puts the parts of a packet into the outboxes of the next hops.
@@ -161,6 +174,18 @@ func (s *session) upLocked(h link.Header, part router.Packet, e *effects) {
 	if par == nil {
 		e.failPacket(h.Pending, part, s.reporter.noParent(h))
 
+		return
+	}
+
+	for _, other := range s.parents {
+		if other != par && s.parents.toward(other.key, h.From, h.Failed) == other {
+			if mine := part.Slice(other.addr); mine != nil {
+				s.reporter.hand(other.outlet(), h, mine, e)
+			}
+		}
+	}
+
+	if len(part.GetDestination()) == 0 {
 		return
 	}
 

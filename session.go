@@ -135,6 +135,8 @@ type session struct {
 	parents   parents
 	children  children
 	closed    bool
+	// cut is set while all parents are cut, which the children have been told.
+	cut bool
 	// leftLinks are the links to children that the session had when it was closed.
 	leftLinks []*link.Link
 	// cause is what the session was closed with.

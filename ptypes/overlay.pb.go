@@ -361,7 +361,10 @@ type Packet struct {
 	// far as no receipt has said otherwise before.
 	Delivered []uint64 `protobuf:"varint,26,rep,packed,name=delivered,proto3" json:"delivered,omitempty"`
 	// goodbye is set in the last frame: the sender has no more part in the stream.
-	Goodbye       bool `protobuf:"varint,27,opt,name=goodbye,proto3" json:"goodbye,omitempty"`
+	Goodbye bool `protobuf:"varint,27,opt,name=goodbye,proto3" json:"goodbye,omitempty"`
+	// cut is set by a parent while its own way up is cut. It is in every frame then,
+	// also in one without content.
+	Cut           bool `protobuf:"varint,30,opt,name=cut,proto3" json:"cut,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -476,6 +479,13 @@ func (x *Packet) GetDelivered() []uint64 {
 func (x *Packet) GetGoodbye() bool {
 	if x != nil {
 		return x.Goodbye
+	}
+	return false
+}
+
+func (x *Packet) GetCut() bool {
+	if x != nil {
+		return x.Cut
 	}
 	return false
 }
@@ -886,7 +896,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\x05peers\x18\x01 \x03(\v2\x18.ptypes.CertificateChainR\x05peers\"7\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x18\n" +
-	"\apayload\x18\x02 \x01(\fR\apayload\"\xfe\x02\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"\x90\x03\n" +
 	"\x06Packet\x12\x1e\n" +
 	"\n" +
 	"serialized\x18\x01 \x01(\fR\n" +
@@ -901,7 +911,8 @@ const file_overlay_proto_rawDesc = "" +
 	"\x06chunks\x18\x18 \x03(\v2\r.ptypes.ChunkR\x06chunks\x12(\n" +
 	"\aparcels\x18\x19 \x03(\v2\x0e.ptypes.ParcelR\aparcels\x12\x1c\n" +
 	"\tdelivered\x18\x1a \x03(\x04R\tdelivered\x12\x18\n" +
-	"\agoodbye\x18\x1b \x01(\bR\agoodbye\"\xea\x01\n" +
+	"\agoodbye\x18\x1b \x01(\bR\agoodbye\x12\x10\n" +
+	"\x03cut\x18\x1e \x01(\bR\x03cut\"\xea\x01\n" +
 	"\x06Parcel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1a\n" +

@@ -1,40 +1,33 @@
 // Package dedupe recognises packets that have been delivered before.
 //
-// A packet is known by its source, the origin, which is a random identity of the
-// sending session, and its sequence there. The origin alone would do if it were a
-// secret: but who passes a packet on learns it, and must not be able to send others in
-// its name. Sequences of one sender have gaps, as not every packet is for this node, and
-// arrive slightly out of order, as there may be several ways. For each sender, a source
-// with an origin, a window remembers the newest sequences one by one; what is
-// older than the window can be told from nothing and counts as stale.
+// A packet is known by its source, the origin, which is a random identity of the sending session,
+// and its sequence there. The origin alone would do if it were a secret: but who passes a packet
+// on learns it, and must not be able to send others in its name. Sequences of one sender have
+// gaps, as not every packet is for this node, and arrive slightly out of order, as there may be
+// several ways. For each sender, a source with an origin, a window remembers the newest sequences
+// one by one; what is older than the window can be told from nothing and counts as stale.
+//
+// Anybody may invent senders. So each neighbour has a share of its own, with the senders that came
+// from there. When there are too many, the neighbour with the most loses one. A sender is
+// forgotten only when every neighbour that has sent for it has lost it. So a liar costs those
+// senders alone whose packets come by the same neighbour, and a liar whose neighbours let it speak
+// for nobody else costs nobody.
 //
 // The types belong to one goroutine at a time.
 package dedupe
 
 import "hash/maphash"
 
-// Window is how many sequences below the highest one are remembered.
-const Window = 4096
+// maxSenders bounds the senders that are remembered, each counted for each of its neighbours. It is
+// more than there are players in any tree that was ever measured.
+const maxSenders = 1 << 16
 
-// maxSenders bounds the senders that are remembered. Past it the oldest goes.
-const maxSenders = 4096
+// maxOrigins bounds the origins of one source in the share of a neighbour. A player has another
+// origin each time it is started.
+const maxOrigins = 16
 
-// Verdict says what is known about a packet.
-type Verdict int
-
-const (
-	// New packets have not been seen, and are newer than all that have.
-	New Verdict = iota
-	// Late packets have not been seen, but a newer one of the same sender has.
-	Late
-	// Seen packets have been delivered.
-	Seen
-	// Stale packets are too old to know.
-	Stale
-)
-
-// sender is one session that sends. A sum stands for the text of the source, which may
-// be long: nobody finds another text with the same one without the seed.
+// sender is one session that sends. A sum stands for the text of the source, which may be long:
+// nobody finds another text with the same one without the seed.
 type sender struct {
 	source uint64
 	origin string
@@ -45,15 +38,14 @@ var sourceSeed = maphash.MakeSeed()
 // Memory remembers the packets of many senders. The zero value is empty.
 type Memory struct {
 	senders map[sender]*window
-	// order holds the senders by age, so that a flood of invented ones replaces
-	// entries instead of growing the memory.
-	order []sender
-	next  int
+	shares  map[string]*share
+	// held counts the senders in all shares.
+	held int
 }
 
 // Check tells whether the packet has been marked before.
 func (m *Memory) Check(source string, origin []byte, sequence uint64) Verdict {
-	w := m.window(source, origin)
+	w := m.senders[sender{maphash.String(sourceSeed, source), string(origin)}]
 	if w == nil {
 		return New
 	}
@@ -61,80 +53,95 @@ func (m *Memory) Check(source string, origin []byte, sequence uint64) Verdict {
 	return w.check(sequence)
 }
 
-// Mark remembers the packet.
-func (m *Memory) Mark(source string, origin []byte, sequence uint64) {
-	w := m.window(source, origin)
-	if w == nil {
-		w = m.add(sender{maphash.String(sourceSeed, source), string(origin)})
-	}
+// Mark remembers the packet, which has come from that neighbour.
+func (m *Memory) Mark(neighbour, source string, origin []byte, sequence uint64) {
+	sum := maphash.String(sourceSeed, source)
 
+	w := m.hold(m.shareOf(neighbour), sum, origin)
 	w.mark(sequence)
+
+	if m.held > maxSenders {
+		m.shrink()
+	}
 }
 
-// window returns what is known about a sender, or nil. The text of the origin is made
-// in the index itself, where that takes no memory.
-func (m *Memory) window(source string, origin []byte) *window {
-	return m.senders[sender{maphash.String(sourceSeed, source), string(origin)}]
+// shareOf returns the share of a neighbour.
+func (m *Memory) shareOf(neighbour string) *share {
+	sh := m.shares[neighbour]
+	if sh != nil {
+		return sh
+	}
+
+	if m.shares == nil {
+		m.shares, m.senders = make(map[string]*share), make(map[sender]*window)
+	}
+
+	sh = newShare()
+	m.shares[neighbour] = sh
+
+	return sh
 }
 
-// add makes room for a sender.
-func (m *Memory) add(s sender) *window {
-	if m.senders == nil {
-		m.senders = make(map[sender]*window)
+// hold returns the window of a sender, and makes sure that it is in the share, as the newest.
+func (m *Memory) hold(sh *share, sum uint64, origin []byte) *window {
+	src := sh.touch(sum)
+
+	w := src.touch(origin)
+	if w != nil {
+		return w
 	}
 
-	if len(m.order) < maxSenders {
-		m.order = append(m.order, s)
-	} else {
-		delete(m.senders, m.order[m.next])
-		m.order[m.next] = s
-		m.next = (m.next + 1) % maxSenders
+	key := sender{sum, string(origin)}
+
+	w = m.senders[key]
+	if w == nil {
+		w = new(window)
+		m.senders[key] = w
 	}
 
-	w := new(window)
-	m.senders[s] = w
+	w.holders++
+	m.held++
+	sh.held++
+	src.origins = append(src.origins, held{key.origin, w})
+
+	if len(src.origins) > maxOrigins {
+		m.release(sh, src)
+	}
 
 	return w
 }
 
-// window is a ring of bits, one for each sequence in (high-Window, high].
-type window struct {
-	high uint64
-	bits [Window / 64]uint64
-}
+// release takes the oldest origin of a source out of a share.
+func (m *Memory) release(sh *share, src *source) {
+	old := src.origins[0]
+	copy(src.origins, src.origins[1:])
+	src.origins[len(src.origins)-1] = held{}
+	src.origins = src.origins[:len(src.origins)-1]
 
-func (w *window) check(sequence uint64) Verdict {
-	switch {
-	case sequence > w.high:
-		return New
-	case w.high-sequence >= Window:
-		return Stale
-	case w.bits[sequence/64%uint64(len(w.bits))]&(1<<(sequence%64)) != 0:
-		return Seen
-	default:
-		return Late
+	m.held--
+	sh.held--
+	old.window.holders--
+
+	if old.window.holders == 0 {
+		delete(m.senders, sender{src.sum, old.origin})
 	}
 }
 
-func (w *window) mark(sequence uint64) {
-	if sequence > w.high {
-		w.advance(sequence)
+// shrink makes room: the neighbour with the most senders loses the one that has been quiet for the
+// longest time.
+func (m *Memory) shrink() {
+	var largest *share
+
+	for _, sh := range m.shares {
+		if largest == nil || sh.held > largest.held {
+			largest = sh
+		}
 	}
 
-	w.bits[sequence/64%uint64(len(w.bits))] |= 1 << (sequence % 64)
-}
+	src := largest.oldest()
+	m.release(largest, src)
 
-// advance moves the window up and forgets what leaves it.
-func (w *window) advance(high uint64) {
-	if high-w.high >= Window {
-		clear(w.bits[:])
-		w.high = high
-
-		return
-	}
-
-	for w.high < high {
-		w.high++
-		w.bits[w.high/64%uint64(len(w.bits))] &^= 1 << (w.high % 64)
+	if len(src.origins) == 0 {
+		largest.remove(src)
 	}
 }

@@ -28,7 +28,7 @@ func BenchmarkMemory(b *testing.B) {
 					b.Fatal("seen before")
 				}
 
-				memory.Mark(source, origin, sequence)
+				memory.Mark("neighbour", source, origin, sequence)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package dedupe_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"github.com/minogrpc/session/internal/dedupe"
@@ -39,7 +40,7 @@ func TestMemory_AgreesWithAMapOfEverything(t *testing.T) {
 			require.Equal(t, want, memory.Check("source", origin, sequence))
 
 			if want <= dedupe.Late && rapid.Bool().Draw(t, "mark") {
-				memory.Mark("source", origin, sequence)
+				memory.Mark("neighbour", "source", origin, sequence)
 				marked[sequence] = true
 				high = max(high, sequence)
 			}
@@ -47,26 +48,143 @@ func TestMemory_AgreesWithAMapOfEverything(t *testing.T) {
 	})
 }
 
-// Senders do not get in each other's way, and an invented multitude of them makes
-// nothing grow without bound.
-func TestMemory_SendersAreSeparateAndBounded(t *testing.T) {
+// identity returns an origin that differs from those of other numbers.
+func identity(n int) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(n))
+}
+
+// Promise M2: the senders of a large tree are all remembered.
+func TestMemory_ManyHonestSendersAreRemembered(t *testing.T) {
+	const senders = 60_000
+
 	var memory dedupe.Memory
 
-	first := []byte("first")
-	memory.Mark("source", first, 1)
-	require.Equal(t, dedupe.Seen, memory.Check("source", first, 1))
-	require.Equal(t, dedupe.New, memory.Check("source", []byte("second"), 1))
-
-	flood := func() {
-		for i := range 10_000 {
-			memory.Mark("source", binary.BigEndian.AppendUint64(nil, uint64(i)), 1)
-		}
+	for i := range senders {
+		memory.Mark("parent", fmt.Sprint("player ", i), identity(i), 7)
 	}
 
-	flood()
-	require.Equal(t, dedupe.New, memory.Check("source", first, 1))
-	require.Equal(t, dedupe.New, memory.Check("source", binary.BigEndian.AppendUint64(nil, 0), 1))
-	require.Equal(t, dedupe.Seen, memory.Check("source", binary.BigEndian.AppendUint64(nil, 9_999), 1))
+	for i := range senders {
+		require.Equal(t, dedupe.Seen, memory.Check(fmt.Sprint("player ", i), identity(i), 7))
+	}
+}
+
+// Promise M2: a liar with any number of origins, and any number of sources, makes nothing of what
+// has come by another neighbour arrive twice, even if it speaks for the same source. The memory
+// does not grow without bound.
+func TestMemory_LiarCostsNobodyElse(t *testing.T) {
+	flood := map[string]func(m *dedupe.Memory, i int){
+		"one source":    func(m *dedupe.Memory, i int) { m.Mark("liar", "liar", identity(i), 1) },
+		"many sources":  func(m *dedupe.Memory, i int) { m.Mark("liar", fmt.Sprint("invented ", i), identity(i), 1) },
+		"honest source": func(m *dedupe.Memory, i int) { m.Mark("liar", "honest", identity(i), 1) },
+	}
+
+	for name, lie := range flood {
+		t.Run(name, func(t *testing.T) {
+			var memory dedupe.Memory
+
+			origin := []byte("origin")
+			memory.Mark("parent", "honest", origin, 5)
+			memory.Mark("parent", "another", origin, 5)
+
+			for i := range 200_000 {
+				lie(&memory, i)
+			}
+
+			require.LessOrEqual(t, memory.Len(), dedupe.MaxSenders)
+			require.Equal(t, dedupe.Seen, memory.Check("honest", origin, 5))
+			require.Equal(t, dedupe.Seen, memory.Check("another", origin, 5))
+			require.Equal(t, dedupe.Late, memory.Check("honest", origin, 4))
+		})
+	}
+}
+
+// A liar that can speak for one source alone costs nobody whose packets come the same way, and
+// takes little memory.
+func TestMemory_LiarCostsNoOtherSourceOfTheSameNeighbour(t *testing.T) {
+	var memory dedupe.Memory
+
+	origin := []byte("origin")
+	memory.Mark("parent", "honest", origin, 5)
+
+	for i := range 200_000 {
+		memory.Mark("parent", "liar", identity(i), 1)
+	}
+
+	require.LessOrEqual(t, memory.Len(), 1+dedupe.MaxOrigins)
+	require.Equal(t, dedupe.Seen, memory.Check("honest", origin, 5))
+}
+
+// A sender is known as long as one of the neighbours is not full that have brought its packets.
+func TestMemory_SenderOfTwoNeighboursIsForgottenByBoth(t *testing.T) {
+	var memory dedupe.Memory
+
+	origin := []byte("origin")
+	memory.Mark("p0", "honest", origin, 1)
+	memory.Mark("p1", "honest", origin, 2)
+
+	for i := range dedupe.MaxOrigins {
+		memory.Mark("p0", "honest", identity(i), 1)
+	}
+
+	require.Equal(t, dedupe.Seen, memory.Check("honest", origin, 1))
+	require.Equal(t, dedupe.Seen, memory.Check("honest", origin, 2))
+
+	for i := range dedupe.MaxOrigins {
+		memory.Mark("p1", "honest", identity(i), 2)
+	}
+
+	require.Equal(t, dedupe.New, memory.Check("honest", origin, 1))
+}
+
+// A source that is started again and again is known by its newest sessions. The one with the
+// newest packet goes last.
+func TestMemory_NewestOriginsStay(t *testing.T) {
+	var memory dedupe.Memory
+
+	for i := range 3 * dedupe.MaxOrigins {
+		memory.Mark("parent", "honest", identity(i), 1)
+		memory.Mark("parent", "honest", identity(0), uint64(2+i))
+	}
+
+	for i := range 3 * dedupe.MaxOrigins {
+		want := dedupe.New
+		if i == 0 || i > 2*dedupe.MaxOrigins {
+			want = dedupe.Seen
+		}
+
+		require.Equal(t, want, memory.Check("honest", identity(i), 1), "origin %d", i)
+	}
+}
+
+// Promise M2: with any senders and neighbours, the memory says what a map of everything would say,
+// as long as nobody has more than there is room for.
+func TestMemory_NeighboursAgreeWithAMapOfEverything(t *testing.T) {
+	type packet struct {
+		source, origin int
+		sequence       uint64
+	}
+
+	rapid.Check(t, func(t *rapid.T) {
+		var memory dedupe.Memory
+
+		marked := make(map[packet]bool)
+		number := rapid.IntRange(0, 9)
+
+		for range rapid.IntRange(1, 300).Draw(t, "steps") {
+			neighbour := fmt.Sprint(number.Draw(t, "neighbour") % 3)
+			p := packet{
+				source: number.Draw(t, "source"), origin: number.Draw(t, "origin") % dedupe.MaxOrigins,
+				sequence: rapid.Uint64Range(1, 40).Draw(t, "sequence"),
+			}
+			seen := memory.Check(fmt.Sprint(p.source), identity(p.origin), p.sequence) == dedupe.Seen
+			require.Equal(t, marked[p], seen)
+
+			if !seen {
+				memory.Mark(neighbour, fmt.Sprint(p.source), identity(p.origin), p.sequence)
+				marked[p] = true
+			}
+		}
+	})
 }
 
 // Promise S2: who has learned the origin of another sender cannot send in its name.
@@ -74,12 +192,12 @@ func TestMemory_SourcesOfOneOriginAreSeparate(t *testing.T) {
 	var memory dedupe.Memory
 
 	origin := []byte("origin")
-	memory.Mark("liar", origin, 5)
+	memory.Mark("neighbour", "liar", origin, 5)
 
 	require.Equal(t, dedupe.New, memory.Check("honest", origin, 5))
 	require.Equal(t, dedupe.New, memory.Check("honest", origin, 4))
 
-	memory.Mark("honest", origin, 5)
+	memory.Mark("neighbour", "honest", origin, 5)
 	require.Equal(t, dedupe.Seen, memory.Check("honest", origin, 5))
 	require.Equal(t, dedupe.Late, memory.Check("liar", origin, 4))
 }
@@ -93,6 +211,6 @@ func TestMemory_KnownSenderTakesNoMemory(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		sequence++
 		memory.Check("source", origin, sequence)
-		memory.Mark("source", origin, sequence)
+		memory.Mark("neighbour", "source", origin, sequence)
 	}))
 }

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 // MaxUnsettled is how many parcels may be on their way to the neighbour of a duplex
 // link without an outcome.
 const MaxUnsettled = frames.MaxUnsettled
+
+// CanCut is the name of what a link can do whose parent says whether its way up is cut.
+const CanCut = "cut"
 
 // Arrival is a parcel that has come over a duplex link.
 type Arrival = frames.Arrival
@@ -114,9 +118,11 @@ func newDuplex(l *Link, f Frames) *duplex {
 		MaxFrame: f.MaxFrame,
 		MaxBody:  f.MaxBody,
 		Text:     f.Text,
+		Cuts:     slices.Contains(f.Can, CanCut),
 		Silence:  l.Silence,
 		Patience: l.Patience,
 	}, time.Now())
+	d.machine.SetCut(l.cut)
 
 	d.beat = time.AfterFunc(d.machine.FirstTick(), d.tick)
 
@@ -173,6 +179,20 @@ func (l *Link) Parting() bool {
 	d := l.duplexLocked()
 
 	return d != nil && d.machine.Parting()
+}
+
+// SetCut tells the child at the other end of a link, if it is duplex, whether the way up of this
+// node is cut.
+func (l *Link) SetCut(cut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	l.cut = cut
+
+	if d := l.duplexLocked(); d != nil {
+		d.machine.SetCut(cut)
+		d.wake()
+	}
 }
 
 // Reply sends a receipt to the neighbour of a duplex link. It does not count for the

@@ -97,6 +97,10 @@ type Owner interface {
 	// at the end that does not dial. Resume may go on with another one.
 	Broken(l *Link, cause error)
 
+	// Turned is called when the parent at the other end of a duplex link has lost its own way
+	// up, or has one again.
+	Turned(l *Link, cut bool)
+
 	// Goodbye is called when the neighbour of a duplex link has said so. The end of
 	// the stream follows.
 	Goodbye(l *Link)
@@ -187,6 +191,8 @@ type Link struct {
 	// sealed is set when nobody will look at the outbox any more: nothing may be added
 	// that no one would settle.
 	sealed bool
+	// cut is set when the way up of this node is cut, which it tells a child.
+	cut    bool
 	expiry expiry
 	setup  setup
 }
@@ -270,29 +276,6 @@ func (l *Link) Flush() {
 	if t := l.over(); t != nil {
 		t.flush()
 	}
-}
-
-// Drain takes the parcels that are in the outbox, in the order they were added, without
-// the destinations about which the neighbour has said something. What is under way for
-// them is ignored from now on. A link that is lost or closing takes nothing more after it.
-func (l *Link) Drain() []*Parcel {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	return l.drainLocked()
-}
-
-func (l *Link) drainLocked() []*Parcel {
-	l.sealed = l.sealed || l.state > open
-	parcels := l.box.Drain()
-
-	if l.transport != nil {
-		l.transport.drained()
-	}
-
-	l.flushedLocked()
-
-	return parcels
 }
 
 // Opened tells whether the neighbour has ever answered.

@@ -90,6 +90,8 @@ func (e *end) Broken(l *link.Link, cause error) {
 	e.timer = time.AfterFunc(grace, func() { l.Fail(cause) })
 }
 
+func (e *end) Turned(*link.Link, bool) {}
+
 func (e *end) Goodbye(l *link.Link) {
 	e.mu.Lock()
 	e.goodbyes++

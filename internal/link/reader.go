@@ -71,8 +71,13 @@ func (d *duplex) handle(stream Stream, frame *ptypes.Packet) error {
 	l.mu.Lock()
 	d.taking = false
 	d.machine.Told(answers, arrivals)
+	cut, turned := d.machine.Turned()
 	l.flushedLocked()
 	l.mu.Unlock()
+
+	if turned {
+		l.tell(func() { l.Owner.Turned(l, cut) })
+	}
 
 	if goodbye {
 		l.tell(func() { l.Owner.Goodbye(l) })

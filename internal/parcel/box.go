@@ -210,6 +210,24 @@ func (b *Box) Drain() []*Parcel {
 	return parcels
 }
 
+// Withdraw removes some of the parcels, and returns what is left of those that are still there. Those
+// that may have reached the neighbour stay unless sent is set.
+func (b *Box) Withdraw(some []*Parcel, sent bool) []*Parcel {
+	var taken []*Parcel
+
+	for _, p := range some {
+		if p.Sent && !sent || !b.Remove(p) {
+			continue
+		}
+
+		if rest := p.rest(); rest != nil {
+			taken = append(taken, rest)
+		}
+	}
+
+	return taken
+}
+
 // Expire removes the parcels whose deadline has come, and returns them in the order they
 // came.
 func (b *Box) Expire(now time.Time) []*Parcel {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"testing/synctest"
 	"time"
 
 	"github.com/minogrpc/session/mino"
@@ -20,6 +21,10 @@ func (n *neighbour) take(frame *ptypes.Packet) {
 
 	if frame.GetGoodbye() {
 		n.goodbyes++
+	}
+
+	if before := len(n.told) > 0 && n.told[len(n.told)-1]; before != frame.GetCut() {
+		n.told = append(n.told, frame.GetCut())
 	}
 
 	switch number := int(frame.GetFrame()); {
@@ -77,7 +82,7 @@ func (n *neighbour) confirmed() uint64 {
 
 // feed gives the session a frame, and returns when the session reads it.
 func (n *neighbour) feed(frame *ptypes.Packet) {
-	frame.Received = n.confirmed()
+	frame.Received, frame.Cut = n.confirmed(), n.cut
 
 	if len(frame.GetParcels())+len(frame.GetReceipts())+len(frame.GetDelivered()) > 0 {
 		n.sent = append(n.sent, frame)
@@ -87,10 +92,25 @@ func (n *neighbour) feed(frame *ptypes.Packet) {
 	n.current().Feed(proto.CloneOf(frame))
 }
 
+// turn says, as a parent, whether its own way up is cut.
+func (n *neighbour) turn(cut bool) {
+	n.cut = cut
+	n.feed(&ptypes.Packet{})
+	synctest.Wait()
+}
+
+// heard returns what the session has told about its way up.
+func (n *neighbour) heard() []bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	return slices.Clone(n.told)
+}
+
 // repeat sends again all frames after the last one that the session has received.
 func (n *neighbour) repeat(received uint64) {
 	for _, frame := range n.sent[received:] {
-		frame.Received = n.confirmed()
+		frame.Received, frame.Cut = n.confirmed(), n.cut
 		n.current().Feed(proto.CloneOf(frame))
 	}
 }

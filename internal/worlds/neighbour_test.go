@@ -37,6 +37,9 @@ type neighbour struct {
 	// relay is the session's end, if the session dialled.
 	relay session.Relay
 
+	// plain neighbours have no capabilities. cut is set in all that a parent says.
+	plain, cut bool
+
 	// refuse decides whether it refuses another stream. If nil, it accepts all.
 	refuse func(ctx context.Context) error
 
@@ -50,6 +53,8 @@ type neighbour struct {
 	// goodbye.
 	got                      []*ptypes.Packet
 	signs, repeats, goodbyes int
+	// told is what the frames of the session have said about its way up, each change once.
+	told []bool
 	// sent are the numbered frames that went to the session. parcels counts their parcels.
 	sent    []*ptypes.Packet
 	parcels uint64
@@ -111,6 +116,10 @@ func (n *neighbour) tryDial() bool {
 // dialAs is dial with any address and numbers, true or not.
 func (n *neighbour) dialAs(gw mino.Address, epoch, received uint64) (returned <-chan struct{}, ok bool) {
 	offer := fmt.Sprintf("duplex-1;id=%s;epoch=%d;received=%d;frame=262144;format=tree1", n.id, epoch, received)
+	if !n.plain {
+		offer += ";can=cut"
+	}
+
 	before := n.current()
 	stream := n.open()
 
@@ -188,6 +197,9 @@ func (n *neighbour) accept(ctx context.Context, offer metadata.MD) (session.Open
 
 	stream := n.open()
 	answer := fmt.Sprintf("duplex-1;received=%d;frame=262144;format=tree1;session=1", received)
+	if !n.plain {
+		answer += ";can=cut"
+	}
 
 	return session.OpenStream{
 		Stream:  openerStream{stream},

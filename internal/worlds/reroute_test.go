@@ -106,8 +106,8 @@ func TestReroute_FullOutboxForASecondCopyIsATimeout(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess := w.session(addr("a"), session.WithOutboxLimits(1, 1<<20))
 		w.parent(sess, addr("p0"), w.table(1, addr("a")))
-		filling := sess.Send(fake.Message("first"), addr("y"))
 		second := w.parent(sess, addr("p1"), w.table(1, addr("a")))
+		filling := sess.Send(fake.Message("first"), addr("p0"))
 		errs := sess.Send(fake.Message("second"), addr("z"))
 
 		synctest.Wait()

@@ -29,13 +29,14 @@ const (
 	cuts
 	closes
 	ticks
+	turns
 )
 
 func (a action) String() string {
 	names := []string{
 		"adds", "writes", "writes in vain", "is not taken a frame", "reads", "delivers", "notices the end",
 		"is offered line", "is answered over line", "dials again", "gives up", "waits no longer", "has flushed",
-		"hurries", "cut", "closes", "ticks",
+		"hurries", "cut", "closes", "ticks", "turns",
 	}
 
 	if a.kind == cuts {
@@ -173,6 +174,10 @@ func (w *world) mayHappen(list []action) []action {
 		}
 	}
 
+	if w.turned < w.bound.turns && w.nodes[near].phase == lives {
+		list = append(list, action{turns, near})
+	}
+
 	return list
 }
 
@@ -223,4 +228,8 @@ var steps = [...]func(w *world, side int){
 		w.close(side)
 	},
 	ticks: func(w *world, side int) { w.nodes[side].m.Tick(still) },
+	turns: func(w *world, side int) {
+		w.turned++
+		w.nodes[side].m.SetCut(w.turned%2 == 1)
+	},
 }

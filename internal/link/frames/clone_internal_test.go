@@ -59,7 +59,7 @@ func cloneFifo[T any](f fifo.List[T], copyOf func(T) T) (c fifo.List[T]) {
 func copyFrame(f *ptypes.Packet) *ptypes.Packet {
 	c := &ptypes.Packet{
 		Frame: f.GetFrame(), Received: f.GetReceived(), Goodbye: f.GetGoodbye(), Delivered: f.GetDelivered(),
-		Receipts: f.GetReceipts(),
+		Receipts: f.GetReceipts(), Cut: f.GetCut(),
 	}
 
 	for _, p := range f.GetParcels() {
@@ -112,7 +112,7 @@ func (p *sketch) frame(f *ptypes.Packet, own, other uint64) {
 
 	p.num(number, int(f.GetReceived())-int(other), len(f.GetParcels()), len(f.GetChunks()))
 	p.num(len(f.GetDelivered()), len(f.GetReceipts()))
-	p.flags(f.GetGoodbye())
+	p.flags(f.GetGoodbye(), f.GetCut())
 
 	for _, parcel := range f.GetParcels() {
 		p.num(int(parcel.GetId()), int(parcel.GetChunked()), len(parcel.GetBody()))
@@ -143,6 +143,7 @@ func (p *sketch) parcels(f fifo.List[*parcel.Parcel]) {
 // still here.
 func (p *sketch) machine(m, other *Machine) {
 	p.flags(m.connected, m.failed, m.beat, m.farewell, m.left, m.over, m.transfer != nil, m.order.leaving != nil)
+	p.flags(m.isCut, m.told, m.news)
 	p.num(int(m.epoch), int(m.chunks), m.unsettled, m.resend, int(m.received)-int(other.acknowledged()), m.unanswered)
 	p.num(int(m.partial.id), m.partial.size, m.unread.Len(), len(m.receipts), len(m.delivered))
 	p.parcels(m.order.small)

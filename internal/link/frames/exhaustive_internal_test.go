@@ -164,6 +164,11 @@ func (w *world) atRest() error {
 			continue
 		}
 
+		// It is odd how often the way has changed while it is cut.
+		if n.m.isCut != (w.turned%2 == 1) {
+			return fmt.Errorf("end %d does not know what has become of the way up", side)
+		}
+
 		if n.phase != lives {
 			return fmt.Errorf("end %d hangs in phase %d", side, n.phase)
 		}
@@ -191,6 +196,7 @@ var (
 	ordinary = []bound{
 		{parcels: 3, cuts: 2, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, late: 3, pauses: true, inFlight: 1, unread: 2, unsettled: 2},
+		{parcels: 1, cuts: 2, goodbyes: 1, turns: 3, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 2, cuts: 1, goodbyes: 1, late: 2, pauses: true, hurries: true, inFlight: 1, unread: 1, unsettled: 1},
 	}
 	thorough = []bound{
@@ -198,6 +204,7 @@ var (
 		{parcels: 3, cuts: 2, goodbyes: 1, inFlight: 2, unread: 2, unsettled: 2},
 		{parcels: 3, cuts: 1, goodbyes: 1, late: 1, hurries: true, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, cuts: 1, late: 1, ticks: true, inFlight: 1, unread: 2, unsettled: 2},
+		{parcels: 2, cuts: 2, goodbyes: 1, turns: 2, pauses: true, inFlight: 2, unread: 2, unsettled: 2},
 	}
 )
 
@@ -237,9 +244,10 @@ func TestExhaustive_TwoEnds(t *testing.T) {
 	}
 }
 
-// The search would find each of eight mistakes.
+// The search would find each of nine mistakes.
 func TestExhaustive_FindsEachFault(t *testing.T) {
 	plain := bound{parcels: 3, cuts: 2, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2}
+	turning := bound{parcels: 1, cuts: 1, turns: 1, inFlight: 1, unread: 2, unsettled: 2}
 	pauses := bound{parcels: 3, inFlight: 1, unread: 2, unsettled: 2, pauses: true}
 
 	for f, tc := range map[fault]struct {
@@ -255,6 +263,7 @@ func TestExhaustive_FindsEachFault(t *testing.T) {
 		chunkTwice:      {"a chunk twice", plain, "breaks the rules"},
 		hastyGoodbye:    {"a goodbye that drops what waits", plain, "has dropped its answer"},
 		countedTwice:    {"a frame counted twice", plain, "breaks the rules"},
+		lostTurn:        {"a turn without a stream", turning, "what has become of the way up"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSearch()

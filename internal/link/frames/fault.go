@@ -1,6 +1,6 @@
 package frames
 
-// fault is a mistake that a test plants, to see that it would be found. It is read in eight
+// fault is a mistake that a test plants, to see that it would be found. It is read in nine
 // places, each of them on a way that has more to do.
 type fault int
 
@@ -22,4 +22,6 @@ const (
 	hastyGoodbye
 	// countedTwice counts a frame with a message twice.
 	countedTwice
+	// lostTurn forgets what a parent learns about its way up while there is no stream.
+	lostTurn
 )

@@ -81,6 +81,8 @@ func (m *Machine) Admit(frame *ptypes.Packet, now time.Time) (content bool, err 
 		return false, err
 	}
 
+	m.hear(frame.GetCut())
+
 	if frame.GetFrame() == 0 {
 		return false, nil
 	}

@@ -67,6 +67,9 @@ type Config struct {
 	// Text is set when the packets travel in a format of text.
 	Text bool
 
+	// Cuts is set when the parent says whether its way up is cut.
+	Cuts bool
+
 	// Silence is how long the neighbour may give no sign of life. Patience is how long a
 	// stream has to last to have been of use.
 	Silence, Patience time.Duration
@@ -85,6 +88,7 @@ type Machine struct {
 	outgoing
 	incoming
 	pulse
+	upward
 
 	bounds bounds
 	// fault is what a test has planted.
@@ -148,6 +152,7 @@ func (m *Machine) Opened(epoch, received uint64, now time.Time) error {
 
 	m.connected, m.epoch, m.failed = true, epoch, false
 	m.resend = 0
+	m.beat = m.beat || m.told
 
 	if m.fault == wrongResend {
 		m.resend = min(1, m.unread.Len())

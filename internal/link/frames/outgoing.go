@@ -101,6 +101,7 @@ func (m *Machine) Next() (*ptypes.Packet, []*parcel.Parcel) {
 // stamp adds what goes with every frame.
 func (m *Machine) stamp(frame *ptypes.Packet) *ptypes.Packet {
 	frame.Received = m.received
+	frame.Cut = m.Dialler && m.isCut
 	m.untold = 0
 	m.beat = false
 

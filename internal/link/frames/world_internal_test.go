@@ -35,6 +35,8 @@ type bound struct {
 	// hurries is set when the time for a goodbye may be over at any moment, and not only
 	// when nothing else happens.
 	hurries bool
+	// turns is how often the way up of the near end, which is the parent, is cut or whole again.
+	turns int
 	// ticks is set when heartbeats may come at any time, and not only when nothing else
 	// happens.
 	ticks bool
@@ -124,6 +126,8 @@ type world struct {
 	cuts  int
 	// closed is how many ends have closed by themselves.
 	closed int
+	// turned is how often the way up of the near end has changed.
+	turned int
 }
 
 func newWorld(b *bound, f fault) *world {
@@ -134,7 +138,7 @@ func newWorld(b *bound, f fault) *world {
 		n.box = &parcel.Box{MaxPackets: 100, MaxBytes: 1 << 20}
 		n.m = New(Config{
 			Box: n.box, Dialler: side == near, MaxFrame: tinyFrame, MaxBody: 1 << 20,
-			Silence: time.Minute, Patience: time.Minute,
+			Silence: time.Minute, Patience: time.Minute, Cuts: true,
 		}, still)
 		n.m.bounds = bounds{unsettled: b.unsettled, unread: b.unread, unreadBytes: 1 << 20}
 		n.m.fault = f
@@ -181,7 +185,7 @@ func (w *world) clone() *world {
 
 // sketch distinguishes the state from all others.
 func (w *world) sketch(p sketch) sketch {
-	p.num(w.cuts, w.closed)
+	p.num(w.cuts, w.closed, w.turned)
 
 	known := [2]uint64{w.nodes[near].m.acknowledged(), w.nodes[far].m.acknowledged()}
 
