@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/serde"
@@ -27,6 +28,10 @@ const (
 	// unknownType stands for the connection types that one letter cannot hold. So their text
 	// is never that of an address that can be dialled.
 	unknownType = '?' - firstTypeLetter
+
+	// maxHostPort bounds the host and port of an address that can be dialled, in bytes. The
+	// longest name of DNS has 253.
+	maxHostPort = 300 - prefixSize
 
 	// prefixSize is the number of letters in front of the host, and zeroText the
 	// text form of the zero Address.
@@ -86,7 +91,8 @@ func NewAddress(host string) Address {
 // NewAddressFromURL returns the address of the follower at the host and port of
 // the URL. The scheme must be grpc, grpcs, https, or empty for grpcs. It returns
 // an error for another scheme, and when the host or the port is missing, the host is
-// malformed or the port is not a number below 65536.
+// malformed or the port is not a number below 65536. See [Address.GetHostname] for what a host
+// must not be.
 func NewAddressFromURL(addr url.URL) (Address, error) {
 	connType, err := schemeType(addr.Scheme)
 	if err != nil {
@@ -165,27 +171,39 @@ func (a Address) GetDialAddress() string {
 }
 
 // GetHostname returns the host without the port, and an IPv6 address without the
-// brackets. It returns an error when the address has no host or a malformed one.
+// brackets. It returns an error when the address has no host or a malformed one. It also
+// refuses a text of more than 300 bytes, characters that cannot be printed, and an IPv6 address
+// with a zone: the zone names an interface of one machine, and means nothing to another node.
 func (a Address) GetHostname() (string, error) {
 	hostport := a.host()
+	if len(hostport) > maxHostPort {
+		return "", fmt.Errorf("malformed address: %d bytes are more than %d", len(a.key()), maxHostPort+prefixSize)
+	}
 
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
 	}
 
-	if _, err = netip.ParseAddr(host); err == nil {
+	ip, err := netip.ParseAddr(host)
+	if err == nil && ip.Zone() == "" {
 		return host, nil
 	}
 
-	// The rest must be a name: no other part of a URL, and no control characters.
-	if host == "" || strings.ContainsAny(host, ":[]") || strings.ContainsAny(hostport, "/?#@ ") ||
-		strings.ContainsFunc(hostport, unicode.IsControl) {
+	if err == nil {
+		return "", fmt.Errorf("malformed address: the zone in %q means nothing to other nodes", hostport)
+	}
+
+	// The rest must be a name: no other part of a URL, and nothing that cannot be printed.
+	if host == "" || strings.ContainsAny(host, ":[]") || strings.ContainsAny(hostport, "/?#@% ") ||
+		!utf8.ValidString(hostport) || strings.ContainsFunc(hostport, isUnprintable) {
 		return "", fmt.Errorf("malformed address: no host in %q", hostport)
 	}
 
 	return host, nil
 }
+
+func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // MarshalText returns the text form, which [AddressFactory] reads: a letter for
 // the role, one for the connection type, and the host. The caller owns the bytes.

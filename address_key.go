@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
 )
 
@@ -49,6 +50,33 @@ func mustKey(addr mino.Address) string {
 	}
 
 	return key
+}
+
+// sourceKey is the same text for all spellings of the address of a follower, and for another type
+// its text. It is empty for an address without one.
+func sourceKey(addr mino.Address) string {
+	addr = unwrapAddress(addr)
+
+	own, ok := addr.(Address)
+	if ok {
+		return string(own.key()[0]) + spelling.Key(own.host())
+	}
+
+	key, _ := keyOf(addr)
+
+	return key
+}
+
+// isSameNode tells whether two addresses are spellings of one, in the same role.
+func isSameNode(a, b mino.Address) bool {
+	one, ok := a.(Address)
+	if !ok {
+		return false
+	}
+
+	other, ok := b.(Address)
+
+	return ok && one.isOrchestrator() == other.isOrchestrator() && spelling.Same(one.host(), other.host())
 }
 
 // isOrchestrator tells whether the address is that of an orchestrator.

@@ -3,6 +3,7 @@ package session_test
 import (
 	"errors"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/minogrpc/session"
@@ -30,7 +31,6 @@ func TestAddress_FormsOfTheTable(t *testing.T) {
 		{"localhost:2000", "FBlocalhost:2000", "grpcs://localhost:2000", "localhost", mino.ACTgRPCS},
 		{"[::1]", "FB[::1]", "grpcs://[::1]", "::1", mino.ACTgRPCS},
 		{"::1", "FB::1", "grpcs://::1", "::1", mino.ACTgRPCS},
-		{"grpc://[fe80::1%25eth0]:1", "FA[fe80::1%eth0]:1", "grpc://[fe80::1%eth0]:1", "fe80::1%eth0", mino.ACTgRPC},
 	}
 
 	for _, row := range table {
@@ -64,11 +64,32 @@ func TestNewAddress_KeepsWhatIsNoURL(t *testing.T) {
 func TestAddress_GetHostnameNeedsAHost(t *testing.T) {
 	for _, host := range []string{
 		"", ":80", "[]:80", "a:b:c", "user@h:1", "h/path", "a b:1", "\x00", "a\nb:1", "\x7f:1",
+		"a\u202eb:1", "a\xffb:1", "a%b:1",
 	} {
 		_, err := session.NewAddress(host).GetHostname()
 
 		require.ErrorContains(t, err, "malformed address", host)
 	}
+}
+
+// Promise R3: an address of another node is short, and does not depend on this machine.
+func TestAddress_GetHostnameRefusesWhatNoNodeCanBeCalled(t *testing.T) {
+	for _, tt := range []struct{ host, message string }{
+		{"[fe80::1%eth0]:1", "zone"},
+		{"fe80::1%eth0", "zone"},
+		{strings.Repeat("a", 299), "301 bytes are more than 300"},
+		{strings.Repeat("a", 40<<20) + ":1", "more than 300"},
+	} {
+		_, err := session.NewAddress(tt.host).GetHostname()
+		require.ErrorContains(t, err, tt.message)
+		require.Less(t, len(err.Error()), 1000)
+	}
+
+	_, err := session.NewAddress(strings.Repeat("a", 296) + ":1").GetHostname()
+	require.NoError(t, err)
+
+	_, err = session.NewAddressFromURL(parseURL(t, "grpcs://[fe80::1%25eth0]:1"))
+	require.ErrorContains(t, err, "zone")
 }
 
 func TestNewAddressFromURL_SchemeAndPort(t *testing.T) {

@@ -225,7 +225,8 @@ func (m *ConnManager) leave(key Address) *grpc.ClientConn {
 	switch {
 	case peer.refs > 0:
 		return nil
-	case m.idle <= 0 || peer.current == nil:
+	case m.idle <= 0 || peer.current == nil || peer.failed():
+		// gRPC would dial a failed connection again and again, for nobody.
 		return m.dropLocked(key, peer)
 	default:
 		round := peer.round

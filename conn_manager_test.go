@@ -123,6 +123,23 @@ func TestConnManager_KeepsAnIdleConnectionForTheIdleTime(t *testing.T) {
 	})
 }
 
+// Promise S5: nobody dials again and again where nobody answers, for no caller.
+func TestConnManager_FailedConnectionIsNotKept(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n network) {
+		mgr, dials := n.conns(session.WithIdleTimeout(time.Minute))
+
+		conn := acquire(t, mgr, addr("n1"))
+		require.Error(t, call(conn))
+		mgr.Release(addr("n1"))
+		require.Zero(t, mgr.Len())
+
+		before := dials.Load()
+
+		time.Sleep(time.Minute)
+		require.Equal(t, before, dials.Load())
+	})
+}
+
 // The timer may have fired already when Acquire wants to stop it, and may then find a later
 // Release. That Release has its own idle time.
 func TestConnManager_TimerThatCannotBeStoppedClosesNothing(t *testing.T) {

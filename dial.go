@@ -98,8 +98,19 @@ type dialler struct {
 	witness *witness
 	// noDuplex is set when no duplex link is offered.
 	noDuplex bool
-	// turns has a place for each child that is being dialled.
-	turns chan struct{}
+	// turns have a place for each child that is being dialled: those of the session, and those
+	// of a limit that it shares with others.
+	turns []chan struct{}
+}
+
+// newTurns returns the turns of a session.
+func newTurns(shared *DialLimit) []chan struct{} {
+	turns := []chan struct{}{make(chan struct{}, maxDials)}
+	if shared != nil {
+		turns = append(turns, shared.turns)
+	}
+
+	return turns
 }
 
 // dial opens the stream to a child and waits for its header.
@@ -138,7 +149,9 @@ func (d *dialler) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 func (d *dialler) openStream(life, setup context.Context, gw mino.Address, md, calls metadata.MD) (OpenStream, error) {
 	conn, err := d.connMgr.Acquire(gw)
 	if err != nil {
-		return OpenStream{}, fmt.Errorf("failed to acquire the connection: %w", err)
+		err = fmt.Errorf("failed to acquire the connection: %w", err)
+
+		return OpenStream{}, &dialError{error: err, told: toldNotTrusted}
 	}
 
 	ctx, cancel := context.WithCancel(life)
@@ -158,7 +171,7 @@ func (d *dialler) openStream(life, setup context.Context, gw mino.Address, md, c
 	if err != nil {
 		release()
 
-		return OpenStream{}, err
+		return OpenStream{}, newDialError(err)
 	}
 
 	return OpenStream{Stream: stream, Header: header, Conn: conn, Calls: calls, Release: release}, nil

@@ -80,9 +80,11 @@ type config struct {
 	maxMessage    int
 	maxMetadata   int
 	budget        *MemoryBudget
+	dials         *DialLimit
 	hopLimit      uint32
 	noRetry       bool
 	neighborsOnly bool
+	sources       map[string]struct{}
 }
 
 func newConfig(opts []Option) config {
@@ -265,6 +267,24 @@ func WithMemoryBudget(budget *MemoryBudget) Option {
 	return optionFunc(func(c *config) { c.budget = budget })
 }
 
+// DialLimit is a number of children that several sessions may dial at once, usually all the
+// sessions of a node. It may be used from several goroutines at once.
+type DialLimit struct {
+	turns chan struct{}
+}
+
+// NewDialLimit returns a limit of n children at once, and of one if n is smaller.
+func NewDialLimit(n int) *DialLimit {
+	return &DialLimit{turns: make(chan struct{}, max(n, 1))}
+}
+
+// WithDialLimit makes the session share a limit with others. A child waits for its turn, and the
+// time of its set-up begins after that. A session dials no more than 64 children at once with or
+// without a shared limit.
+func WithDialLimit(limit *DialLimit) Option {
+	return optionFunc(func(c *config) { c.dials = limit })
+}
+
 // memory returns the budget, or nil when there is none.
 func (c *config) memory() *memory.Budget {
 	if c.budget == nil {
@@ -320,6 +340,19 @@ func WithoutRetry() Option {
 // do, they may refuse its packets that come by a detour. The sender learns that from the outcome.
 func WithNeighborsOnly() Option {
 	return optionFunc(func(c *config) { c.neighborsOnly = true })
+}
+
+// WithSources makes a session take only packets whose source is one of these addresses, in any
+// spelling. It is for an orchestrator, whose players are known: its routing table has none of them,
+// so that a root could make up messages of others. The session refuses any other packet with an
+// error that wraps [ErrSource]. Addresses of other types than [Address] are compared by their text.
+func WithSources(addrs ...mino.Address) Option {
+	return optionFunc(func(c *config) {
+		c.sources = make(map[string]struct{}, len(addrs))
+		for _, addr := range addrs {
+			c.sources[sourceKey(addr)] = struct{}{}
+		}
+	})
 }
 
 // timeout is positive for a time. It bounds the time, so that sums with it do not overflow.

@@ -18,6 +18,8 @@ const usualParents = 4
 type screen struct {
 	// on is set by [WithNeighborsOnly]. Without it the screen remembers and refuses nothing.
 	on bool
+	// sources are the keys of the only sources, or nil for no such limit; see [WithSources].
+	sources map[string]struct{}
 	// me is the text of the address of this node.
 	me   string
 	book provenance.Book
@@ -54,11 +56,15 @@ func (sc *screen) knows(key string, current parents) bool {
 
 // check returns an error for a packet whose source cannot be behind the neighbour that sent it.
 func (sc *screen) check(in arrival, packet router.Packet, current parents) (err error) {
+	defer contain.Recover(&err)
+
+	if sc.sources != nil && !sc.isSource(packet.GetSource()) {
+		return impossible(packet.GetSource(), in.addr)
+	}
+
 	if !sc.on {
 		return nil
 	}
-
-	defer contain.Recover(&err)
 
 	var usual [usualParents]provenance.Registration
 
@@ -71,12 +77,25 @@ func (sc *screen) check(in arrival, packet router.Packet, current parents) (err 
 		return nil
 	}
 
+	return impossible(source, in.addr)
+}
+
+// isSource tells whether an address is one of the only sources.
+func (sc *screen) isSource(source mino.Address) bool {
+	key := sourceKey(source)
+	_, known := sc.sources[key]
+
+	return known && key != ""
+}
+
+// impossible is the error of a packet with a source that cannot be behind a neighbour.
+func impossible(source, from mino.Address) error {
 	name := "nobody"
 	if source != nil {
 		name = nameOf(source)
 	}
 
-	return fmt.Errorf("%w: a packet of %s cannot come from %s", ErrSource, name, nameOf(in.addr))
+	return fmt.Errorf("%w: a packet of %s cannot come from %s", ErrSource, name, nameOf(from))
 }
 
 // admit refuses a caller that is no neighbour, before the session looks at anything of its

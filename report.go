@@ -120,7 +120,7 @@ func writeFailure(err *DeliveryError) *ptypes.Failure {
 // from a neighbour, and this node passes it on for each destination.
 func textOf(err error) string {
 	// The error may not be ours: fmt makes a text of its panic.
-	text := fmt.Sprint(err)
+	text := coarse(err, fmt.Sprint(err))
 	if len(text) > maxText {
 		text = text[:maxText] + "…"
 	}

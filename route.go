@@ -165,7 +165,7 @@ func sameDestinations(x, y router.Packet) bool {
 // upLocked sends a part to a parent.
 func (s *session) upLocked(h link.Header, part router.Packet, e *effects) {
 	if h.Down {
-		e.failPacket(h.Pending, part, s.reporter.failure(ReasonNoRoute, errUpwards))
+		s.alsoMineLocked(h, part, errUpwards, e)
 
 		return
 	}
@@ -193,7 +193,7 @@ func (s *session) upLocked(h link.Header, part router.Packet, e *effects) {
 		// The root knows everybody else: what is not for its orchestrator has no
 		// route.
 		mine := part.Slice(par.addr)
-		e.failPacket(h.Pending, part, s.reporter.failure(ReasonNoRoute, errNotForIt))
+		s.alsoMineLocked(h, part, errNotForIt, e)
 
 		part = mine
 	}
@@ -201,6 +201,24 @@ func (s *session) upLocked(h link.Header, part router.Packet, e *effects) {
 	if part != nil {
 		s.reporter.hand(par.outlet(), h, part, e)
 	}
+}
+
+// alsoMineLocked delivers a part that has no other way to go, as far as it is for this node under
+// another spelling of its address. The rest has no route. Nobody has to pay for the comparison but
+// packets that would fail.
+func (s *session) alsoMineLocked(h link.Header, part router.Packet, otherwise error, e *effects) {
+	for _, dest := range slices.Clone(part.GetDestination()) {
+		if !isSameNode(dest, s.me) {
+			continue
+		}
+
+		mine := part.Slice(dest)
+		if mine != nil {
+			s.deliverLocked(h, mine, e)
+		}
+	}
+
+	e.failPacket(h.Pending, part, s.reporter.failure(ReasonNoRoute, otherwise))
 }
 
 // downLocked sends a part to a child. The first packet for a child opens the link.
@@ -217,6 +235,12 @@ func (s *session) downLocked(via *parent, h link.Header, gw mino.Address, part r
 	}
 
 	l := s.children.link(key)
+	if l == nil && isSameNode(gw, s.me) {
+		s.alsoMineLocked(h, part, errBack, e)
+
+		return
+	}
+
 	if l == nil {
 		l = s.openLocked(via, gw, key, time.Until(h.Deadline))
 	}

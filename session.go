@@ -104,6 +104,14 @@ type Lifecycle interface {
 	Done() <-chan struct{}
 }
 
+// Ancestry is implemented by the sessions that [NewSession] returns.
+type Ancestry interface {
+	// Parent returns the address of the parent that the session uses for what goes up, which is
+	// that of an orchestrator at a root, or nil while there is none. It is what the overlay has
+	// registered: whether the node there has proved to have that address is up to the overlay.
+	Parent() mino.Address
+}
+
 // session implements Session and Lifecycle. Its parts own what they know, and each says whether it
 // belongs to mu; only session takes that lock.
 //
@@ -163,7 +171,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 
 	// An address without a text fails when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
-	s.screen.on, s.screen.me = s.neighborsOnly, s.meKey
+	s.screen.on, s.screen.me, s.screen.sources = s.neighborsOnly, s.meKey, s.config.sources
 
 	s.mailbox.key = s.meKey
 	s.mailbox.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
@@ -180,7 +188,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 	s.framing, err = newFraming(&s.config, pktFac, ctx, s.numbering.origin[:])
 	s.dialler = dialler{
 		md: md.Copy(), me: s.me, ctx: ctx, connMgr: connMgr,
-		framing: &s.framing, witness: &s.witness, noDuplex: s.noDuplex, turns: make(chan struct{}, maxDials),
+		framing: &s.framing, witness: &s.witness, noDuplex: s.noDuplex, turns: newTurns(s.dials),
 	}
 
 	s.witness.fault(err)
@@ -270,6 +278,19 @@ func (s *session) Err() error {
 	defer s.mu.Unlock()
 
 	return s.cause
+}
+
+// Parent implements Ancestry.
+func (s *session) Parent() mino.Address {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	par := s.parents.preferred()
+	if par == nil {
+		return nil
+	}
+
+	return par.addr
 }
 
 // CloseRecv implements Lifecycle.

@@ -44,6 +44,9 @@ type accepted struct {
 	// end is what ends the connection while that is so.
 	end atomic.Pointer[time.Timer]
 
+	// known asks again whether the peer has become known. It is set by confine.
+	known func() bool
+
 	// proved is what the peer has shown to be by its key the last time.
 	proved atomic.Pointer[proved]
 
@@ -96,18 +99,41 @@ type proved struct {
 // request of a call before anybody can ask who the caller is, so that a stranger could
 // fill the memory with calls that are refused in the end, or never come to that. The
 // error has a status: there may be as many strangers from a host as set-ups.
-func (c *accepted) confine() error {
+//
+// A member that has just joined is a stranger until its certificate has come here. So known is asked
+// before the peer is refused for what it has used up, and before its connection is closed.
+func (c *accepted) confine(known func() bool) error {
 	err := c.visit.claim(claim{kind: strangers}, 1, c.listener.limits.pending)
 	if err != nil {
 		return err
 	}
 
+	c.known = known
 	c.left.Store(strangerBytes)
 	c.calls.Store(strangerCalls)
 	c.confined.Store(true)
-	c.end.Store(time.AfterFunc(strangerPeriod, func() { _ = c.Close() }))
+	c.end.Store(time.AfterFunc(strangerPeriod, func() {
+		if c.isStranger() {
+			_ = c.Close()
+		}
+	}))
 
 	return nil
+}
+
+// isStranger asks again whether the peer is one, and frees it if not.
+func (c *accepted) isStranger() bool {
+	if !c.confined.Load() {
+		return false
+	}
+
+	if !c.known() {
+		return true
+	}
+
+	c.free()
+
+	return false
 }
 
 // free is the end of confine. It may be called at any time.
@@ -126,7 +152,7 @@ func (c *accepted) free() {
 // spend returns an error with a status when the peer may not make a call with headers of
 // that many bytes any more.
 func (c *accepted) spend(headers int) error {
-	if c.confined.Load() && (c.left.Add(-int64(headers)) < 0 || c.calls.Add(-1) < 0) {
+	if c.confined.Load() && (c.left.Add(-int64(headers)) < 0 || c.calls.Add(-1) < 0) && c.isStranger() {
 		return errStranger
 	}
 
@@ -137,7 +163,7 @@ func (c *accepted) spend(headers int) error {
 func (c *accepted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 
-	if c.confined.Load() && c.left.Add(-int64(n)) < 0 {
+	if c.confined.Load() && c.left.Add(-int64(n)) < 0 && c.isStranger() {
 		c.listener.refuse(c, errStranger)
 
 		return 0, errStranger

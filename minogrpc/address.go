@@ -3,9 +3,12 @@ package minogrpc
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
 )
 
@@ -59,6 +62,27 @@ func follower(addr mino.Address) (session.Address, error) {
 	default:
 		return session.Address{}, fmt.Errorf("no way to connect to %v", peer)
 	}
+}
+
+// isSame tells whether two addresses are those of one node, in whatever spelling and with whatever
+// kind of connection.
+func isSame(a, b session.Address) bool {
+	return spelling.Same(a.GetDialAddress(), b.GetDialAddress())
+}
+
+// spelt returns the address of this node in the spelling that it is to have. One that the others
+// know stays as it is.
+func (m *Minogrpc) spelt(me session.Address) (session.Address, error) {
+	if !m.noTLS {
+		// A damaged certificate is that of a node, too.
+		if stored, err := m.store.Load(me); err != nil || len(stored) > 0 {
+			return me, nil
+		}
+	}
+
+	scheme, _, _ := strings.Cut(me.String(), "://")
+
+	return session.NewAddressFromURL(url.URL{Scheme: scheme, Host: spelling.Key(me.GetDialAddress())})
 }
 
 // textOf returns the text form of an address.

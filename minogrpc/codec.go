@@ -206,6 +206,7 @@ func (w *writer) packet(p *ptypes.Packet) {
 
 	w.delivered(p.GetDelivered())
 	w.number(packetGoodbye, protowire.EncodeBool(p.GetGoodbye()))
+	w.number(packetCut, protowire.EncodeBool(p.GetCut()))
 }
 
 func (w *writer) parcel(p *ptypes.Parcel) {

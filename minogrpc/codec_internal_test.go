@@ -43,6 +43,7 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 		Parcels:   []*ptypes.Parcel{{Id: 1}, parcel, {}},
 		Delivered: []uint64{0, 1, 1 << 60},
 		Goodbye:   true,
+		Cut:       true,
 	}
 
 	requireAll(t, p.ProtoReflect())

@@ -25,6 +25,7 @@ const (
 	packetParcels    protowire.Number = 25
 	packetDelivered  protowire.Number = 26
 	packetGoodbye    protowire.Number = 27
+	packetCut        protowire.Number = 30
 
 	parcelID        protowire.Number = 1
 	parcelOrigin    protowire.Number = 2
@@ -188,6 +189,8 @@ func (r *reader) packetNumber(p *ptypes.Packet, field protowire.Number) {
 		p.Received = r.varint()
 	case packetGoodbye:
 		p.Goodbye = protowire.DecodeBool(r.varint())
+	case packetCut:
+		p.Cut = protowire.DecodeBool(r.varint())
 	default:
 		r.failed = true
 	}

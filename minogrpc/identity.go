@@ -9,14 +9,48 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
+// errPublic is for an https address that is not dialled.
+var errPublic = errors.New("the operator has not named this https address: see WithHTTPSPeers")
+
 // errUnauthenticated is the answer to a caller who does not say who it is in TLS.
 var errUnauthenticated = status.Error(codes.Unauthenticated, "the caller presents no certificate")
+
+// errStrange is what a caller is told whose key is not that of the node that it claims to be. It is
+// the same for a node that is not known here, so that a stranger does not learn who is a member.
+var errStrange = errors.New("that is not known here, or has another key")
+
+// callerError is why a caller is refused. The node itself, its log and its observer, have the whole
+// truth, and the caller what it may know.
+type callerError struct {
+	error
+
+	told error
+}
+
+// GRPCStatus returns the status that the caller gets.
+func (e callerError) GRPCStatus() *status.Status {
+	return status.Convert(e.told)
+}
+
+// Unwrap returns the whole truth.
+func (e callerError) Unwrap() error {
+	return e.error
+}
+
+// timeError is for a certificate that is not valid now.
+type timeError string
+
+// Error implements error.
+func (e timeError) Error() string {
+	return string(e)
+}
 
 // errOtherKey is for a node whose key is not that of the certificate in the store.
 var errOtherKey = errors.New("another key is stored for the address")
@@ -43,18 +77,48 @@ func (m *Minogrpc) checkCaller(ctx context.Context, addr session.Address) error 
 		return errUnauthenticated
 	}
 
-	known, err := m.store.Load(addr)
+	known, err := m.believed(addr, leaf)
 	if err == nil {
 		err = caller.check(addr, known)
 	}
 
 	switch {
 	case err == nil:
+		m.hearsay.proved(addr)
+
 		return nil
 	case m.open && len(known) == 0 && errors.Is(err, errUnknown):
 		return nil
 	default:
-		return status.Errorf(codes.PermissionDenied, "the caller is not %v: %v", addr, err)
+		return refusedCaller(addr, err)
+	}
+}
+
+// believed returns the chain in the store for an address. If there is none, it takes as long as a
+// caller with another key does: a stranger must not find out by a clock who is a member.
+func (m *Minogrpc) believed(addr session.Address, leaf *x509.Certificate) (certs.CertChain, error) {
+	known, err := m.store.Load(addr)
+	if err == nil && len(known) == 0 && m.strict() {
+		_ = checkKey(m.GetCertificateChain(), leaf)
+	}
+
+	return known, err
+}
+
+// refusedCaller returns the error for a caller that is not believed to be the node at an address.
+// What is wrong with the time of its own certificate it may know: its key is the right one then.
+func refusedCaller(addr session.Address, err error) error {
+	told := errStrange
+
+	if wrong, ok := errors.AsType[timeError](err); ok {
+		told = wrong
+	}
+
+	const format = "the caller is not %v: %w"
+
+	return callerError{
+		error: fmt.Errorf(format, addr, err),
+		told:  status.Error(codes.PermissionDenied, fmt.Errorf(format, addr, told).Error()),
 	}
 }
 
@@ -149,7 +213,26 @@ func (m *Minogrpc) checkServer(addr session.Address, leaf *x509.Certificate) err
 		return err
 	}
 
-	return checkHost(addr, leaf)
+	if err = checkHost(addr, leaf); err == nil {
+		m.hearsay.proved(addr)
+	}
+
+	return err
+}
+
+// checkPublic returns an error unless the operator lets the node dial an https address: where the
+// roots of the system decide, anybody can have a certificate, and any player can name an address.
+func (m *Minogrpc) checkPublic(addr session.Address) error {
+	if _, said := m.httpsPeers[spelling.Key(addr.GetDialAddress())]; said || m.cert == nil {
+		return nil
+	}
+
+	chain, err := m.store.Load(addr)
+	if err == nil && len(chain) > 0 && !m.hearsay.has(addr) {
+		return nil
+	}
+
+	return errors.Join(fmt.Errorf("%v: %w", addr, errPublic), err)
 }
 
 // checkKey returns an error unless the certificate is valid now, and for the key of the
@@ -178,9 +261,9 @@ func checkKey(stored certs.CertChain, leaf *x509.Certificate) error {
 func checkTime(leaf *x509.Certificate) error {
 	switch now := time.Now(); {
 	case now.Before(leaf.NotBefore):
-		return fmt.Errorf("the certificate is not valid before %v", leaf.NotBefore)
+		return timeError(fmt.Sprintf("the certificate is not valid before %v", leaf.NotBefore))
 	case now.After(leaf.NotAfter):
-		return fmt.Errorf("the certificate has expired on %v", leaf.NotAfter)
+		return timeError(fmt.Sprintf("the certificate has expired on %v", leaf.NotAfter))
 	default:
 		return nil
 	}

@@ -25,6 +25,9 @@ const undefinedProtocol = "__UNDEFINED_PROTOCOL__"
 // longer than the stream lasts.
 const maxStreamID = 256
 
+// maxQuoted is how much of a text that cannot be read is repeated, in bytes.
+const maxQuoted = 100
+
 // incoming is what the metadata of a call say about it.
 type incoming struct {
 	md       metadata.MD
@@ -112,7 +115,7 @@ func single(md metadata.MD, key string) (string, error) {
 func readAddress(key, text string) (session.Address, error) {
 	addr, err := follower(NewAddressFactory().FromText([]byte(text)))
 	if err != nil {
-		return session.Address{}, status.Errorf(codes.InvalidArgument, "metadata %s %q: %v", key, text, err)
+		return session.Address{}, status.Errorf(codes.InvalidArgument, "metadata %s %.*q: %v", key, maxQuoted, text, err)
 	}
 
 	return addr, nil

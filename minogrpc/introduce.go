@@ -19,7 +19,10 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
-	addr, chain, err := o.readIntroduction(ctx, request.GetChain())
+	// The later pages of a member are part of the introduction that began with the first.
+	goesOn := len(request.GetAfter()) > 0 || request.GetTold()
+
+	addr, chain, err := o.readIntroduction(ctx, request.GetChain(), !goesOn)
 	if err != nil {
 		return nil, err
 	}
@@ -29,23 +32,66 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 	}
 
 	if !o.isMember(ctx, addr) {
-		err = o.checkToken(ctx, request.GetToken())
+		err = o.checkStranger(ctx, request.GetToken(), goesOn)
 	}
 
 	if err != nil {
 		return nil, err
 	}
 
-	changed, err := o.learn(addr, chain)
-	if err != nil {
+	changed, err := o.learn(addr, chain, presentedBy(ctx) != nil)
+
+	switch {
+	case err != nil:
 		return nil, statusOfLearning(err)
+	case isSame(addr, o.me):
+		return nil, status.Error(codes.InvalidArgument, errOwnself.Error())
+	}
+
+	if conn := proofOf(ctx).conn; conn != nil {
+		conn.free()
 	}
 
 	if changed {
-		o.share(ctx, addr, request.GetChain())
+		o.beginShare(addr, request.GetChain())
 	}
 
-	return &ptypes.JoinResponse{Peers: o.chains()}, nil
+	return o.answer(ctx, addr, request)
+}
+
+// answer waits until the others have been told of the newcomer, and returns what is known then. A
+// caller that asks for pages gets the first ones before that: the others can only be told by a node
+// that they know, and so a newcomer must know this node's peers early.
+func (o *overlay) answer(ctx context.Context, newcomer session.Address, request *ptypes.JoinRequest,
+) (*ptypes.JoinResponse, error) {
+	told := o.sharing(newcomer)
+
+	if request.GetPage() == 0 || request.GetTold() {
+		select {
+		case <-told:
+		case <-ctx.Done():
+		}
+	}
+
+	response, err := o.reply(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+
+	response.Telling = request.GetPage() > 0 && !isClosed(told)
+
+	return response, nil
+}
+
+// checkStranger returns an error with a status unless a caller that is not known may come in.
+func (m *Minogrpc) checkStranger(ctx context.Context, token string, goesOn bool) error {
+	if goesOn {
+		if err := m.rates.mayIntroduce(remoteHost(ctx)); err != nil {
+			return err
+		}
+	}
+
+	return m.checkToken(ctx, token)
 }
 
 // Share adds a node that another one has let in.
@@ -58,12 +104,12 @@ func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*p
 		return nil, err
 	}
 
-	addr, value, err := o.readIntroduction(ctx, chain)
+	addr, value, err := o.readIntroduction(ctx, chain, true)
 	if err != nil {
 		return nil, err
 	}
 
-	_, err = o.learn(addr, value)
+	_, err = o.learn(addr, value, false)
 
 	return &ptypes.CertificateAck{}, statusOfLearning(err)
 }
@@ -76,7 +122,7 @@ func (m *Minogrpc) isMember(ctx context.Context, addr session.Address) bool {
 		return false
 	}
 
-	known, err := m.store.Load(addr)
+	known, err := m.believed(addr, leaf)
 
 	return err == nil && checkKey(known, leaf) == nil
 }
@@ -104,15 +150,17 @@ func (m *Minogrpc) checkMember(ctx context.Context) error {
 }
 
 // readIntroduction reads what a caller says about another node, or itself. The errors
-// have a status.
-func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.CertificateChain,
+// have a status. It counts against the rate of the caller's host if it is a new one.
+func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.CertificateChain, counts bool,
 ) (session.Address, certs.CertChain, error) {
 	if m.cert == nil {
 		return session.Address{}, nil, status.Error(codes.FailedPrecondition, errNoTLS.Error())
 	}
 
-	if err := m.rates.mayIntroduce(remoteHost(ctx)); err != nil {
-		return session.Address{}, nil, err
+	if counts {
+		if err := m.rates.mayIntroduce(remoteHost(ctx)); err != nil {
+			return session.Address{}, nil, err
+		}
 	}
 
 	addr, err := readAddress("of the chain", string(chain.GetAddress()))

@@ -67,10 +67,14 @@ func (m *Minogrpc) GenerateToken(expiration time.Duration) string {
 // else can write to. A nil digest stands for the certificate that the store holds for the
 // address. For an https address it must be nil, as there the roots of the system decide.
 //
-// All the nodes that the other one knows, and can reach within some seconds, know this
-// one when it returns, and this one knows them. Who is not reached then is tried again
-// for some minutes. A node that has joined may do so again, to learn about the nodes
+// Join returns when all nodes that the other one knows and can reach have learned of this one, or
+// after 2 seconds; this one knows them then. The other one goes on to tell those that it has not
+// reached for some minutes. A node that has joined may do so again, to learn about the nodes
 // that it has missed: then the token does not matter, and none is used up.
+//
+// THE NODE JOINED AT IS TRUSTED: what it answers decides which keys this node believes for all
+// addresses that it does not know yet. So join at a node of an operator that you trust, by a digest
+// that you have from there.
 //
 // It never replaces a certificate in the store by that of another key. If there is one for
 // the address itself, that is an error; if there is one for another node, that one stays
@@ -112,16 +116,12 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 	ctx, cancel := context.WithTimeout(m.life.closing, joinTimeout)
 	defer cancel()
 
-	response, err := m.askToJoin(ctx, target, creds, token)
+	err = m.askToJoin(ctx, target, creds, token)
 	if err != nil && m.life.closing.Err() != nil {
 		return errStopped
 	}
 
 	if err != nil {
-		return err
-	}
-
-	if err = m.learnAll(ctx, response.GetPeers()); err != nil {
 		return err
 	}
 
@@ -136,13 +136,15 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 // joinCredentials returns what the node at the address must prove its identity with.
 func (m *Minogrpc) joinCredentials(target session.Address, digest []byte) (credentials.TransportCredentials, error) {
 	switch {
-	case target == m.me:
+	case isSame(target, m.me):
 		return nil, errOwnself
 	case target.ConnectionType() == mino.ACTgRPC:
 		return nil, errPlainJoin
 	case target.ConnectionType() == mino.ACThttps && len(digest) > 0:
 		return nil, errNoDigest
-	case target.ConnectionType() == mino.ACThttps, len(digest) == 0:
+	case target.ConnectionType() == mino.ACThttps:
+		return publicCredentials(), nil
+	case len(digest) == 0:
 		return m.clientCredentials(target)
 	default:
 		return m.pinned(target, func(presented []*x509.Certificate) error {
@@ -177,7 +179,7 @@ func (m *Minogrpc) checkDigest(target session.Address, presented []*x509.Certifi
 		return err
 	}
 
-	_, err = m.learn(target, chain)
+	_, err = m.learn(target, chain, true)
 
 	return err
 }
@@ -192,21 +194,33 @@ func rawOf(list []*x509.Certificate) [][]byte {
 	return raw
 }
 
-// askToJoin calls the node at the address over a connection of its own, as it may not be
-// known yet.
+// askToJoin joins at the node at the address, over a connection of its own, as that node may not
+// be known yet. It learns what the node knows, and, if the others are told meanwhile, once more what
+// it knows when they have been.
 func (m *Minogrpc) askToJoin(ctx context.Context, target session.Address, creds credentials.TransportCredentials,
 	token string,
-) (*ptypes.JoinResponse, error) {
+) error {
 	// As in the ConnManager: the dialler resolves the name.
 	conn, err := grpc.NewClient("passthrough:///"+target.GetDialAddress(),
 		append([]grpc.DialOption{grpc.WithTransportCredentials(creds)}, m.dialOptions()...)...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	defer func() { _ = conn.Close() }() // it is closed by nobody else
 
-	return ptypes.NewOverlayClient(conn).Join(ctx, &ptypes.JoinRequest{Token: token, Chain: m.introduction()})
+	ask := func(request *ptypes.JoinRequest) (*ptypes.JoinResponse, error) {
+		request.Token, request.Chain = token, m.introduction()
+
+		return ptypes.NewOverlayClient(conn).Join(ctx, request)
+	}
+
+	telling, err := m.learnPages(ctx, false, ask)
+	if err == nil && telling {
+		_, err = m.learnPages(ctx, true, ask)
+	}
+
+	return err
 }
 
 // introduction returns what other nodes are to know of this one.

@@ -50,6 +50,8 @@ type Minogrpc struct {
 	tally   *tally
 	rates   *rates
 	peers   peers
+	hearsay hearsay
+	replies chan struct{} // has a place for each answer to a Join that is put together
 	keyring keyring
 	renewal renewal
 
@@ -78,6 +80,11 @@ type endpoint struct {
 // socket that the node listens on, as grpc:// with [NoTLS] and as grpcs://
 // otherwise. The address to listen on may be nil with [WithListener] only.
 //
+// The address of a new node is in small letters, without a dot at the end of its host, and with an
+// IP address in its shortest form, however it is given. A node whose store has a certificate for
+// the address as it is given keeps that. An IPv6 address with a zone is an error, because the zone
+// means nothing to other nodes: listen on it if you like, and give a public URL without one.
+//
 // When it returns an error, it holds no port and no goroutine.
 func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ...Option) (*Minogrpc, error) {
 	m := &Minogrpc{
@@ -89,6 +96,7 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 		tasks:     newTasks(),
 		life:      newLife(),
 		endpoints: make(map[string]*endpoint),
+		replies:   make(chan struct{}, maxReplies),
 
 		refusalLog: rate.Sometimes{First: loggedRefusals, Interval: time.Second},
 	}
@@ -156,6 +164,10 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		return fmt.Errorf("public address %v: %w", public, err)
 	}
 
+	if me, err = m.spelt(me); err != nil {
+		return fmt.Errorf("public address %v: %w", public, err)
+	}
+
 	m.me, m.text = me, textOf(me)
 	m.logger = m.logger.With().Stringer("self", me).Logger()
 
@@ -172,7 +184,8 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		return err
 	}
 
-	m.session = append(m.sessionOptions(budget), m.session...)
+	shared := append(m.sessionOptions(budget), session.WithDialLimit(session.NewDialLimit(maxSetUps-maxShares)))
+	m.session = append(shared, m.session...)
 	if m.strict() {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}

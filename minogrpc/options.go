@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/minogrpc/tokens"
 	"github.com/rs/zerolog"
@@ -26,6 +27,9 @@ type Option interface {
 // config is what the options of a node set.
 type config struct {
 	limits
+
+	// httpsPeers has the key of each https address that may be dialled; see checkPublic.
+	httpsPeers map[string]struct{}
 
 	noTLS    bool
 	open     bool
@@ -96,6 +100,23 @@ func NoTLS() Option {
 // anything there. The node logs a warning when it starts.
 func AllowUnauthenticatedPeers() Option {
 	return optionFunc(func(c *config) { c.open = true })
+}
+
+// WithHTTPSPeers names hosts with their ports, such as node.example.org:443, which a node with TLS
+// may dial as https:// addresses. It believes them by the roots of the system, who vouch for anybody,
+// so that without this option it dials only those that the operator has put into the store. A node
+// can join through any https address. It may be given several times. Without TLS it means nothing:
+// the node dials whatever it is told to.
+func WithHTTPSPeers(hostports ...string) Option {
+	return optionFunc(func(c *config) {
+		if c.httpsPeers == nil {
+			c.httpsPeers = make(map[string]struct{})
+		}
+
+		for _, hostport := range hostports {
+			c.httpsPeers[spelling.Key(hostport)] = struct{}{}
+		}
+	})
 }
 
 // WithTokens sets what makes and checks the tokens of [Minogrpc.GenerateToken]. Without

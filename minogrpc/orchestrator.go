@@ -95,7 +95,7 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 	}
 
 	o := &orchestration{
-		liveSession: m.newSession(md, me, p.endpoint),
+		liveSession: m.newSession(md, me, p.endpoint, session.WithSources(sourcesOf(players)...)),
 		node:        m,
 		root:        players[0],
 		md:          outgoing(md, m.text, players[1:]),

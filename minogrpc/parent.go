@@ -230,7 +230,7 @@ func (m *Minogrpc) rootTable(in *incoming) (router.RoutingTable, error) {
 
 // tableFrom returns the routing table of any other node, which is told its part.
 func (m *Minogrpc) tableFrom(handshake string) (router.RoutingTable, error) {
-	hs, err := m.router.GetHandshakeFactory().HandshakeOf(m.context, []byte(handshake))
+	hs, err := m.handshakeOf([]byte(handshake))
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "handshake: %v", err)
 	}
@@ -241,6 +241,18 @@ func (m *Minogrpc) tableFrom(handshake string) (router.RoutingTable, error) {
 	}
 
 	return table, nil
+}
+
+// handshakeOf reads a handshake. No child has more players to reach than a stream may have.
+func (m *Minogrpc) handshakeOf(data []byte) (router.Handshake, error) {
+	factory := m.router.GetHandshakeFactory()
+
+	bounded, ok := factory.(router.BoundedHandshakeFactory)
+	if !ok {
+		return factory.HandshakeOf(m.context, data)
+	}
+
+	return bounded.HandshakeOfAtMost(m.context, data, m.maxPlayers)
 }
 
 // relayBack gives a parent the relay that sends the packets back in calls, over a

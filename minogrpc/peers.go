@@ -3,22 +3,35 @@ package minogrpc
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/ptypes"
-	"google.golang.org/protobuf/proto"
 )
 
 // chainOverhead is what protobuf puts in front of each chain of an answer, at most.
 const chainOverhead = 8
 
+// maxDecisions is how often it is decided what is to be stored for an address, while others store
+// something else there.
+const maxDecisions = 8
+
+// maxRSA is the size of the largest RSA key, in bits. To verify what a larger one has signed costs
+// too much; crypto/tls has the same bound.
+const maxRSA = 8192
+
+// secureKinds are the first letters of the text of a follower with TLS.
+var secureKinds = []string{"FB", "FC"}
+
 var (
+	errBusy         = errors.New("others store certificates for it all the time")
 	errTooManyPeers = errors.New("no room for the certificate of another node")
 	errBadChain     = errors.New("malformed certificate chain")
 )
@@ -29,11 +42,17 @@ type peers struct {
 	mu sync.Mutex
 	// room is for how many more addresses there is room, as far as that has been counted.
 	room int
+	// spellings has a host and port in the store by the key of its spellings, where that is
+	// another text. It has what was counted and learned.
+	spellings map[string]string
+	// shares are the newcomers that the others are being told of.
+	shares map[session.Address]chan struct{}
 }
 
 // learn adds a chain that comes from the network to the store, unless another key is
-// stored for the address. It tells whether that has changed anything.
-func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed bool, err error) {
+// stored for the address. It tells whether that has changed anything. It is not proved that
+// the node with the key is the one at the address if only another node says so.
+func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain, isProved bool) (changed bool, err error) {
 	leaf, err := checkChain(addr, chain)
 	if err != nil {
 		return false, err
@@ -43,7 +62,16 @@ func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed b
 	// to a join.
 	chain = leaf.Raw
 
-	if changed, err = m.replace(addr, chain, leaf); changed {
+	changed, isNew, err := m.replace(addr, chain, leaf)
+
+	switch {
+	case isProved && err == nil:
+		m.hearsay.proved(addr)
+	case isNew:
+		m.hearsay.add(addr)
+	}
+
+	if changed {
 		m.keyring.add(leaf)
 		m.learned(addr)
 	}
@@ -51,62 +79,132 @@ func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed b
 	return changed, err
 }
 
-func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x509.Certificate) (bool, error) {
+// replace stores a chain where that is right. Signatures are verified without the lock, so that
+// the decision is made again when somebody else has stored another chain meanwhile.
+func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x509.Certificate,
+) (changed, isNew bool, err error) {
+	for range maxDecisions {
+		stored, err := m.store.Load(addr)
+		if err != nil {
+			return false, false, fmt.Errorf("load certificate of %v: %w", addr, err)
+		}
+
+		isNew = len(stored) == 0
+		if !isNew {
+			newer, err := m.supersedes(addr, stored, chain, leaf)
+			if err != nil || !newer {
+				return false, false, err
+			}
+		}
+
+		changed, err = m.storeAfter(addr, stored, chain)
+		if changed || err != nil {
+			return changed, isNew && changed, err
+		}
+	}
+
+	return false, false, fmt.Errorf("certificate of %v: %w", addr, errBusy)
+}
+
+// supersedes tells whether a chain is to take the place of the one that is stored.
+func (m *Minogrpc) supersedes(addr session.Address, stored, chain certs.CertChain, leaf *x509.Certificate,
+) (bool, error) {
+	if bytes.Equal(stored, chain) {
+		return false, nil
+	}
+
+	newer, err := renews(stored, chain, leaf)
+	if err != nil {
+		return false, fmt.Errorf("certificate of %v: %w", addr, err)
+	}
+
+	// What the node says of itself nobody else knows better.
+	return newer && addr != m.me, nil
+}
+
+// storeAfter stores a chain if what is stored is still what the caller has seen.
+func (m *Minogrpc) storeAfter(addr session.Address, seen, chain certs.CertChain) (bool, error) {
 	m.peers.mu.Lock()
 	defer m.peers.mu.Unlock()
 
 	stored, err := m.store.Load(addr)
-
-	switch {
-	case err != nil:
-		return false, fmt.Errorf("load certificate of %v: %w", addr, err)
-	case bytes.Equal(stored, chain):
-		return false, nil
-	case len(stored) == 0:
-		if err = m.checkTwin(addr, chain); err == nil {
-			err = m.makeRoomLocked()
-		}
-	default:
-		var newer bool
-
-		// What the node says of itself nobody else knows better.
-		newer, err = renews(stored, chain, leaf)
-		if err == nil && (!newer || addr == m.me) {
-			return false, nil
-		}
+	if err != nil || !bytes.Equal(stored, seen) {
+		return false, err
 	}
 
-	if err != nil {
-		return false, fmt.Errorf("certificate of %v: %w", addr, err)
+	if len(stored) == 0 {
+		if err = m.makeRoomLocked(); err == nil {
+			err = m.checkTwinLocked(addr, chain)
+		}
+
+		if err != nil {
+			return false, fmt.Errorf("certificate of %v: %w", addr, err)
+		}
 	}
 
 	if err = m.store.Store(addr, chain); err != nil {
 		return false, fmt.Errorf("store certificate of %v: %w", addr, err)
 	}
 
+	if len(stored) == 0 {
+		m.peers.room--
+		m.peers.spellLocked(addr)
+	}
+
 	return true, nil
 }
 
-// checkTwin returns an error when another key is stored for the same host and port with
-// the other kind of TLS. Protocols compare the addresses that Recv returns without the
-// kind: what comes from the one would pass for a message of the other.
-func (m *Minogrpc) checkTwin(addr session.Address, chain certs.CertChain) error {
-	scheme := "https://"
-	if addr.ConnectionType() == mino.ACThttps {
-		scheme = "grpcs://"
+// checkTwinLocked returns an error when another key is stored for the same host and port with
+// the other kind of TLS, or in another spelling. Protocols compare the addresses that Recv returns
+// without the kind: what comes from the one would pass for a message of the other.
+func (m *Minogrpc) checkTwinLocked(addr session.Address, chain certs.CertChain) error {
+	key := spelling.Key(addr.GetDialAddress())
+	hosts := []string{addr.GetDialAddress(), key}
+
+	if other, found := m.peers.spellings[key]; found {
+		hosts = append(hosts, other)
 	}
 
-	stored, err := m.store.Load(session.NewAddress(scheme + addr.GetDialAddress()))
-	if err != nil || len(stored) == 0 {
-		return err
+	for _, host := range hosts {
+		for _, kind := range secureKinds {
+			stored, err := m.store.Load(NewAddressFactory().FromText([]byte(kind + host)))
+			if err != nil {
+				return err
+			}
+
+			if len(stored) == 0 {
+				continue
+			}
+
+			same, err := certs.SameKey(stored, chain)
+			if err == nil && !same {
+				err = errOtherKey
+			}
+
+			if err != nil {
+				return err
+			}
+		}
 	}
 
-	same, err := certs.SameKey(stored, chain)
-	if err == nil && !same {
-		err = errOtherKey
+	return nil
+}
+
+// spellLocked notes an address whose text is not the key of its spellings, as which nobody would
+// look for it. One for each key is enough: all of them have the same certificate key.
+func (p *peers) spellLocked(addr session.Address) {
+	host := addr.GetDialAddress()
+
+	key := spelling.Key(host)
+	if key == host {
+		return
 	}
 
-	return err
+	if p.spellings == nil {
+		p.spellings = make(map[string]string)
+	}
+
+	p.spellings[key] = host
 }
 
 // renews tells whether a chain is to take the place of another one of the same key. Who
@@ -133,25 +231,27 @@ func renews(stored, chain certs.CertChain, leaf *x509.Certificate) (bool, error)
 	return signed && leaf.NotAfter.After(list[0].NotAfter), nil
 }
 
-// makeRoomLocked takes room for one more address, and returns an error when there is none.
-// What the operator adds and deletes is counted when it looks full.
+// makeRoomLocked returns an error when there is no room for one more address. What the operator
+// adds and deletes is counted when it looks full.
 func (m *Minogrpc) makeRoomLocked() error {
-	var err error
-
-	if m.peers.room <= 0 {
-		m.peers.room = m.maxPeers
-		err = m.store.Range(func(mino.Address, certs.CertChain) bool {
-			m.peers.room--
-
-			return true
-		})
+	if m.peers.room > 0 {
+		return nil
 	}
+
+	m.peers.room = m.maxPeers
+	err := m.store.Range(func(addr mino.Address, _ certs.CertChain) bool {
+		m.peers.room--
+
+		if peer, err := follower(addr); err == nil {
+			m.peers.spellLocked(peer)
+		}
+
+		return true
+	})
 
 	if m.peers.room <= 0 {
 		return errors.Join(errTooManyPeers, err)
 	}
-
-	m.peers.room--
 
 	return nil
 }
@@ -175,6 +275,10 @@ func checkChain(addr session.Address, chain certs.CertChain) (*x509.Certificate,
 		return nil, fmt.Errorf("%w for %v: the first certificate has more than %d bytes", errBadChain, addr, maxLeaf)
 	}
 
+	if key, ok := list[0].PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSA {
+		return nil, fmt.Errorf("%w for %v: an RSA key of more than %d bits", errBadChain, addr, maxRSA)
+	}
+
 	return list[0], nil
 }
 
@@ -190,7 +294,7 @@ func (m *Minogrpc) learnAll(ctx context.Context, chains []*ptypes.CertificateCha
 
 		addr, err := readAddress("of a peer", string(chain.GetAddress()))
 		if err == nil {
-			_, err = m.learn(addr, chain.GetValue())
+			_, err = m.learn(addr, chain.GetValue(), false)
 		}
 
 		if err != nil {
@@ -206,32 +310,4 @@ func (m *Minogrpc) learnAll(ctx context.Context, chains []*ptypes.CertificateCha
 	}
 
 	return nil
-}
-
-// chains returns what the store holds, as it travels: as much of it as fits into an
-// answer. What it cannot read is left out.
-func (m *Minogrpc) chains() []*ptypes.CertificateChain {
-	var all []*ptypes.CertificateChain
-
-	room := m.maxFrame()
-	err := m.store.Range(func(addr mino.Address, chain certs.CertChain) bool {
-		peer, err := follower(addr)
-		if err != nil {
-			return true
-		}
-
-		next := &ptypes.CertificateChain{Address: []byte(textOf(peer)), Value: chain}
-
-		room -= proto.Size(next) + chainOverhead
-		if room >= 0 {
-			all = append(all, next)
-		}
-
-		return room >= 0
-	})
-	if err != nil || room < 0 {
-		m.logger.Warn().Err(err).Int("told", len(all)).Msg("not all the certificates can be told")
-	}
-
-	return all
 }

@@ -323,7 +323,7 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 
 		require.NoError(t, exchange(1_000))
 
-		require.NoError(t, server.confine())
+		require.NoError(t, server.confine(func() bool { return false }))
 		require.NoError(t, server.spend(strangerBytes-10))
 		require.NoError(t, exchange(10))
 		require.Equal(t, codes.ResourceExhausted, status.Code(exchange(1)))
@@ -334,7 +334,7 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 		require.NoError(t, server.spend(strangerBytes))
 		require.Empty(t, refused)
 
-		require.NoError(t, server.confine())
+		require.NoError(t, server.confine(func() bool { return false }))
 
 		for range strangerCalls {
 			require.NoError(t, server.spend(0))

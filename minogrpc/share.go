@@ -18,56 +18,98 @@ const (
 	// shareTimeout is how long one node may take to hear of a newcomer, and sharePeriod
 	// how long the newcomer waits until all have been asked.
 	shareTimeout = 5 * time.Second
-	sharePeriod  = 10 * time.Second
+	sharePeriod  = 2 * time.Second
 
-	// maxShares is how many nodes are told at once: so many that those who do not answer
-	// keep nobody waiting, unless there are a thousand of them.
-	maxShares = 512
+	// maxSetUps is how many connections to others a node sets up at once, and maxShares how many
+	// of them are for telling of newcomers. The rest is for the streams.
+	maxSetUps = 512
+	maxShares = maxSetUps / 4
 
-	// Who does not know this node is told again after a short pause, which doubles up to
-	// the long one, while the newcomer waits.
+	// A node that does not know this one yet is told again after a short pause, which doubles up
+	// to the long one, while the newcomer waits.
 	shortPause = 25 * time.Millisecond
 	longPause  = 100 * time.Millisecond
 
-	// Who cannot be reached is told later: after a pause that doubles, some times.
+	// A node that cannot be reached is told later: after a pause that doubles, some times.
 	firstPause = time.Second
 	maxPauses  = 10
 )
 
+// beginShare starts to tell the others about a newcomer.
+func (m *Minogrpc) beginShare(newcomer session.Address, chain *ptypes.CertificateChain) {
+	done := make(chan struct{})
+
+	m.peers.mu.Lock()
+	if m.peers.shares == nil {
+		m.peers.shares = make(map[session.Address]chan struct{})
+	}
+
+	m.peers.shares[newcomer] = done
+	m.peers.mu.Unlock()
+
+	end := func() {
+		m.peers.mu.Lock()
+		defer m.peers.mu.Unlock()
+
+		close(done)
+
+		// The newcomer may have come again with a newer certificate.
+		if m.peers.shares[newcomer] == done {
+			delete(m.peers.shares, newcomer)
+		}
+	}
+
+	started := m.tasks.start(func() {
+		defer end()
+
+		_ = m.contain(func() error {
+			m.share(newcomer, chain)
+
+			return nil
+		})
+	})
+	if !started {
+		end()
+	}
+}
+
+// sharing returns a channel that is closed when the others have been told about a newcomer.
+func (m *Minogrpc) sharing(newcomer session.Address) <-chan struct{} {
+	m.peers.mu.Lock()
+	defer m.peers.mu.Unlock()
+
+	done, found := m.peers.shares[newcomer]
+	if !found {
+		done = make(chan struct{})
+		close(done)
+	}
+
+	return done
+}
+
 // share tells the other nodes about a newcomer. When it returns, all that are in the
 // store then have been asked, or the time is over. A task tries those again that could not
 // be reached.
-func (m *Minogrpc) share(ctx context.Context, newcomer session.Address, chain *ptypes.CertificateChain) {
-	ctx, cancel := context.WithTimeout(ctx, sharePeriod)
+func (m *Minogrpc) share(newcomer session.Address, chain *ptypes.CertificateChain) {
+	ctx, cancel := context.WithTimeout(m.life.closing, sharePeriod)
 	defer cancel()
-
-	stop := context.AfterFunc(m.life.closing, cancel)
-	defer stop()
 
 	told := map[session.Address]bool{m.me: true, newcomer: true}
 
-	var missed, refused []session.Address
+	var missed []session.Address
 
 	// Two nodes that are let in by two others at the same time would miss each other, if
-	// the store were not looked at again after the others have been told. And who is being
-	// let in does not know this node for a moment.
-	for pause := shortPause; ctx.Err() == nil; pause *= 2 {
-		next := append(m.untold(told), refused...)
+	// the store were not looked at again after the others have been told.
+	for ctx.Err() == nil {
+		next := m.untold(told)
 		if len(next) == 0 {
 			break
 		}
 
-		var more []session.Address
-
-		more, refused = m.tell(ctx, next, chain)
-		missed = append(missed, more...)
-
-		if len(refused) > 0 && (pause > longPause || !sleep(ctx, pause)) {
-			break
-		}
+		missed = append(missed, m.tell(ctx, next, chain, true)...)
 	}
 
-	missed = append(missed, refused...)
+	missed = append(missed, m.untold(told)...)
 	if len(missed) > 0 {
 		m.tasks.start(func() { m.tellLater(missed, chain) })
 	}
@@ -112,14 +154,15 @@ func (m *Minogrpc) members() []session.Address {
 	return addrs
 }
 
-// tellLater tells those who could not be reached.
+// tellLater tells those who could not be reached, as far as they have ever proved that they are
+// there: nobody makes this node dial the addresses of others for minutes by naming them.
 func (m *Minogrpc) tellLater(missed []session.Address, chain *ptypes.CertificateChain) {
 	for pause := firstPause; pause < firstPause<<maxPauses && len(missed) > 0; pause *= 2 {
 		if !sleep(m.life.closing, pause) {
 			return
 		}
 
-		missed = slices.Concat(m.tell(m.life.closing, missed, chain))
+		missed = m.tell(m.life.closing, slices.DeleteFunc(missed, m.hearsay.has), chain, false)
 	}
 
 	for _, addr := range missed {
@@ -128,43 +171,59 @@ func (m *Minogrpc) tellLater(missed []session.Address, chain *ptypes.Certificate
 	}
 }
 
-// tell shares a chain with the nodes, and returns those that could not be reached, and
-// those that do not know this node, or not yet.
-func (m *Minogrpc) tell(ctx context.Context, nodes []session.Address, chain *ptypes.CertificateChain,
-) (missed, refused []session.Address) {
+// tell shares a chain with the nodes, and returns those that do not know of it then. If it is
+// patient, it tells a node again that does not know this one yet, because that node may be on its
+// way in itself.
+func (m *Minogrpc) tell(ctx context.Context, nodes []session.Address, chain *ptypes.CertificateChain, patient bool,
+) (missed []session.Address) {
 	var group errgroup.Group
 
 	group.SetLimit(maxShares)
 
-	answers := make([]codes.Code, len(nodes))
+	told := make([]bool, len(nodes))
 
 	for i, addr := range nodes {
 		group.Go(func() error {
-			err := m.contain(func() error { return m.tellOne(ctx, addr, chain) })
-			if err != nil {
-				m.logger.Debug().Err(err).Stringer("peer", addr).Msg("newcomer not shared")
+			var again bool
+
+			for pause := shortPause; ; pause = min(2*pause, longPause) {
+				told[i], again = m.tellOnce(ctx, addr, chain)
+				if !patient || !again || !sleep(ctx, pause) {
+					return nil
+				}
 			}
-
-			answers[i] = status.Code(err)
-
-			return nil
 		})
 	}
 
-	_ = group.Wait() // the errors are in answers
+	_ = group.Wait() // what has happened is in told
 
 	for i, addr := range nodes {
-		switch answers[i] {
-		case codes.OK, codes.AlreadyExists:
-			// Who has understood, and does not want to know, is not asked again.
-		case codes.PermissionDenied:
-			refused = append(refused, addr)
-		default:
+		if !told[i] {
 			missed = append(missed, addr)
 		}
 	}
 
-	return missed, refused
+	return missed
+}
+
+// tellOnce shares a chain with one node. It tells whether the node has understood, and if not
+// whether it should be asked again soon.
+func (m *Minogrpc) tellOnce(ctx context.Context, addr session.Address, chain *ptypes.CertificateChain,
+) (told, again bool) {
+	err := m.contain(func() error { return m.tellOne(ctx, addr, chain) })
+	if err != nil {
+		m.logger.Debug().Err(err).Stringer("peer", addr).Msg("newcomer not shared")
+	}
+
+	switch status.Code(err) {
+	case codes.OK, codes.AlreadyExists:
+		// A node that has understood, and does not want to know, is not asked again.
+		return true, false
+	case codes.PermissionDenied, codes.ResourceExhausted:
+		return false, true
+	default:
+		return false, false
+	}
 }
 
 // tellOne shares a chain with one node.

@@ -2,6 +2,7 @@ package minogrpc
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ type liveSession interface {
 	session.Session
 	session.Lifecycle
 	session.Registrar
+	session.Ancestry
 }
 
 // errNotParent is why somebody must not be a parent of a stream.
@@ -49,9 +51,10 @@ type stream struct {
 }
 
 // newSession returns the session of an address of this node.
-func (m *Minogrpc) newSession(md metadata.MD, me session.Address, ep *endpoint) liveSession {
+func (m *Minogrpc) newSession(md metadata.MD, me session.Address, ep *endpoint, opts ...session.Option) liveSession {
 	pktFac := m.router.GetPacketFactory()
-	sess := session.NewSession(md, me, ep.factory, pktFac, m.context, m.conns, m.session...)
+	opts = append(slices.Clip(m.session), opts...)
+	sess := session.NewSession(md, me, ep.factory, pktFac, m.context, m.conns, opts...)
 
 	return sess.(liveSession) //nolint:forcetypeassert // session.Lifecycle promises it
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
@@ -114,7 +115,7 @@ func (c watchedCredentials) identify(raw net.Conn, info credentials.AuthInfo) (p
 		return caller, nil
 	}
 
-	return caller, caller.conn.confine()
+	return caller, caller.conn.confine(func() bool { return c.node.knowsCaller(caller.leaf) })
 }
 
 // Clone implements credentials.TransportCredentials.
@@ -140,11 +141,19 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 
 		return insecure.NewCredentials(), nil
 	case mino.ACThttps:
+		if err = m.checkPublic(peer); err != nil {
+			return nil, err
+		}
+
 		return publicCredentials(), nil
 	default:
 	}
 
 	if err = m.checkStored(peer); err != nil {
+		return nil, err
+	}
+
+	if err = m.hearsay.dial(peer, time.Now()); err != nil {
 		return nil, err
 	}
 

@@ -181,9 +181,16 @@ func (*CertificateAck) Descriptor() ([]byte, []int) {
 
 // JoinRequest is what a newcomer presents.
 type JoinRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	Chain         *CertificateChain      `protobuf:"bytes,2,opt,name=chain,proto3" json:"chain,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Token string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Chain *CertificateChain      `protobuf:"bytes,2,opt,name=chain,proto3" json:"chain,omitempty"`
+	// page asks for the certificates in pages of about that many bytes. Without it the
+	// reply holds all of them, and comes when the others have been told.
+	Page uint32 `protobuf:"varint,16,opt,name=page,proto3" json:"page,omitempty"`
+	// after is the next of the page before. Without it the first page is asked for.
+	After []byte `protobuf:"bytes,17,opt,name=after,proto3" json:"after,omitempty"`
+	// told asks for the reply to wait until the others have been told of the caller.
+	Told          bool `protobuf:"varint,18,opt,name=told,proto3" json:"told,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,10 +239,35 @@ func (x *JoinRequest) GetChain() *CertificateChain {
 	return nil
 }
 
+func (x *JoinRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *JoinRequest) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *JoinRequest) GetTold() bool {
+	if x != nil {
+		return x.Told
+	}
+	return false
+}
+
 // JoinResponse is what a newcomer learns.
 type JoinResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Peers         []*CertificateChain    `protobuf:"bytes,1,rep,name=peers,proto3" json:"peers,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Peers []*CertificateChain    `protobuf:"bytes,1,rep,name=peers,proto3" json:"peers,omitempty"`
+	// next is set when there is another page.
+	Next []byte `protobuf:"bytes,16,opt,name=next,proto3" json:"next,omitempty"`
+	// telling is set while the others are still being told of the caller.
+	Telling       bool `protobuf:"varint,17,opt,name=telling,proto3" json:"telling,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -275,6 +307,20 @@ func (x *JoinResponse) GetPeers() []*CertificateChain {
 		return x.Peers
 	}
 	return nil
+}
+
+func (x *JoinResponse) GetNext() []byte {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *JoinResponse) GetTelling() bool {
+	if x != nil {
+		return x.Telling
+	}
+	return false
 }
 
 // Message is the request or the reply of a Call.
@@ -888,12 +934,17 @@ const file_overlay_proto_rawDesc = "" +
 	"\x10CertificateChain\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\fR\aaddress\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\x10\n" +
-	"\x0eCertificateAck\"S\n" +
+	"\x0eCertificateAck\"\x91\x01\n" +
 	"\vJoinRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12.\n" +
-	"\x05chain\x18\x02 \x01(\v2\x18.ptypes.CertificateChainR\x05chain\">\n" +
+	"\x05chain\x18\x02 \x01(\v2\x18.ptypes.CertificateChainR\x05chain\x12\x12\n" +
+	"\x04page\x18\x10 \x01(\rR\x04page\x12\x14\n" +
+	"\x05after\x18\x11 \x01(\fR\x05after\x12\x12\n" +
+	"\x04told\x18\x12 \x01(\bR\x04told\"l\n" +
 	"\fJoinResponse\x12.\n" +
-	"\x05peers\x18\x01 \x03(\v2\x18.ptypes.CertificateChainR\x05peers\"7\n" +
+	"\x05peers\x18\x01 \x03(\v2\x18.ptypes.CertificateChainR\x05peers\x12\x12\n" +
+	"\x04next\x18\x10 \x01(\fR\x04next\x12\x18\n" +
+	"\atelling\x18\x11 \x01(\bR\atelling\"7\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\"\x90\x03\n" +

@@ -99,6 +99,16 @@ type HandshakeFactory interface {
 	HandshakeOf(ctx serde.Context, data []byte) (Handshake, error)
 }
 
+// BoundedHandshakeFactory is what a [HandshakeFactory] may implement, so that an overlay can
+// bound the addresses of a handshake that comes from the network.
+type BoundedHandshakeFactory interface {
+	HandshakeFactory
+
+	// HandshakeOfAtMost is HandshakeOf, and returns an error for more addresses than that before
+	// it allocates anything for them.
+	HandshakeOfAtMost(ctx serde.Context, data []byte, addresses int) (Handshake, error)
+}
+
 // Router makes routing tables.
 type Router interface {
 	// GetPacketFactory returns the factory for the packets of the router.

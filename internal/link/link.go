@@ -125,9 +125,9 @@ type Config struct {
 	// Owner is told what happens.
 	Owner Owner
 
-	// Dials has room for the links that may be dialled at once; the others wait for their turn.
-	// Nil is no limit.
-	Dials chan struct{}
+	// Dials each have room for the links that may be dialled at once; the others wait for their
+	// turn. A link needs a place in all of them, and takes them in their order.
+	Dials []chan struct{}
 
 	// Setup is how long the dial may take at most, counted while the process gets the
 	// processor, and Asking how much time whoever asks for the neighbour has, zero if only

@@ -38,10 +38,10 @@ func (s *setup) ask(left time.Duration) {
 // dial waits for its turn, and bounds the set-up after that by a cancellation that is called off
 // when it succeeds: a deadline on the context would end the stream later.
 func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection, error) {
-	if l.Dials != nil {
+	for _, turns := range l.Dials {
 		select {
-		case l.Dials <- struct{}{}:
-			defer func() { <-l.Dials }()
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
 		case <-l.ctx.Done():
 			return Connection{}, context.Cause(l.ctx)
 		}

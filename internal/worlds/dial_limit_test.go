@@ -38,20 +38,7 @@ func TestDial_BoundedNumberAtOnce(t *testing.T) {
 		turn := make(chan struct{}, 1)
 
 		for _, child := range children {
-			child.refuse = func(context.Context) error {
-				turn <- struct{}{}
-				dialling++
-				most = max(most, dialling)
-				<-turn
-
-				<-time.After(takes) // Virtual time.
-
-				turn <- struct{}{}
-				dialling--
-				<-turn
-
-				return nil
-			}
+			child.refuse = slowly(turn, &dialling, &most, takes)
 		}
 
 		parent := fake.NewRelay(session.NewOrchestratorAddress(addr("o")), nil)
@@ -69,6 +56,25 @@ func TestDial_BoundedNumberAtOnce(t *testing.T) {
 		require.Equal(t, atOnce, most)
 		require.Less(t, time.Since(start), session.DefaultOutcomeTimeout)
 	})
+}
+
+// slowly returns what lets a neighbour take its time to accept a stream, and counts how many of
+// them are being dialled. The turn is their lock.
+func slowly(turn chan struct{}, dialling, most *int, takes time.Duration) func(context.Context) error {
+	return func(context.Context) error {
+		turn <- struct{}{}
+		*dialling++
+		*most = max(*most, *dialling)
+		<-turn
+
+		<-time.After(takes) // Virtual time.
+
+		turn <- struct{}{}
+		*dialling--
+		<-turn
+
+		return nil
+	}
 }
 
 // Promise L6: a session that ends does not wait for the turn of a child that has not been dialled.

@@ -19,7 +19,6 @@ import (
 	"github.com/minogrpc/session/serde/json"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 )
 
 // identified returns a packet with an identity and a budget.
@@ -120,17 +119,17 @@ func TestHostile_HopLimitIsCut(t *testing.T) {
 	})
 }
 
-// Promise L3: gRPC can carry every text that a node sends.
-func TestHostile_AckIsValidUTF8(t *testing.T) {
+// Promise R3: what a neighbour calls a destination is input. Text that cannot be printed is refused,
+// and so gRPC can carry every text that a node sends.
+func TestHostile_UnprintableDestinationIsRefused(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
 
-		ack, err := sess.RecvPacket(addr("z"), w.packet(addr("z"), addr("\xff")))
-		require.NoError(t, err)
-		require.Len(t, ack.GetFailures(), 1)
-
-		_, err = proto.Marshal(ack)
-		require.NoError(t, err)
+		_, err := sess.RecvPacket(addr("z"), &ptypes.Packet{
+			Serialized: []byte(`{"Source":"RkF6OjE=","Dest":["RkH/OjE="],"Message":"aGVsbG8="}`),
+		})
+		require.ErrorContains(t, err, "packet malformed")
+		require.True(t, utf8.ValidString(err.Error()))
 	})
 }
 

@@ -73,7 +73,17 @@ func NewHandshakeFactory(f mino.AddressFactory) HandshakeFactory {
 // -1 or above 64, for an address that nobody can be reached at, and for one that is there
 // twice.
 func (f HandshakeFactory) HandshakeOf(ctx serde.Context, data []byte) (router.Handshake, error) {
-	ctx = serde.WithFactory(ctx, AddrKey{}, f.reader)
+	return f.decode(ctx, f.reader, data)
+}
+
+// HandshakeOfAtMost implements router.BoundedHandshakeFactory. The limit of the factory holds as
+// well.
+func (f HandshakeFactory) HandshakeOfAtMost(ctx serde.Context, data []byte, addresses int) (router.Handshake, error) {
+	return f.decode(ctx, f.reader.AtMost(addresses), data)
+}
+
+func (f HandshakeFactory) decode(ctx serde.Context, reader *message.Reader, data []byte) (router.Handshake, error) {
+	ctx = serde.WithFactory(ctx, AddrKey{}, reader)
 
 	msg, err := handshakeFormats.Get(ctx.GetFormat()).Decode(ctx, data)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/router/tree"
 	"github.com/minogrpc/session/router/tree/types"
 	"github.com/minogrpc/session/serde"
@@ -52,6 +53,26 @@ func TestHandshake_BadOneIsAnError(t *testing.T) {
 	}
 
 	_, err := r.GenerateTableFrom(types.NewHandshake(1, a, b, c))
+	require.ErrorContains(t, err, "more addresses than the limit of 2")
+}
+
+// Promise R3: an overlay bounds a handshake before anything is allocated for its addresses, below
+// the limit of the router but never above.
+func TestHandshake_MayBeBoundedFurther(t *testing.T) {
+	data, err := types.NewHandshake(1, a, b, c).Serialize(json.NewContext())
+	require.NoError(t, err)
+
+	factory := tree.NewRouter(session.AddressFactory{}, tree.WithMaxAddresses(3)).GetHandshakeFactory()
+	bounded := factory.(router.BoundedHandshakeFactory)
+
+	_, err = bounded.HandshakeOfAtMost(json.NewContext(), data, 3)
+	require.NoError(t, err)
+
+	_, err = bounded.HandshakeOfAtMost(json.NewContext(), data, 2)
+	require.ErrorContains(t, err, "more addresses than the limit of 2")
+
+	factory = tree.NewRouter(session.AddressFactory{}, tree.WithMaxAddresses(2)).GetHandshakeFactory()
+	_, err = factory.(router.BoundedHandshakeFactory).HandshakeOfAtMost(json.NewContext(), data, 1000)
 	require.ErrorContains(t, err, "more addresses than the limit of 2")
 }
 

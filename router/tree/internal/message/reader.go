@@ -25,12 +25,18 @@ type Reader struct {
 	// max is the largest number of addresses in one list.
 	max int
 
-	known cache
+	known *cache
 }
 
 // NewReader returns a reader for the addresses of a factory.
 func NewReader(f mino.AddressFactory, maxAddresses int) *Reader {
-	return &Reader{AddressFactory: f, max: maxAddresses}
+	return &Reader{AddressFactory: f, max: maxAddresses, known: new(cache)}
+}
+
+// AtMost returns a reader that takes no lists of more than n addresses, and shares with this one
+// what it knows.
+func (r *Reader) AtMost(n int) *Reader {
+	return &Reader{AddressFactory: r.AddressFactory, max: min(r.max, n), known: r.known}
 }
 
 // ReaderOf returns the reader that the factory is, or a new one for any other factory.
