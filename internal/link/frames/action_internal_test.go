@@ -27,6 +27,7 @@ const (
 	hurriesUp
 	// Those that follow need not happen.
 	cuts
+	silences
 	closes
 	ticks
 )
@@ -35,7 +36,7 @@ func (a action) String() string {
 	names := []string{
 		"adds", "writes", "writes in vain", "is not taken a frame", "reads", "delivers", "notices the end",
 		"is offered line", "is answered over line", "dials again", "gives up", "waits no longer", "has flushed",
-		"hurries", "cut", "closes", "ticks",
+		"hurries", "cut", "hears nothing", "closes", "ticks",
 	}
 
 	if a.kind == cuts {
@@ -123,7 +124,7 @@ func (n *node) busy() bool {
 func (w *world) streamActions(side int, list []action) []action {
 	n := &w.nodes[side]
 	l := &w.lines[n.line]
-	dead := l.cut || side == near && l.over
+	dead := l.cut || side == near && l.over || side == far && l.left
 
 	// Whatever is written to nobody changes nothing.
 	if n.m.Writable() && n.m.Due() && w.nodes[1-side].phase != gone {
@@ -144,6 +145,11 @@ func (w *world) streamActions(side int, list []action) []action {
 		list = append(list, action{notices, side})
 	}
 
+	if dead && l.left && n.taken == nil && len(l.frames[side]) > 0 {
+		// The end of the stream overtakes what is on its way.
+		list = append(list, action{notices, side})
+	}
+
 	return list
 }
 
@@ -159,6 +165,10 @@ func (w *world) mayHappen(list []action) []action {
 
 	for side := range w.nodes {
 		n := &w.nodes[side]
+
+		if w.quiet < w.silences && n.phase == lives && n.line != 0 && n.taken == nil {
+			list = append(list, action{silences, side})
+		}
 
 		if n.phase == lives && w.closed < w.goodbyes {
 			list = append(list, action{closes, side})
@@ -218,6 +228,7 @@ var steps = [...]func(w *world, side int){
 	waitsNoLonger: (*world).leave,
 	flushed:       func(w *world, side int) { w.part(side, false) },
 	hurriesUp:     func(w *world, side int) { w.part(side, true) },
+	silences:      (*world).silence,
 	closes: func(w *world, side int) {
 		w.closed++
 		w.close(side)

@@ -22,4 +22,7 @@ const (
 	hastyGoodbye
 	// countedTwice counts a frame with a message twice.
 	countedTwice
+	// keptStream gives a stream up without ending it, so that the other end does not know. It is a
+	// mistake of the driver.
+	keptStream
 )
