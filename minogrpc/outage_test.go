@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/sessiontest"
@@ -84,7 +85,7 @@ func (c *chain) answers(msg string, count int) {
 	}
 }
 
-// link is two nodes of a chain, the one above first.
+// pairOf is two nodes of a chain, the one above first.
 type pairOf struct{ above, below int }
 
 // Promises L1, L5: nothing is lost by silence that is shorter than the bound, in either direction,
@@ -93,6 +94,7 @@ type pairOf struct{ above, below int }
 func TestOutage_OneWayIsNoLoss(t *testing.T) {
 	for _, tc := range []struct {
 		pairOf
+
 		most time.Duration
 	}{
 		{pairOf{chainTop, chainRoot}, 9500 * time.Millisecond},
@@ -139,6 +141,7 @@ func TestOutage_OneWayIsNoLoss(t *testing.T) {
 func TestOutage_RefusedDialsAreNoLoss(t *testing.T) {
 	for _, tc := range []struct {
 		pairOf
+
 		lasts []time.Duration
 	}{
 		{pairOf{chainTop, chainRoot}, []time.Duration{300, 700, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000}},
@@ -162,4 +165,22 @@ func TestOutage_RefusedDialsAreNoLoss(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Promise L2: the set-up of the first stream takes no longer than the option says.
+func TestStream_SetupTimeoutIsThatOfTheOption(t *testing.T) {
+	const setup = 3 * time.Second
+
+	synctest.Test(t, func(t *testing.T) {
+		network := sessiontest.NewNetwork()
+		node := ofHeight(t, network, 3, 0, minogrpc.WithSessionOptions(session.WithSetupTimeout(setup)))
+		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
+		root := ofHeight(t, network, 3, 1)
+		network.Freeze(hostOf(0), hostOf(1))
+
+		start := time.Now()
+		_, _, err := rpc.Stream(t.Context(), playersOf(root))
+		require.ErrorContains(t, err, "did not answer in time")
+		require.Equal(t, setup, time.Since(start))
+	})
 }

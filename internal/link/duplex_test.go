@@ -212,7 +212,9 @@ func TestDuplex_MuteStreamsAreALoss(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inPair(t, func(t *testing.T, p *pair) {
 				flow(p.wire()).freeze()
+				p.mu.Lock()
 				p.onWire = func(w *wire) { flow(w).freeze() }
+				p.mu.Unlock()
 				pass(5 * silence)
 				require.Equal(t, 1, p.dialler.lost)
 				require.LessOrEqual(t, len(p.wires), 4)

@@ -281,8 +281,12 @@ func (p *pair) redial(ctx context.Context, next link.Next) (link.Stream, uint64,
 
 	w := newWire(fuse)
 
-	if p.onWire != nil {
-		p.onWire(w)
+	p.mu.Lock()
+	onWire := p.onWire
+	p.mu.Unlock()
+
+	if onWire != nil {
+		onWire(w)
 	}
 
 	before := p.wire()
