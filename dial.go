@@ -66,7 +66,9 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 // budget is that of the first packet.
 func (s *session) openLocked(via *parent, gw mino.Address, key string, budget time.Duration) *link.Link {
 	handshake, err := contain.Call(func() (router.Handshake, error) { return via.table.PrepareHandshakeFor(gw), nil })
-	told := announcement{handshake: handshake, root: isOrchestrator(via.addr), passedOver: s.screen.passedOver(via, key, gw)}
+	told := announcement{
+		handshake: handshake, root: isOrchestrator(via.addr), passedOver: s.screen.passedOver(via, key, gw),
+	}
 
 	cfg := s.linkConfig(gw, key)
 	cfg.Dials = s.dialler.turns

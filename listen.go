@@ -33,17 +33,17 @@ const unheard = "silent"
 // The parent is still registered.
 var ErrGivenUp = errors.New("the stream has been given up")
 
-// errGivenUp implements ErrGivenUp with the status.
-type errGivenUp struct{ cause error }
+// givenUpError implements ErrGivenUp with the status.
+type givenUpError struct{ cause error }
 
 // Error implements error.
-func (e errGivenUp) Error() string { return fmt.Sprintf("%v: %v", ErrGivenUp, e.cause) }
+func (e givenUpError) Error() string { return fmt.Sprintf("%v: %v", ErrGivenUp, e.cause) }
 
 // Unwrap lets errors.Is find both.
-func (e errGivenUp) Unwrap() []error { return []error{ErrGivenUp, e.cause} }
+func (e givenUpError) Unwrap() []error { return []error{ErrGivenUp, e.cause} }
 
 // GRPCStatus is how gRPC finds the status of an error.
-func (e errGivenUp) GRPCStatus() *status.Status {
+func (e givenUpError) GRPCStatus() *status.Status {
 	if errors.Is(e.cause, link.ErrSilent) {
 		return status.New(codes.Unavailable, unheard)
 	}
@@ -108,7 +108,7 @@ type occupancy struct {
 func (o occupancy) wait() error {
 	select {
 	case <-o.stream.givenUp:
-		return errGivenUp{o.stream.cause}
+		return givenUpError{o.stream.cause}
 	case <-o.stream.superseded:
 		return ErrSuperseded
 	case <-o.par.over:

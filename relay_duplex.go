@@ -37,8 +37,8 @@ type DuplexRelay struct {
 	wire *wireStream
 
 	// offer, root, header and accept are set at the end that does not dial. offer is what the
-	// opener of the stream has offered, and root whether it says that it is the root. header is the answer, which is set when the relay is
-	// registered. accept sends the header, once.
+	// opener of the stream has offered, and root whether it says that it is the root. header is
+	// the answer, which is set when the relay is registered. accept sends the header, once.
 	offer  offer.Offer
 	root   bool
 	header metadata.MD

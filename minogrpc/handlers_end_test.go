@@ -61,11 +61,9 @@ func endOfHandlers(t *testing.T, opts []minogrpc.Option, happens func(n *session
 		requireEchoes(t, out, in, nodes[1:]...)
 		require.EqualValues(t, players, running.Load())
 
-		// Between two signs of life.
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // Between two signs of life.
 
 		start := time.Now()
-
 		happens(network, cancel, func(dead int) (others []string) {
 			for i := range nodes {
 				if i != dead {
@@ -76,12 +74,19 @@ func endOfHandlers(t *testing.T, opts []minogrpc.Option, happens func(n *session
 			return others
 		})
 
-		for range players - 1 {
-			took = (<-ended).Sub(start)
-		}
+		took = lastOf(ended, players-1).Sub(start)
 	})
 
 	return took
+}
+
+// lastOf returns the last of so many times.
+func lastOf(times <-chan time.Time, count int) (last time.Time) {
+	for range count {
+		last = <-times
+	}
+
+	return last
 }
 
 // Promise L10: the handlers end in time after a cancel, and after the death of the orchestrator or
@@ -191,9 +196,7 @@ func endOfCancelBesideSilence(t *testing.T) (took time.Duration) {
 
 		cancel()
 
-		for range players - 1 {
-			took = (<-ended).Sub(start)
-		}
+		took = lastOf(ended, players-1).Sub(start)
 	})
 
 	return took

@@ -142,14 +142,14 @@ func TestOutage_RefusedDialsAreNoLoss(t *testing.T) {
 	for _, tc := range []struct {
 		pairOf
 
-		lasts []time.Duration
+		lasts []int
 	}{
-		{pairOf{chainTop, chainRoot}, []time.Duration{300, 700, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000}},
-		{pairOf{chainRoot, chainInner}, []time.Duration{300, 500, 700, 1000, 1200, 1400}},
-		{pairOf{chainInner, chainLeaf}, []time.Duration{300, 500, 700, 1000, 1200, 1400}},
+		{pairOf{chainTop, chainRoot}, []int{300, 700, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000}},
+		{pairOf{chainRoot, chainInner}, []int{300, 500, 700, 1000, 1200, 1400}},
+		{pairOf{chainInner, chainLeaf}, []int{300, 500, 700, 1000, 1200, 1400}},
 	} {
 		for _, ms := range tc.lasts {
-			lasts := ms * time.Millisecond
+			lasts := time.Duration(ms) * time.Millisecond
 
 			t.Run(fmt.Sprintf("%v for %v", tc.pairOf, lasts), func(t *testing.T) {
 				inChain(t, nil, func(c *chain) {

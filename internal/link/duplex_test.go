@@ -146,14 +146,18 @@ func TestDuplex_PatienceIsATime(t *testing.T) {
 		says        error
 	}{
 		// 0, 50, 150, 350, 750 and 1250 ms, and then each time after half of what is left.
-		"its own":             {result: fails, after: patience, attempts: 10, says: errRedial},
-		"that of the other":   {result: fails, wait: patience - link.Margin, after: patience - 2*link.Margin, attempts: 8, says: errRedial},
+		"its own": {result: fails, after: patience, attempts: 10, says: errRedial},
+		"that of the other": {
+			result: fails, wait: patience - link.Margin, after: patience - 2*link.Margin, attempts: 8, says: errRedial,
+		},
 		"hangs":               {result: hangs, after: patience, attempts: 2, says: context.DeadlineExceeded},
 		"longer than its own": {result: fails, wait: wait, after: patience, attempts: 10, says: errRedial},
 		"of no use":           {result: refused, attempts: 1, says: link.ErrGone},
 		"the next one may do": {result: succeeds, attempts: 1},
 		"nobody learns of it": {result: unanswered, after: patience, attempts: 10, says: errRedial},
-		"almost no time":      {result: fails, wait: 150 * time.Millisecond, after: 75 * time.Millisecond, attempts: 2, says: errRedial},
+		"almost no time": {
+			result: fails, wait: 150 * time.Millisecond, after: 75 * time.Millisecond, attempts: 2, says: errRedial,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

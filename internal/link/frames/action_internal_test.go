@@ -136,17 +136,24 @@ func (w *world) streamActions(side int, list []action) []action {
 		}
 	}
 
-	switch {
-	case n.taken != nil:
-		list = append(list, action{delivers, side})
-	case len(l.frames[side]) > 0:
-		list = append(list, action{reads, side})
-	case dead:
-		list = append(list, action{notices, side})
+	return w.readActions(side, dead, list)
+}
+
+// readActions are those of an end that reads a stream.
+func (w *world) readActions(side int, dead bool, list []action) []action {
+	l := &w.lines[w.nodes[side].line]
+
+	if w.nodes[side].taken != nil {
+		return append(list, action{delivers, side})
 	}
 
-	if dead && l.left && n.taken == nil && len(l.frames[side]) > 0 {
-		// The end of the stream overtakes what is on its way.
+	waits := len(l.frames[side]) > 0
+	if waits {
+		list = append(list, action{reads, side})
+	}
+
+	// The end of a stream that has been given up may overtake what is on its way.
+	if dead && (!waits || l.left) {
 		list = append(list, action{notices, side})
 	}
 
@@ -164,23 +171,30 @@ func (w *world) mayHappen(list []action) []action {
 	}
 
 	for side := range w.nodes {
-		n := &w.nodes[side]
+		list = w.mayHappenAt(side, list)
+	}
 
-		if w.quiet < w.silences && n.phase == lives && n.line != 0 && n.taken == nil {
-			list = append(list, action{silences, side})
-		}
+	return list
+}
 
-		if n.phase == lives && w.closed < w.goodbyes {
-			list = append(list, action{closes, side})
-		}
+// mayHappenAt adds what need not happen at one end.
+func (w *world) mayHappenAt(side int, list []action) []action {
+	n := &w.nodes[side]
 
-		if w.hurries && n.phase == flushes {
-			list = append(list, action{hurriesUp, side})
-		}
+	if w.quiet < w.silences && n.phase == lives && n.line != 0 && n.taken == nil {
+		list = append(list, action{silences, side})
+	}
 
-		if w.ticks && n.line != 0 && !n.m.beat && n.phase != gone {
-			list = append(list, action{ticks, side})
-		}
+	if n.phase == lives && w.closed < w.goodbyes {
+		list = append(list, action{closes, side})
+	}
+
+	if w.hurries && n.phase == flushes {
+		list = append(list, action{hurriesUp, side})
+	}
+
+	if w.ticks && n.line != 0 && !n.m.beat && n.phase != gone {
+		list = append(list, action{ticks, side})
 	}
 
 	return list
