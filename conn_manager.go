@@ -35,6 +35,15 @@ type ConnectionEvictor interface {
 	Evict(mino.Address)
 }
 
+// ConnectionReplacer is what a [ConnectionManager] may implement, so that a session gives up only
+// the connection that it means. Several streams over one connection break together, and the first
+// of them may have another connection before the last one gives up the old one.
+type ConnectionReplacer interface {
+	// Replace is Evict for one connection, which Acquire has returned. It does nothing when there
+	// is another one to the address by now.
+	Replace(to mino.Address, conn grpc.ClientConnInterface)
+}
+
 // ConnManager is a [ConnectionManager] for gRPC. All callers who acquire the same address, as
 // orchestrator or as follower, share one connection. It is closed after the last Release, at once
 // or after the idle time. A ConnManager may be used from several goroutines at once, and must be
@@ -142,6 +151,11 @@ func (m *ConnManager) Release(addr mino.Address) {
 // Evict implements [ConnectionEvictor].
 func (m *ConnManager) Evict(addr mino.Address) {
 	closeConn(m.drop(followerOf(addr)))
+}
+
+// Replace implements [ConnectionReplacer].
+func (m *ConnManager) Replace(addr mino.Address, conn grpc.ClientConnInterface) {
+	closeConn(m.dropOnly(followerOf(addr), conn))
 }
 
 // Close closes all the connections, those in use included, and makes Acquire fail.
@@ -256,6 +270,19 @@ func (m *ConnManager) drop(key Address) *grpc.ClientConn {
 
 	peer := m.peers[key]
 	if peer == nil {
+		return nil
+	}
+
+	return m.dropLocked(key, peer)
+}
+
+// dropOnly is drop for one connection.
+func (m *ConnManager) dropOnly(key Address, conn grpc.ClientConnInterface) *grpc.ClientConn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	peer := m.peers[key]
+	if peer == nil || peer.current == nil || peer.current.conn == nil || peer.current.conn != conn {
 		return nil
 	}
 

@@ -231,6 +231,35 @@ func TestConnManager_EvictEndsHungCallsAndDialsAnew(t *testing.T) {
 	})
 }
 
+// Only the connection that is meant is given up, and not the one that has replaced it: of several
+// streams that break together, the last one must not cost the others their new connection.
+func TestConnManager_ReplaceGivesUpOneConnection(t *testing.T) {
+	mgr := session.NewConnManager()
+	defer func() { require.NoError(t, mgr.Close()) }()
+
+	first, err := mgr.Acquire(addr("n1"))
+	require.NoError(t, err)
+
+	mgr.Replace(addr("n1"), first)
+
+	second, err := mgr.Acquire(addr("n1"))
+	require.NoError(t, err)
+	require.NotSame(t, first, second)
+
+	mgr.Replace(addr("n1"), first)
+	mgr.Replace(addr("n2"), first)
+
+	third, err := mgr.Acquire(addr("n1"))
+	require.NoError(t, err)
+	require.Same(t, second, third)
+
+	for range 3 {
+		mgr.Release(addr("n1"))
+	}
+
+	require.Zero(t, mgr.Len())
+}
+
 func TestConnManager_EvictedWithoutSuccessorLeavesNothing(t *testing.T) {
 	mgr := newConns(t, session.WithIdleTimeout(time.Hour))
 	mgr.Evict(addr("n1"))

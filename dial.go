@@ -14,6 +14,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -44,7 +45,7 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 		Owner:      (*linkOwner)(s),
 		Setup:      s.setup,
 		Silence:    s.silence,
-		Patience:   s.resume,
+		Patience:   s.playerPatience(),
 		MaxPackets: s.outboxPackets,
 		MaxBytes:   s.outboxBytes,
 		Calls:      maxCalls,
@@ -58,7 +59,9 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 // budget is the time of the first packet.
 func (s *session) openLocked(via *parent, gw mino.Address, key string, budget time.Duration) *link.Link {
 	handshake, err := contain.Call(func() (router.Handshake, error) { return via.table.PrepareHandshakeFor(gw), nil })
-	passedOver := s.screen.passedOver(via, key, gw)
+	told := announcement{
+		handshake: handshake, root: isOrchestrator(via.addr), passedOver: s.screen.passedOver(via, key, gw),
+	}
 
 	cfg := s.linkConfig(gw, key)
 	cfg.Dials = s.dialler.turns
@@ -69,14 +72,7 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 			return link.Connection{}, fmt.Errorf("failed to prepare the handshake: %w", err)
 		}
 
-		conn, err := s.dialler.dial(ctx, gw, handshake, passedOver)
-		cause := context.Cause(ctx)
-		if err != nil && errors.Is(cause, link.ErrSetup) && !errors.Is(cause, link.ErrHurry) {
-			// The connection may only look alive. A fresh one may work.
-			s.dialler.evict(gw)
-		}
-
-		return conn, err
+		return s.dialler.dial(ctx, gw, told)
 	})
 
 	l.SetCut(s.cut)
@@ -113,10 +109,18 @@ func newTurns(shared *DialLimit) []chan struct{} {
 	return turns
 }
 
+// announcement is what a child is told with its stream.
+type announcement struct {
+	handshake router.Handshake
+	// root is set when this node is the root.
+	root bool
+	// passedOver are the nodes in whose place this node opens the stream.
+	passedOver []string
+}
+
 // dial opens the stream to a child and waits for its header.
-func (d *dialler) dial(ctx context.Context, gw mino.Address, handshake router.Handshake, passedOver []string,
-) (link.Connection, error) {
-	stream, calls, err := d.metadata(handshake, passedOver)
+func (d *dialler) dial(ctx context.Context, gw mino.Address, told announcement) (link.Connection, error) {
+	stream, calls, err := d.metadata(told)
 	if err != nil {
 		return link.Connection{}, err
 	}
@@ -145,7 +149,9 @@ func (d *dialler) dial(ctx context.Context, gw mino.Address, handshake router.Ha
 }
 
 // openStream opens a stream that lasts until it is released or life is over. setup bounds how
-// long the opening takes.
+// long the opening takes. It gives up a connection that only looks alive, where the set-up had
+// all its time or was that of a next stream, and in that of a next stream one that could not be
+// made: then another attempt gets a fresh one.
 func (d *dialler) openStream(life, setup context.Context, gw mino.Address, md, calls metadata.MD) (OpenStream, error) {
 	conn, err := d.connMgr.Acquire(gw)
 	if err != nil {
@@ -168,31 +174,55 @@ func (d *dialler) openStream(life, setup context.Context, gw mino.Address, md, c
 		err = context.Cause(setup)
 	}
 
+	evict := func() { d.evict(gw, conn) }
+
 	if err != nil {
+		if isWorthless(life, setup, conn) {
+			evict()
+		}
+
 		release()
 
 		return OpenStream{}, newDialError(err)
 	}
 
-	return OpenStream{Stream: stream, Header: header, Conn: conn, Calls: calls, Release: release}, nil
+	return OpenStream{Stream: stream, Header: header, Conn: conn, Calls: calls, Release: release, Evict: evict}, nil
 }
 
-// evict gives up a connection that may only look alive.
-func (d *dialler) evict(gw mino.Address) {
-	evictor, ok := d.connMgr.(ConnectionEvictor)
-	if ok {
-		d.witness.fault(contain.Do(func() { evictor.Evict(gw) }))
+// isWorthless tells whether another attempt to open a stream should not use the connection of one
+// that has failed.
+func isWorthless(life, setup context.Context, conn grpc.ClientConnInterface) bool {
+	cause := context.Cause(life)
+
+	switch {
+	case life == setup:
+		return errors.Is(cause, link.ErrSetup) && !errors.Is(cause, link.ErrHurry)
+	case errors.Is(context.Cause(setup), context.DeadlineExceeded):
+		return true
+	default:
+		return opening.Failed(conn)
 	}
 }
 
-// metadata returns the metadata of the stream to a child, in whose favour others were passed
-// over, and the metadata of calls.
-func (d *dialler) metadata(handshake router.Handshake, passedOver []string) (stream, calls metadata.MD, err error) {
-	if handshake == nil {
+// evict gives up a connection that may only look alive, unless another one has replaced it.
+func (d *dialler) evict(gw mino.Address, conn grpc.ClientConnInterface) {
+	d.witness.fault(contain.Do(func() {
+		switch own := d.connMgr.(type) {
+		case ConnectionReplacer:
+			own.Replace(gw, conn)
+		case ConnectionEvictor:
+			own.Evict(gw)
+		}
+	}))
+}
+
+// metadata returns the metadata of the stream to a child, and the metadata of calls.
+func (d *dialler) metadata(told announcement) (stream, calls metadata.MD, err error) {
+	if told.handshake == nil {
 		return nil, nil, errors.New("the routing table made no handshake")
 	}
 
-	data, err := contain.Call(func() ([]byte, error) { return handshake.Serialize(d.ctx) })
+	data, err := contain.Call(func() ([]byte, error) { return told.handshake.Serialize(d.ctx) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("failed to serialize the handshake: %w", err)
 	}
@@ -214,7 +244,11 @@ func (d *dialler) metadata(handshake router.Handshake, passedOver []string) (str
 
 	stream.Set(HandshakeKey, string(data))
 	stream.Set(LinkKey, LinkGoodbye)
-	stream.Append(AncestorKey, passedOver...)
+	stream.Append(AncestorKey, told.passedOver...)
+
+	if told.root {
+		stream.Append(LinkKey, LinkRoot)
+	}
 
 	size := headers.Size(stream)
 	if size > d.framing.maxMetadata {

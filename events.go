@@ -87,11 +87,6 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 	s := o.session()
 	s.witness.fault(cause)
 
-	if errors.Is(cause, link.ErrSilent) {
-		// The connection may look alive, but a fresh one may work.
-		s.dialler.evict(l.Peer)
-	}
-
 	par := s.parentOf(l)
 
 	switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
@@ -111,19 +112,20 @@ func (f *framing) dialled(o *linkOpener, wire *wireStream, accepted *offer.Accep
 	frames := f.frames(accepted.Frame, accepted.Format, accepted.Can)
 	frames.Stream = wire
 	frames.Redial = o.again
+	frames.Wait = accepted.Wait
 
 	return frames
 }
 
 // relayed returns the same for a relay. If the neighbour has dialled this node, the relay also
-// gets the header that accepts the link.
-func (f *framing) relayed(r *DuplexRelay) link.Frames {
+// gets the header that accepts the link, and says how long this node waits after a break.
+func (f *framing) relayed(r *DuplexRelay, wait time.Duration) link.Frames {
 	if r.opener != nil {
 		return f.dialled(r.opener, r.wire, r.accepted)
 	}
 
 	format := r.offer.Choose(f.formats)
-	r.header = f.acceptance(r, format, 0)
+	r.header = f.acceptance(r, format, 0, wait)
 
 	frames := f.frames(r.offer.Frame, format, r.offer.Common(capabilities))
 	frames.Stream = r.wire
@@ -132,13 +134,14 @@ func (f *framing) relayed(r *DuplexRelay) link.Frames {
 }
 
 // acceptance returns the header that accepts what the opener of a relay has offered.
-func (f *framing) acceptance(r *DuplexRelay, format string, received uint64) metadata.MD {
+func (f *framing) acceptance(r *DuplexRelay, format string, received uint64, wait time.Duration) metadata.MD {
 	accepted := offer.Acceptance{
 		Received: received,
 		Frame:    r.offer.Frame,
 		Format:   format,
 		Session:  f.session,
 		Can:      r.offer.Common(capabilities),
+		Wait:     wait,
 	}
 
 	return metadata.Pairs(LinkKey, accepted.Value())

@@ -2,9 +2,13 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
+	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // GetNumParents implements Session.
@@ -18,6 +22,34 @@ func (s *session) GetNumParents() int {
 // ErrSuperseded is what [Registration] Wait returns when a newer stream of the same link has
 // replaced this one. The parent is still registered.
 var ErrSuperseded = errors.New("a newer stream of the link has taken the place of this one")
+
+// unheard is the text of the status with which a node ends a stream over which it has heard nothing
+// for too long. It is part of the wire.
+const unheard = "silent"
+
+// ErrGivenUp is wrapped by what [Registration] Wait returns when the session has given up a stream
+// over which nothing came, or that took nothing. It has a gRPC status, Unavailable, with which the
+// overlay ends the stream: so the parent knows at once, and opens the next stream of the link.
+// The parent is still registered.
+var ErrGivenUp = errors.New("the stream has been given up")
+
+// givenUpError implements ErrGivenUp with the status.
+type givenUpError struct{ cause error }
+
+// Error implements error.
+func (e givenUpError) Error() string { return fmt.Sprintf("%v: %v", ErrGivenUp, e.cause) }
+
+// Unwrap lets errors.Is find both.
+func (e givenUpError) Unwrap() []error { return []error{ErrGivenUp, e.cause} }
+
+// GRPCStatus is how gRPC finds the status of an error.
+func (e givenUpError) GRPCStatus() *status.Status {
+	if errors.Is(e.cause, link.ErrSilent) {
+		return status.New(codes.Unavailable, unheard)
+	}
+
+	return status.New(codes.Unavailable, e.Error())
+}
 
 var (
 	errNoParent   = errors.New("a parent needs a relay and a routing table")
@@ -41,18 +73,61 @@ type Registrar interface {
 
 // Registration is one stream of a registered parent.
 type Registration struct {
-	wait func() error
+	wait, waitEnd func() error
 }
 
-// Wait waits until the registration is over or a newer stream of the same link replaces this
-// one. It returns nil in the first case, and [ErrSuperseded] in the second: then the parent is
-// still registered, and the Registration of the newer stream says when that ends. An overlay must
-// not return from the gRPC call of a stream before Wait has returned.
+// Wait waits until the registration is over, the session gives up the stream, or a newer stream
+// of the same link replaces this one. It returns nil in the first case, an error that wraps
+// [ErrGivenUp] in the second, and [ErrSuperseded] in the third. In these two the parent is still
+// registered: the Registration of the newest stream, or WaitEnd, says when that ends. An overlay
+// must not return from the gRPC call of a stream before Wait has returned. It must return then,
+// and with an error that wraps ErrGivenUp.
 //
 // Wait also releases the stream of a relay that [DialRelay] has opened. So it must be called
 // for each Registration. Later calls return the same.
 func (r *Registration) Wait() error {
 	return r.wait()
+}
+
+// WaitEnd is Wait, but goes on after the session has given up the stream, until the registration
+// is over or a newer stream replaces this one. An overlay that counts the parents of a stream does
+// not count one less before WaitEnd has returned. It may be called only after Wait.
+func (r *Registration) WaitEnd() error {
+	return r.waitEnd()
+}
+
+// occupancy is what waits for the end of a registration or of its stream.
+type occupancy struct {
+	par    *parent
+	link   *link.Link
+	stream *parentStream
+}
+
+// wait waits until the registration has ended, the session has given up the stream, or a newer
+// one has replaced it.
+func (o occupancy) wait() error {
+	select {
+	case <-o.stream.givenUp:
+		return givenUpError{o.stream.cause}
+	case <-o.stream.superseded:
+		return ErrSuperseded
+	case <-o.par.over:
+		<-o.link.Parted()
+
+		return nil
+	}
+}
+
+// waitEnd waits until the registration has ended, or a newer stream has replaced this one.
+func (o occupancy) waitEnd() error {
+	select {
+	case <-o.stream.superseded:
+		return ErrSuperseded
+	case <-o.par.over:
+		<-o.link.Parted()
+
+		return nil
+	}
 }
 
 // Listen implements Session.
@@ -79,7 +154,7 @@ func (s *session) Register(relay Relay, table router.RoutingTable) (*Registratio
 		}
 	}
 
-	wait, err := s.register(relay, table)
+	o, err := s.register(relay, table)
 	if err != nil {
 		s.witness.parentRefused(err)
 		// Nobody else can release the stream of the relay.
@@ -88,15 +163,18 @@ func (s *session) Register(relay Relay, table router.RoutingTable) (*Registratio
 		return nil, err
 	}
 
-	return &Registration{wait: sync.OnceValue(func() error {
-		defer endStream(relay)
+	return &Registration{
+		wait: sync.OnceValue(func() error {
+			defer endStream(relay)
 
-		return wait()
-	})}, nil
+			return o.wait()
+		}),
+		waitEnd: o.waitEnd,
+	}, nil
 }
 
-// register returns a function that waits for the end of the registration or of the stream.
-func (s *session) register(relay Relay, table router.RoutingTable) (wait func() error, err error) {
+// register returns what waits for the end of the registration or of the stream.
+func (s *session) register(relay Relay, table router.RoutingTable) (occupancy, error) {
 	dup, ok := relay.(*DuplexRelay)
 
 	switch {
@@ -105,7 +183,7 @@ func (s *session) register(relay Relay, table router.RoutingTable) (wait func() 
 	case dup.Resumes():
 		return s.registerAgain(dup)
 	case s.noDuplex && !isOrchestrator(dup.gw) && dup.opener == nil:
-		return nil, errNoDuplex
+		return occupancy{}, errNoDuplex
 	default:
 		return s.registerDuplex(dup, table)
 	}

@@ -78,7 +78,7 @@ func (s *session) breakParent(l *link.Link, cause error) {
 	}
 
 	waiting := par.unpark()
-	par.breakOff(s.giveUpLocked(par, cause))
+	par.breakOff(s.giveUpLocked(par, cause), cause)
 	s.turnLocked(&e)
 	s.rerouteLocked(waiting, cause, false, &e)
 	s.mu.Unlock()
@@ -94,17 +94,38 @@ func (par *parent) isReplaceable(me mino.Address) bool {
 	return par.goodbye || !isOrchestrator(par.addr) && !isOrchestrator(me)
 }
 
-// graceFor returns how long the session waits for a lost parent to come back, or for another
-// parent to replace it.
-func (c *config) graceFor(par *parent) time.Duration {
+// waitFor returns how long the session waits, at least, for a lost parent to come back, or for
+// another parent to replace it. Nobody replaces an orchestrator, nor adopts a child of the root.
+func (c *config) waitFor(par *parent) time.Duration {
 	switch {
 	case !par.goodbye:
 		return unpromised
 	case isOrchestrator(par.addr):
 		return min(c.grace, c.silence)
+	case par.root:
+		return min(c.grace, c.playerPatience())
 	default:
 		return c.grace
 	}
+}
+
+// graceFor returns how long the session waits for a parent that it loses now. A root may be dead,
+// and the session ends in time after its last sign of life: a root that was heard a moment ago is
+// waited for as long as one that was silent for the whole bound and a resume after that.
+func (c *config) graceFor(par *parent) time.Duration {
+	wait := c.waitFor(par)
+
+	if !par.root {
+		return wait
+	}
+
+	heard := par.link.Heard()
+	if heard.IsZero() {
+		// Without signs of life, only the end of the stream tells that the root is gone.
+		heard = time.Now()
+	}
+
+	return max(wait, min(c.grace, time.Until(heard.Add(c.silence+wait))))
 }
 
 // giveUpLocked returns the timer that ends the wait for a lost parent.

@@ -37,6 +37,11 @@ type OpenStream struct {
 	// Release ends the stream and frees what it holds, such as the connection. It is called
 	// once, at the latest when the Wait or the Listen returns that has the relay of the stream.
 	Release func()
+
+	// Evict gives up the connection of the stream, as [ConnectionEvictor] does, so that the next
+	// stream gets another one. A session calls it when that connection may be dead though it looks
+	// alive: one of the two ends has heard nothing for too long. It may be nil.
+	Evict func()
 }
 
 // StreamOpener opens a stream to a neighbour. It joins the offer, which may be nil, with the
@@ -48,9 +53,13 @@ type OpenStream struct {
 // has been refused. gRPC then returns neither a header nor an error; the opener calls Recv, and
 // returns its error. After an error nothing is left to release.
 //
-// While gRPC waits to connect again, an attempt fails at once. With grpc.WaitForReady the attempt
-// lasts until the context is done, and the link outlives an outage that is longer than the wait
-// of gRPC. [WithResumeTimeout] says how much time there is.
+// After a break a session calls the opener until it has a stream, or the time of
+// [WithResumeTimeout] is over. It waits 50 ms after the first attempt, twice as long after each of
+// the others, and at most 500 ms. So an attempt should fail as soon as the neighbour cannot be
+// reached. The context of an attempt has a deadline. An opener should give up the connection of
+// an attempt that has failed by that deadline, or because the connection could not be made: the
+// next attempt then gets a new connection, and does not wait until gRPC connects again. See
+// [ConnectionReplacer].
 type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
 
 // DialRelay opens a stream to a neighbour and offers a duplex link for the packets of the factory.
@@ -126,6 +135,8 @@ type linkOpener struct {
 
 	// session is the identity of the session that has accepted the first stream.
 	session string
+	// evict gives up the connection of the newest stream. It may be nil.
+	evict func()
 }
 
 // newLinkOpener returns the opener of a new link, whose packets may have one of the binary formats.
@@ -161,20 +172,22 @@ func (o *linkOpener) first(ctx context.Context) (OpenStream, *offer.Acceptance, 
 		return opened, nil, nil
 	}
 
-	o.session = accepted.Session
+	o.session, o.evict = accepted.Session, opened.Evict
 
 	return opened, &accepted, nil
 }
 
 // again opens a stream after a break, and returns the number of the last frame that the neighbour
 // has received.
-func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.Stream, uint64, error) {
-	opened, err := o.open(ctx, o.offer(epoch, received))
+func (o *linkOpener) again(ctx context.Context, next link.Next) (link.Stream, uint64, error) {
+	if next.Fresh && o.evict != nil {
+		o.evict()
+	}
+
+	opened, err := o.open(ctx, o.offer(next.Epoch, next.Received))
 	if err != nil {
-		switch status.Code(err) {
-		case codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument, codes.PermissionDenied:
+		if isRefusal(err) {
 			err = fmt.Errorf("%w: %w", link.ErrGone, err)
-		default:
 		}
 
 		return nil, 0, err
@@ -187,5 +200,19 @@ func (o *linkOpener) again(ctx context.Context, epoch, received uint64) (link.St
 		return nil, 0, link.ErrGone
 	}
 
+	o.evict = opened.Evict
+
 	return newWireStream(opened), accepted.Received, nil
+}
+
+// isRefusal tells whether the neighbour has refused a stream in a way that another attempt would
+// not change.
+func isRefusal(err error) bool {
+	switch status.Code(err) {
+	case codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument, codes.PermissionDenied,
+		codes.Unauthenticated, codes.Unimplemented:
+		return true
+	default:
+		return false
+	}
 }

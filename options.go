@@ -23,8 +23,8 @@ const (
 	// DefaultLiveness is how long a neighbour on a duplex link may be silent.
 	DefaultLiveness = 10 * time.Second
 
-	// DefaultResumeTimeout is how long a duplex link that has broken may take to go on
-	// over another stream.
+	// DefaultResumeTimeout is how long a duplex link between players that has broken may take to
+	// go on over another stream.
 	DefaultResumeTimeout = 2 * time.Second
 
 	// DefaultAdoptionGrace is how long a session whose last parent is gone without a
@@ -65,12 +65,13 @@ type Option interface {
 
 // config is what the options of a session set.
 type config struct {
-	logger        zerolog.Logger
-	observer      Observer
-	setup         time.Duration
-	outcome       time.Duration
-	grace         time.Duration
-	silence       time.Duration
+	logger   zerolog.Logger
+	observer Observer
+	setup    time.Duration
+	outcome  time.Duration
+	grace    time.Duration
+	silence  time.Duration
+	// resume is 0 for what the kind of link takes: see playerPatience and rootPatience.
 	resume        time.Duration
 	noDuplex      bool
 	queuePackets  int
@@ -94,7 +95,6 @@ func newConfig(opts []Option) config {
 		outcome:       DefaultOutcomeTimeout,
 		grace:         DefaultAdoptionGrace,
 		silence:       DefaultLiveness,
-		resume:        DefaultResumeTimeout,
 		queuePackets:  DefaultQueuePackets,
 		queueBytes:    DefaultQueueBytes,
 		outboxPackets: DefaultOutboxPackets,
@@ -154,10 +154,14 @@ func WithLiveness(d time.Duration) Option {
 }
 
 // WithResumeTimeout sets how long a broken duplex link may take, at most, to go on over another
-// stream before the neighbour counts as lost. There are two attempts. The first may take half of
-// the time; the second follows 250 ms after the first has failed. While gRPC waits to connect
-// again, both fail at once; [StreamOpener] says how to wait longer. The time must be positive;
-// anything else is ignored, and more than [MaxTimeout] counts as that.
+// stream before the neighbour counts as lost. Without it, that is [DefaultResumeTimeout] between
+// players. Between an orchestrator and its root it is the bound of [WithLiveness], because no
+// other node can replace either of them.
+//
+// The end that dials makes attempts for the whole of that time: see [StreamOpener]. The other end
+// says how long it waits, and the attempts end 500 ms before that. A neighbour that refuses because
+// it does not know the link any more is lost at once. The time must be positive; anything else is
+// ignored, and more than [MaxTimeout] counts as that.
 func WithResumeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.resume = timeout(d, c.resume) })
 }
@@ -353,6 +357,22 @@ func WithSources(addrs ...mino.Address) Option {
 			c.sources[sourceKey(addr)] = struct{}{}
 		}
 	})
+}
+
+// playerPatience returns how long this node tries to go on with a broken link to another player.
+func (c *config) playerPatience() time.Duration {
+	return positive(c.resume, DefaultResumeTimeout)
+}
+
+// rootPatience returns how long an orchestrator tries to go on with the broken link to its root.
+func (c *config) rootPatience() time.Duration {
+	return positive(c.resume, c.silence)
+}
+
+// SetupTimeout returns how long a neighbour of a session with these options may take to answer a
+// new stream. It is for an overlay that opens the first stream of an orchestrator itself.
+func SetupTimeout(opts ...Option) time.Duration {
+	return newConfig(opts).setup
 }
 
 // timeout is positive for a time. It bounds the time, so that sums with it do not overflow.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -42,6 +43,8 @@ type parent struct {
 	table    router.RoutingTable
 	// goodbye is set when the parent says goodbye at the end. An end without it is a break.
 	goodbye bool
+	// root is set when the parent is the root of the tree, so that nobody adopts its children.
+	root bool
 	// linkID is the id of a duplex link that the parent has dialled.
 	linkID string
 	// over is closed when the registration has ended.
@@ -64,21 +67,43 @@ type parent struct {
 	// timer ends the present state: it tries the parked packets again if the parent is suspect,
 	// and gives the parent up if it is broken or orphaned. It is nil when nothing waits.
 	timer *time.Timer
-	// superseded is closed when a newer stream replaces the present one, whose number is epoch.
-	superseded chan struct{}
-	epoch      uint64
-	// first is what superseded was in the beginning. It does not change.
-	first <-chan struct{}
+	// stream is the newest stream, whose number is epoch.
+	stream *parentStream
+	epoch  uint64
+	// first is what stream was in the beginning. It does not change.
+	first *parentStream
 	// led is set when the table has led to a child.
 	led bool
+}
+
+// parentStream is one stream of the duplex link to a parent. Whoever serves it waits for one of
+// the channels.
+type parentStream struct {
+	// superseded is closed when a newer stream replaces this one.
+	superseded chan struct{}
+	// givenUp is closed when the session gives the stream up, and cause is why.
+	givenUp chan struct{}
+	cause   error
+}
+
+func newParentStream() *parentStream {
+	return &parentStream{superseded: make(chan struct{}), givenUp: make(chan struct{})}
+}
+
+// giveUp ends the stream for whoever serves it.
+func (s *parentStream) giveUp(cause error) {
+	if s.cause == nil {
+		s.cause = cause
+		close(s.givenUp)
+	}
 }
 
 // attach gives a new registration its link.
 func (par *parent) attach(l *link.Link) {
 	par.link = l
 	par.over = make(chan struct{})
-	par.superseded = make(chan struct{})
-	par.first = par.superseded
+	par.stream = newParentStream()
+	par.first = par.stream
 }
 
 // current returns the state at this moment.
@@ -151,10 +176,15 @@ func (par *parent) park(parked *link.Link, timer *time.Timer) {
 }
 
 // breakOff notes that the duplex link has no stream. The timer gives the parent up. A link that
-// breaks once more has the whole time again.
-func (par *parent) breakOff(timer *time.Timer) {
+// breaks once more has the whole time again. The cause may be that of this end, and the stream may
+// go on: whoever serves it has to end it.
+func (par *parent) breakOff(timer *time.Timer, cause error) {
 	par.state = broken
 	par.wait(timer)
+
+	if errors.Is(cause, link.ErrSilent) || errors.Is(cause, link.ErrStuck) {
+		par.stream.giveUp(cause)
+	}
 }
 
 // orphan notes that the link is over. Packets for the parent wait in the parked link until the
@@ -165,19 +195,20 @@ func (par *parent) orphan(parked *link.Link, timer *time.Timer) {
 	par.wait(timer)
 }
 
-// resume notes that the link goes on over the stream with that number. It returns a channel that
-// is closed when a newer stream replaces this one. The channel may be closed already, because the
-// link starts to use a stream without the lock of the session; resume then changes nothing. It
-// returns nil when the registration is over: nothing replaces the stream any more.
-func (par *parent) resume(epoch uint64) (superseded <-chan struct{}) {
+// resume notes that the link goes on over the stream with that number, and returns that stream. A
+// newer one may have replaced it already, because the link starts to use a stream without the lock
+// of the session; resume then changes nothing. Nor does it when the registration is over: nothing
+// replaces the stream any more.
+func (par *parent) resume(epoch uint64) *parentStream {
+	stream := newParentStream()
+
 	switch {
 	case par.state == gone:
-		return nil
+		return stream
 	case epoch < par.epoch:
-		over := make(chan struct{})
-		close(over)
+		close(stream.superseded)
 
-		return over
+		return stream
 	}
 
 	par.epoch = epoch
@@ -189,10 +220,10 @@ func (par *parent) resume(epoch uint64) (superseded <-chan struct{}) {
 		par.wait(nil)
 	}
 
-	close(par.superseded)
-	par.superseded = make(chan struct{})
+	close(par.stream.superseded)
+	par.stream = stream
 
-	return par.superseded
+	return stream
 }
 
 // drain removes the packets that wait for the parent from its link and the parked one.

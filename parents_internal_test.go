@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router/tree"
+	"github.com/minogrpc/session/serde/json"
 	"github.com/stretchr/testify/require"
 )
 
@@ -32,7 +35,7 @@ func registered(key string, state parentState) *parent {
 	case suspect:
 		par.distrust(time.Now().Add(time.Second))
 	case broken:
-		par.breakOff(never())
+		par.breakOff(never(), errReplaced)
 	case orphaned:
 		par.orphan(nowhere(key), never())
 	case gone:
@@ -46,7 +49,7 @@ func registered(key string, state parentState) *parent {
 func TestParentState_Transitions(t *testing.T) {
 	events := map[string]func(*parent){
 		"distrust": func(p *parent) { p.distrust(time.Now().Add(time.Second)) },
-		"break":    func(p *parent) { p.breakOff(never()) },
+		"break":    func(p *parent) { p.breakOff(never(), errReplaced) },
 		"resume":   func(p *parent) { p.resume(2) },
 		"park":     func(p *parent) { p.park(nowhere(p.key), never()) },
 		"unpark":   func(p *parent) { p.unpark() },
@@ -101,8 +104,8 @@ func TestParentState_Timers(t *testing.T) {
 		require.Nil(t, par.waitingLink())
 
 		first, second := never(), never()
-		par.breakOff(first)
-		par.breakOff(second)
+		par.breakOff(first, errReplaced)
+		par.breakOff(second, errReplaced)
 		require.False(t, first.Stop(), "a second break has the whole time")
 		require.Same(t, second, par.timer)
 		require.Same(t, par.link, par.waitingLink())
@@ -129,24 +132,53 @@ func TestParentState_Timers(t *testing.T) {
 func TestParentState_Streams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		par := registered("p", live)
-		first := par.superseded
+		first := par.stream
 		third := par.resume(3)
-		<-first
+		<-first.superseded
 
 		// The second one was taken into use before, and tells the session later.
-		<-par.resume(2)
+		<-par.resume(2).superseded
 
 		select {
-		case <-third:
+		case <-third.superseded:
 			t.Fatal("an older stream has taken the place of a newer one")
 		default:
 		}
 
-		par.resume(4)
-		<-third
+		fourth := par.resume(4)
+		<-third.superseded
 		par.end()
-		require.Nil(t, par.resume(5), "nothing replaces a stream of a registration that is over")
+		par.resume(5)
+
+		select {
+		case <-fourth.superseded:
+			t.Fatal("something replaces a stream of a registration that is over")
+		default:
+		}
 	})
+}
+
+// Promise L1: whoever serves a stream is told when this end gives it up, but not when it has ended
+// by itself.
+func TestParentState_GivesUpItsStream(t *testing.T) {
+	for cause, want := range map[error]bool{link.ErrSilent: true, link.ErrStuck: true, errReplaced: false} {
+		synctest.Test(t, func(t *testing.T) {
+			par := registered("p", live)
+			defer par.end()
+
+			for range 2 {
+				par.breakOff(never(), cause)
+			}
+
+			select {
+			case <-par.stream.givenUp:
+				require.True(t, want, "%v", cause)
+				require.Equal(t, cause, par.stream.cause)
+			default:
+				require.False(t, want, "%v", cause)
+			}
+		})
+	}
 }
 
 // Promise L4: of several parents the newest one that has not failed lately is used, and another
@@ -238,5 +270,23 @@ func TestParents_Find(t *testing.T) {
 		for _, par := range ps {
 			par.end()
 		}
+	})
+}
+
+// Promise L3: a session tells its tables only about lost children. When the link of a parent is lost
+// that another registration has replaced, nobody is lost.
+func TestLost_FormerParentIsNoChild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		s := NewSession(nil, NewAddress("grpc://a:1"), nil, tree.NewRouter(AddressFactory{}).GetPacketFactory(),
+			json.NewContext(), NewConnManager(), WithObserver(Observer{
+				RelayLost: func(mino.Address, error) { told++ },
+			})).(*session)
+		former := link.Park(link.Config{Key: "p", Down: true, Owner: quietOwner{}, MaxPackets: 1, MaxBytes: 1})
+
+		(*linkOwner)(s).Lost(former, errReplaced)
+		require.Zero(t, told)
+		former.Close()
+		s.Close()
 	})
 }

@@ -13,27 +13,27 @@ import (
 )
 
 // registerStream registers a parent whose registration ends with its stream.
-func (s *session) registerStream(relay Relay, table router.RoutingTable) (wait func() error, err error) {
+func (s *session) registerStream(relay Relay, table router.RoutingTable) (occupancy, error) {
 	stream, err := streamOf(relay)
 	if err != nil {
-		return nil, err
+		return occupancy{}, err
 	}
 
 	par, l, err := s.addParent(relay, table, true)
 	if err != nil {
-		return nil, err
+		return occupancy{}, err
 	}
 
 	go s.read(par, l, stream)
 
-	return func() error { return par.listen(nil, l) }, nil
+	return occupancy{par, l, par.first}, nil
 }
 
 // registerDuplex registers a parent whose link may outlive its stream.
-func (s *session) registerDuplex(relay *DuplexRelay, table router.RoutingTable) (wait func() error, err error) {
+func (s *session) registerDuplex(relay *DuplexRelay, table router.RoutingTable) (occupancy, error) {
 	par, l, err := s.addParent(relay, table, true)
 	if err != nil {
-		return nil, err
+		return occupancy{}, err
 	}
 
 	relay.attach(l)
@@ -41,12 +41,12 @@ func (s *session) registerDuplex(relay *DuplexRelay, table router.RoutingTable) 
 	go s.serve(l, relay.wire)
 
 	// The next stream of the link may have come already.
-	return func() error { return par.listen(par.first, l) }, nil
+	return occupancy{par, l, par.first}, nil
 }
 
 // registerAgain goes on with the link of a parent that has opened another stream. It checks the
 // address as well: another node may have learned the id of the link, and must not resume it.
-func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err error) {
+func (s *session) registerAgain(relay *DuplexRelay) (occupancy, error) {
 	// No link has the key of an address without a text, which is empty.
 	key, _ := keyOf(unwrapAddress(relay.GetDistantAddress()))
 
@@ -56,57 +56,45 @@ func (s *session) registerAgain(relay *DuplexRelay) (wait func() error, err erro
 	if par == nil {
 		s.mu.Unlock()
 
-		return nil, errNoLink
+		return occupancy{}, errNoLink
 	}
 
 	l := par.link
+	wait := s.waitFor(par)
 	s.alive++
 	s.mu.Unlock()
 
 	resumed := l.Resume(relay.wire, relay.offer.Epoch, relay.offer.Received, func(received uint64) {
-		relay.header = s.framing.acceptance(relay, "", received)
+		relay.header = s.framing.acceptance(relay, "", received, wait)
 	})
 
 	if !resumed {
 		s.ended()
 
-		return nil, errNoLink
+		return occupancy{}, errNoLink
 	}
 
 	relay.attach(l)
-	superseded := s.resumed(par, relay.offer.Epoch)
+	stream := s.resumed(par, relay.offer.Epoch)
 	s.witness.opened(par.addr)
 
 	go s.serve(l, relay.wire)
 
-	return func() error { return par.listen(superseded, l) }, nil
+	return occupancy{par, l, stream}, nil
 }
 
-// listen waits until the registration has ended, or a newer stream has replaced this one.
-func (par *parent) listen(superseded <-chan struct{}, l *link.Link) error {
-	select {
-	case <-superseded:
-		return ErrSuperseded
-	case <-par.over:
-		<-l.Parted()
-
-		return nil
-	}
-}
-
-// resumed notes that a parent is back. It returns a channel that is closed when a newer stream of
-// the link replaces this one.
-func (s *session) resumed(par *parent, epoch uint64) (superseded <-chan struct{}) {
+// resumed notes that a parent is back, over another stream.
+func (s *session) resumed(par *parent, epoch uint64) *parentStream {
 	var e effects
 
 	s.mu.Lock()
-	superseded = par.resume(epoch)
+	stream := par.resume(epoch)
 	s.turnLocked(&e)
 	s.mu.Unlock()
 
 	s.reporter.carryOut(&e)
 
-	return superseded
+	return stream
 }
 
 // serve reads a stream of a duplex link until that ends.
@@ -185,9 +173,9 @@ func newParent(relay Relay, table router.RoutingTable) (*parent, error) {
 	switch own := relay.(type) {
 	case *DuplexRelay:
 		par.linkID = own.offer.ID
-		par.goodbye = own.opener == nil
+		par.goodbye, par.root = own.opener == nil, own.root
 	case carrier:
-		par.goodbye = own.saysGoodbye()
+		par.goodbye, par.root = own.saysGoodbye(), own.isRoot()
 	}
 
 	return par, nil
@@ -209,7 +197,11 @@ func (s *session) attach(par *parent, relay Relay) *link.Link {
 
 	switch own := relay.(type) {
 	case *DuplexRelay:
-		return link.Attached(cfg, s.framing.relayed(own))
+		if own.opener != nil && isOrchestrator(s.me) {
+			cfg.Patience = s.rootPatience()
+		}
+
+		return link.Attached(cfg, s.framing.relayed(own, s.waitFor(par)))
 	case *streamRelay:
 		// One writer and no lanes: the packets leave in the order of the sends.
 		cfg.Calls, cfg.PerLane = 1, 0

@@ -32,6 +32,10 @@ const AncestorKey = "session-ancestor"
 // direction when the stream is over. It needs no answer.
 const LinkGoodbye = "goodbye"
 
+// LinkRoot is the value of [LinkKey] by which a parent says that it is the root of the tree. No
+// other node looks for the children of a root that is lost, so that they do not wait for one.
+const LinkRoot = "root"
+
 // PacketStream is a gRPC stream of packets, seen from either end.
 type PacketStream interface {
 	Context() context.Context
@@ -80,7 +84,7 @@ type RelayOption interface {
 }
 
 type relayConfig struct {
-	goodbye bool
+	goodbye, root bool
 }
 
 type relayOptionFunc func(*relayConfig)
@@ -95,14 +99,24 @@ func WithGoodbye() RelayOption {
 	return relayOptionFunc(func(c *relayConfig) { c.goodbye = true })
 }
 
+// WithRoot says that the node at the other end is the root of the tree, as it has told with
+// [LinkRoot]. If a session has no other parent left, it does not wait for the time of
+// [WithAdoptionGrace] after the loss of this one, but only for that of [WithResumeTimeout]: the
+// root may come back, and nobody else adopts the session.
+func WithRoot() RelayOption {
+	return relayOptionFunc(func(c *relayConfig) { c.root = true })
+}
+
 // carrier is implemented by the relays of this package. A session uses it instead of Send,
 // because it also carries the identity of a packet.
 type carrier interface {
 	// carry hands over a parcel and returns the Ack, as Send does.
 	carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, error)
 
-	// saysGoodbye tells whether the neighbour has promised a goodbye.
+	// saysGoodbye tells whether the neighbour has promised a goodbye, and isRoot whether it has
+	// said that it is the root.
 	saysGoodbye() bool
+	isRoot() bool
 }
 
 // unicastRelay implements Relay and carrier with one call per packet.
@@ -245,6 +259,10 @@ func newEndpoint(gw mino.Address, stream PacketStream, ctx serde.Context, opts [
 
 func (e *endpoint) saysGoodbye() bool {
 	return e.goodbye
+}
+
+func (e *endpoint) isRoot() bool {
+	return e.root
 }
 
 // GetDistantAddress implements Relay.

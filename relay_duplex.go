@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,10 +36,11 @@ type DuplexRelay struct {
 	// stream has a relay of its own.
 	wire *wireStream
 
-	// offer, header and accept are set at the end that does not dial. offer is what the opener
-	// of the stream has offered. header is the answer, which is set when the relay is
-	// registered. accept sends the header, once.
+	// offer, root, header and accept are set at the end that does not dial. offer is what the
+	// opener of the stream has offered, and root whether it says that it is the root. header is
+	// the answer, which is set when the relay is registered. accept sends the header, once.
 	offer  offer.Offer
+	root   bool
 	header metadata.MD
 	accept func() error
 
@@ -65,7 +68,9 @@ func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexR
 		return nil, false
 	}
 
-	r := &DuplexRelay{gw: gw, offer: offered, attached: make(chan struct{})}
+	r := &DuplexRelay{
+		gw: gw, offer: offered, root: slices.Contains(md.Get(LinkKey), LinkRoot), attached: make(chan struct{}),
+	}
 	r.accept = sync.OnceValue(func() error {
 		server, ok := stream.(interface{ SendHeader(md metadata.MD) error })
 		if !ok {
@@ -224,6 +229,17 @@ type wireStream struct {
 
 func newWireStream(opened OpenStream) *wireStream {
 	return &wireStream{PacketStream: opened.Stream, release: opened.Release}
+}
+
+// Recv implements link.Stream. The neighbour may have given the stream up because it heard nothing,
+// which says something about the connection.
+func (s *wireStream) Recv() (*ptypes.Packet, error) {
+	frame, err := s.PacketStream.Recv()
+	if err != nil && status.Code(err) == codes.Unavailable && status.Convert(err).Message() == unheard {
+		err = fmt.Errorf("%w: %w", link.ErrUnheard, err)
+	}
+
+	return frame, err
 }
 
 // Send implements link.Stream.

@@ -36,7 +36,7 @@ func WithProtocol(ctx context.Context, tag string) context.Context {
 
 // Stream implements mino.RPC. The first player becomes the root of the tree: the
 // others are reached through it, and the stream lasts as long as its part in it. It
-// waits until that player has answered, up to 10 seconds. The stream ends when the
+// waits until that player has answered, up to the time of [session.WithSetupTimeout]. The stream ends when the
 // context is done, or the node is stopped; the cause of either, or why the root was
 // lost or its handler failed, is what Recv returns after what has been received.
 // A player that is named twice counts once. It is an error to name more than the
@@ -120,7 +120,7 @@ func (o *orchestration) dial(ctx context.Context) (session.Relay, error) {
 	setup, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 
-	timer := time.AfterFunc(session.DefaultSetupTimeout, func() { fail(errSetup) })
+	timer := time.AfterFunc(session.SetupTimeout(o.node.session...), func() { fail(errSetup) })
 	defer timer.Stop()
 
 	stop := context.AfterFunc(o.node.life.closing, func() { fail(errStopped) })
@@ -137,16 +137,13 @@ func (o *orchestration) dial(ctx context.Context) (session.Relay, error) {
 		err = context.Cause(setup)
 	}
 
-	// The connection may only look alive. A fresh one may work.
-	if errors.Is(err, errSetup) {
-		o.node.conns.Evict(o.root)
-	}
-
 	return relay, err
 }
 
 // connect implements session.StreamOpener. The stream does not end with the context of
-// the caller, because the session then still has to say goodbye.
+// the caller, because the session then still has to say goodbye. The connection of an attempt
+// that has taken too long may only look alive, and one that could not be made waits before it
+// tries again: the next attempt gets a fresh one.
 func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session.OpenStream, error) {
 	md := metadata.Join(o.md, offer)
 	if size := headers.Size(md); size > o.node.maxMetadata {
@@ -171,7 +168,14 @@ func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session
 		err = context.Cause(ctx)
 	}
 
+	evict := func() { o.node.conns.Replace(o.root, conn) }
+
 	if err != nil {
+		late := errors.Is(err, errSetup) || errors.Is(err, context.DeadlineExceeded)
+		if late || opening.Failed(conn) {
+			evict()
+		}
+
 		release()
 
 		return session.OpenStream{}, err
@@ -183,6 +187,7 @@ func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session
 		Conn:    conn,
 		Calls:   o.calls,
 		Release: release,
+		Evict:   evict,
 	}, nil
 }
 

@@ -44,7 +44,9 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 	}
 
 	v := o.tally.visit(remoteHost(server.Context()))
-	defer v.end()
+	seat := &seat{free: []func(){v.end}}
+
+	defer seat.leave()
 
 	in, err := o.admit(server.Context(), v)
 	if err != nil {
@@ -58,7 +60,7 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 		return err
 	}
 
-	defer par.release()
+	seat.free = append(seat.free, par.release)
 
 	st, err := o.streams.join(in.key, in.caller(), func() (*stream, error) {
 		if par.resumes {
@@ -75,18 +77,54 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
 
-	defer o.streams.leave(st)
+	seat.free = append(seat.free, func() { o.streams.leave(st) })
 
 	// Who says that it goes on with a link has not shown yet that there is one.
 	if par.orchestrator && !par.resumes {
 		st.root.Store(true)
 	}
 
-	if !o.adopt(st, par, caller) {
+	registration, ok := o.adopt(st, par, caller)
+	if !ok {
 		return status.Error(codes.FailedPrecondition, errEnded.Error())
 	}
 
+	if err = registration.Wait(); errors.Is(err, session.ErrGivenUp) {
+		o.keep(seat, registration)
+
+		return err
+	}
+
 	return o.finalStatus(st)
+}
+
+// seat is what the stream of a parent holds, and gives back at its end.
+type seat struct {
+	free []func()
+}
+
+// leave gives it back, the last first.
+func (s *seat) leave() {
+	for _, free := range slices.Backward(s.free) {
+		free()
+	}
+
+	s.free = nil
+}
+
+// keep holds the seat of a parent whose stream has been given up, while that may go on over another
+// one: the stream has not ended on this node, and counts for the limits.
+func (m *Minogrpc) keep(s *seat, registration *session.Registration) {
+	kept := &seat{free: s.free}
+
+	started := m.tasks.start(func() {
+		defer kept.leave()
+
+		_ = registration.WaitEnd() // Either way the seat is free.
+	})
+	if started {
+		s.free = nil
+	}
 }
 
 // admit reads what a stream is to be, if the caller may open one more. The errors
@@ -129,12 +167,11 @@ func roomFor(md metadata.MD) int {
 	return 1
 }
 
-// adopt makes the caller a parent for as long as that lasts. It returns false when
-// the session takes no parent any more.
-func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) bool {
+// adopt makes the caller a parent. It returns false when the session takes no parent any more.
+func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) (*session.Registration, bool) {
 	registration, err := st.Register(par.relay, par.table)
 	if err != nil {
-		return false
+		return nil, false
 	}
 
 	caller.visit.release(setUps)
@@ -142,9 +179,7 @@ func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) bool {
 	st.start()
 	caller.accept()
 
-	_ = registration.Wait() // Either way the stream of the caller is over.
-
-	return true
+	return registration, true
 }
 
 // finalStatus returns why a stream has ended for one of its parents.
@@ -266,6 +301,10 @@ func (m *Minogrpc) relayBack(par *parent, in *incoming, caller *callerStream) er
 	var opts []session.RelayOption
 	if slices.Contains(in.md.Get(session.LinkKey), session.LinkGoodbye) {
 		opts = append(opts, session.WithGoodbye())
+	}
+
+	if slices.Contains(in.md.Get(session.LinkKey), session.LinkRoot) {
+		opts = append(opts, session.WithRoot())
 	}
 
 	par.relay = session.NewRelay(caller, in.gateway, m.context, conn, m.callsOf(in.key), opts...)

@@ -137,7 +137,8 @@ func newDuplexTree(t *testing.T, ours, theirs time.Duration) *watched {
 	t.Helper()
 
 	return newWatchedTree(t, func(opts []minogrpc.Option) []minogrpc.Option {
-		return append(opts, silentFor(ours))
+		// A child that is silent is lost before the outcomes are due.
+		return append(opts, silentFor(ours), minogrpc.WithSessionOptions(session.WithResumeTimeout(ours/5)))
 	}, "-links="+duplexLinks, "-liveness="+theirs.String())
 }
 

@@ -247,11 +247,11 @@ func reporting(failed chan<- error) handler {
 }
 
 // ofHeight starts a node of a tree of a height.
-func ofHeight(t *testing.T, network *sessiontest.Network, height, i int) *minogrpc.Minogrpc {
+func ofHeight(t *testing.T, network *sessiontest.Network, height, i int, opts ...minogrpc.Option) *minogrpc.Minogrpc {
 	t.Helper()
 
 	router := tree.NewRouter(minogrpc.NewAddressFactory(), tree.WithHeight(height))
-	node := newRouted(t, network, hostOf(i), router)
+	node := newRouted(t, network, hostOf(i), router, opts...)
 	t.Cleanup(func() { require.NoError(t, node.Stop()) })
 
 	return node

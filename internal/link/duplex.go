@@ -23,15 +23,31 @@ const CanCut = "cut"
 type Arrival = frames.Arrival
 
 var (
-	// ErrSilent is the loss of a neighbour that gives no sign of life.
-	ErrSilent = errors.New("the neighbour has been silent for too long")
+	// ErrSilent is the loss of a neighbour that gives no sign of life. This end gives the stream
+	// up then.
+	ErrSilent = frames.ErrSilent
+
+	// ErrUnheard is wrapped by the error of a stream that the neighbour has given up, because
+	// this end has given it no sign of life.
+	ErrUnheard = frames.ErrUnheard
 
 	// ErrGone is wrapped by the errors of a redial that another attempt would not
 	// change.
 	ErrGone = errors.New("the neighbour does not know the link any more")
 
-	errStuck = errors.New("the stream takes no more frames")
+	// ErrStuck is why this end gives up a stream that has not taken a frame, and has not ended.
+	ErrStuck = errors.New("the stream takes no more frames")
 )
+
+// Next is what this end says when it opens the next stream of a link.
+type Next struct {
+	// Epoch is the number of the stream, and Received that of the last frame that this end has
+	// received.
+	Epoch, Received uint64
+
+	// Fresh is set when the connection of the last stream may be dead, though it looks alive.
+	Fresh bool
+}
 
 // Stream is one stream of a duplex link.
 type Stream interface {
@@ -74,8 +90,13 @@ type Frames struct {
 
 	// Redial opens the next stream of the link after a break, and returns the number
 	// of the last frame that the neighbour has received. It returns within the
-	// deadline of the context. It is nil at the end that does not dial.
-	Redial func(ctx context.Context, epoch, received uint64) (Stream, uint64, error)
+	// deadline of the context. If that passes, it gives up the connection, too. It is nil at the
+	// end that does not dial.
+	Redial func(ctx context.Context, next Next) (Stream, uint64, error)
+
+	// Wait is how long the neighbour waits for the next stream after a break, or 0 if it has not
+	// said so. It bounds the patience of the end that dials.
+	Wait time.Duration
 }
 
 // duplex implements transport with frames over a stream. The machine decides everything
@@ -87,6 +108,8 @@ type duplex struct {
 	writer
 
 	link *Link
+	// patience is how long the end that dials tries to open the next stream.
+	patience time.Duration
 
 	// frameMu is held while a frame is being taken, so that those of a new stream wait
 	// for the last one of the stream before, and while the owner is told of a break, so
@@ -100,6 +123,9 @@ type duplex struct {
 	// stream is nil while the link is broken. released is the last one that this end
 	// has given up, and ending the one that it had when the link ended.
 	stream, released, ending Stream
+	// quit is why the end that dials has given up the stream, for the reader, who only finds that
+	// it has ended.
+	quit error
 	// epoch is that of the stream.
 	epoch uint64
 
@@ -112,6 +138,7 @@ type duplex struct {
 
 func newDuplex(l *Link, f Frames) *duplex {
 	d := &duplex{Frames: f, link: l, stream: f.Stream, epoch: 1, writer: newWriter()}
+	d.patience = patienceFor(l.Patience, f.Wait)
 	d.machine = frames.New(frames.Config{
 		Box:      &l.box,
 		Dialler:  f.Redial != nil,
@@ -120,7 +147,7 @@ func newDuplex(l *Link, f Frames) *duplex {
 		Text:     f.Text,
 		Cuts:     slices.Contains(f.Can, CanCut),
 		Silence:  l.Silence,
-		Patience: l.Patience,
+		Patience: d.patience,
 	}, time.Now())
 	d.machine.SetCut(l.cut)
 

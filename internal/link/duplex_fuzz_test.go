@@ -176,7 +176,7 @@ func FuzzDuplex_HostileFrames(f *testing.F) {
 			h.link.Fail(io.ErrUnexpectedEOF)
 			h.link.Close()
 			<-h.link.Parted()
-			h.wire.far.leave()
+			h.wire.far.leave(io.EOF)
 			pass(grace)
 			require.Empty(t, h.wrong())
 		})

@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"testing"
@@ -108,18 +109,122 @@ func TestDuplex_HeartbeatsAreNotAnswered(t *testing.T) {
 	})
 }
 
-// Promises L1, L5: a neighbour that goes silent is noticed at both ends within the
-// bound. The end that dials gives the link up, the other one waits.
+// Promises L1, L5: silence in either direction is noticed within the bound. Whoever notices it ends
+// the stream, and the link goes on over another one.
 func TestDuplex_SilenceIsNoticed(t *testing.T) {
+	for name, freeze := range map[string]func(w *wire){
+		"towards the callee": func(w *wire) { w.far.in.freeze() },
+		"from the callee":    func(w *wire) { w.near.in.freeze() },
+		"both": func(w *wire) {
+			w.far.in.freeze()
+			w.near.in.freeze()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inPair(t, func(t *testing.T, p *pair) {
+				freeze(p.wire())
+				p.dialler.send(t, "o", "x", 10)
+				p.callee.send(t, "o", "x", 10)
+				pass(silence + silence/3)
+				require.Len(t, p.wires, 2)
+				require.Empty(t, p.undelivered())
+				require.Zero(t, p.dialler.lost+p.callee.lost)
+			})
+		})
+	}
+}
+
+// Promise L5: the end that dials tries for the whole of its patience, which ends before the other
+// end waits no more. The loss then has both causes: why the stream ended, and why there is no other.
+func TestDuplex_PatienceIsATime(t *testing.T) {
+	const wait = 10 * time.Second
+
+	for name, tc := range map[string]struct {
+		result      redial
+		wait, after time.Duration
+		attempts    int
+		says        error
+	}{
+		// 0, 50, 150, 350, 750 and 1250 ms, and then each time after half of what is left.
+		"its own": {result: fails, after: patience, attempts: 10, says: errRedial},
+		"that of the other": {
+			result: fails, wait: patience - link.Margin, after: patience - 2*link.Margin, attempts: 8, says: errRedial,
+		},
+		"hangs":               {result: hangs, after: patience, attempts: 2, says: context.DeadlineExceeded},
+		"longer than its own": {result: fails, wait: wait, after: patience, attempts: 10, says: errRedial},
+		"of no use":           {result: refused, attempts: 1, says: link.ErrGone},
+		"the next one may do": {result: succeeds, attempts: 1},
+		"nobody learns of it": {result: unanswered, after: patience, attempts: 10, says: errRedial},
+		"almost no time": {
+			result: fails, wait: 150 * time.Millisecond, after: 75 * time.Millisecond, attempts: 2, says: errRedial,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t)
+				p.wait = tc.wait
+				p.open(endless)
+
+				for range tc.attempts {
+					p.plan(tc.result)
+				}
+
+				defer p.finish()
+
+				start := time.Now()
+
+				p.cut()
+
+				if tc.says == nil {
+					pass(time.Minute)
+					require.Zero(t, p.dialler.lost)
+
+					return
+				}
+
+				select {
+				case <-p.dialler.link.Parted():
+				case <-time.After(time.Minute):
+				}
+
+				require.Equal(t, tc.after, time.Since(start))
+				require.ErrorIs(t, p.dialler.cause, errCut)
+				require.ErrorIs(t, p.dialler.cause, tc.says)
+				require.Empty(t, p.redials)
+			})
+		})
+	}
+}
+
+// Promise L5: a refusal that comes first says more than the end of the patience.
+func TestDuplex_RealErrorIsTheCause(t *testing.T) {
 	inPair(t, func(t *testing.T, p *pair) {
-		p.dialler.send(t, "o", "x", 10)
-		p.wire().near.out.freeze()
-		p.wire().near.in.freeze()
-		pass(silence + silence/3)
-		require.Equal(t, 1, p.dialler.lost, "callee %d %d %v", p.callee.broken, p.callee.lost, p.callee.cause)
-		require.Equal(t, 1, p.callee.broken+p.callee.lost)
-		require.ErrorIs(t, p.dialler.cause, link.ErrSilent)
+		p.redials = []redial{fails, hangs, hangs}
+		p.cut()
+		pass(patience)
+		require.ErrorIs(t, p.dialler.cause, errRedial)
 	})
+}
+
+// Promise L1: a neighbour that accepts each stream, and gives no sign of life over any of them, is
+// lost in the end.
+func TestDuplex_MuteStreamsAreALoss(t *testing.T) {
+	for name, flow := range map[string]func(w *wire) *flow{
+		"hears nothing": func(w *wire) *flow { return w.near.in },
+		"is not heard":  func(w *wire) *flow { return w.far.in },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inPair(t, func(t *testing.T, p *pair) {
+				flow(p.wire()).freeze()
+				p.mu.Lock()
+				p.onWire = func(w *wire) { flow(w).freeze() }
+				p.mu.Unlock()
+				pass(5 * silence)
+				require.Equal(t, 1, p.dialler.lost)
+				require.LessOrEqual(t, len(p.wires), 4)
+			})
+		})
+	}
 }
 
 // Promise L5: a break costs nothing: what was on its way in either direction arrives

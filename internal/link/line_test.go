@@ -52,9 +52,10 @@ type socket struct {
 // flow is one direction of a wire.
 type flow struct {
 	frames chan []byte
-	// shut is closed when nothing more will be written.
-	shut chan struct{}
-	once sync.Once
+	// shut is closed when nothing more will be written, and status is set before.
+	shut   chan struct{}
+	once   sync.Once
+	status error
 
 	mu sync.Mutex
 	// frozen is closed when the flow goes on. It is nil while that flows.
@@ -190,7 +191,7 @@ func (s *socket) Recv() (*ptypes.Packet, error) {
 	case data := <-s.in.frames:
 		return s.read(data)
 	default:
-		return nil, io.EOF
+		return nil, s.in.status
 	}
 }
 
@@ -212,19 +213,22 @@ func (s *socket) read(data []byte) (*ptypes.Packet, error) {
 
 // Shut implements link.Stream. As over gRPC, only who has dialled can wait for more.
 func (s *socket) Shut() bool {
-	s.hangUp()
+	s.hangUp(io.EOF)
 
 	return s == s.wire.near
 }
 
 // hangUp ends the stream for the other end, when that has read what is on its way.
-func (s *socket) hangUp() {
-	s.out.once.Do(func() { close(s.out.shut) })
+func (s *socket) hangUp(status error) {
+	s.out.once.Do(func() {
+		s.out.status = status
+		close(s.out.shut)
+	})
 }
 
 // leave is the end of the handler of a stream that was accepted.
-func (s *socket) leave() {
-	s.hangUp()
+func (s *socket) leave(status error) {
+	s.hangUp(status)
 	s.once.Do(func() { close(s.over) })
 }
 
@@ -256,7 +260,7 @@ const (
 var errRedial = errors.New("the test lets no stream through")
 
 // redial implements Frames.Redial for the end that dials.
-func (p *pair) redial(ctx context.Context, epoch, received uint64) (link.Stream, uint64, error) {
+func (p *pair) redial(ctx context.Context, next link.Next) (link.Stream, uint64, error) {
 	result, fuse := p.nextRedial()
 
 	switch result {
@@ -277,16 +281,24 @@ func (p *pair) redial(ctx context.Context, epoch, received uint64) (link.Stream,
 
 	w := newWire(fuse)
 
+	p.mu.Lock()
+	onWire := p.onWire
+	p.mu.Unlock()
+
+	if onWire != nil {
+		onWire(w)
+	}
+
 	before := p.wire()
 	p.addWire(w)
 
-	theirs, resumed := p.callee.resume(w, epoch, received)
+	theirs, resumed := p.callee.resume(w, next.Epoch, next.Received)
 	p.leave(before)
 
 	if !resumed {
 		w.near.Release()
 		w.far.Release()
-		w.far.leave()
+		w.far.leave(io.EOF)
 
 		return nil, 0, link.ErrGone
 	}

@@ -93,8 +93,10 @@ type Owner interface {
 	// Failed is called when a parcel alone has failed.
 	Failed(l *Link, p *Parcel, err error)
 
-	// Broken is called when the stream of a duplex link has ended without a goodbye,
-	// at the end that does not dial. Resume may go on with another one.
+	// Broken is called when the stream of a duplex link has ended without a goodbye, or is
+	// given up, at the end that does not dial. Resume may go on with another one. If the cause
+	// is ErrSilent or ErrStuck the stream may still be there, and the owner has to end it: then
+	// the neighbour knows at once.
 	Broken(l *Link, cause error)
 
 	// Turned is called when the parent at the other end of a duplex link has lost its own way
@@ -291,6 +293,19 @@ func (l *Link) Broken() bool {
 	d := l.duplexLocked()
 
 	return d != nil && d.stream == nil
+}
+
+// Heard returns when the last sign of life has come over a duplex link, or zero for any other.
+func (l *Link) Heard() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	d := l.duplexLocked()
+	if d == nil {
+		return time.Time{}
+	}
+
+	return d.machine.Heard()
 }
 
 // Duplex tells whether the link has become duplex.

@@ -1,6 +1,7 @@
 package link_test
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -81,6 +82,10 @@ func (e *end) Failed(_ *link.Link, p *link.Parcel, err error) {
 func (e *end) Broken(l *link.Link, cause error) {
 	if e.onBreak != nil {
 		e.onBreak()
+	}
+
+	if e.giveUp != nil && (errors.Is(cause, link.ErrSilent) || errors.Is(cause, link.ErrStuck)) {
+		e.giveUp()
 	}
 
 	e.mu.Lock()

@@ -3,6 +3,7 @@ package link_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"testing"
@@ -47,6 +48,10 @@ type pair struct {
 	encode func(*link.Parcel, *ptypes.Parcel) error
 	// onRedial is called before the end that does not dial is asked to go on.
 	onRedial func()
+	// onWire is called with each stream that is opened after a break.
+	onWire func(w *wire)
+	// wait is how long the end that does not dial says that it waits.
+	wait time.Duration
 
 	mu    sync.Mutex
 	wires []*wire
@@ -64,9 +69,9 @@ type end struct {
 	// answer is how a parcel is answered, and watch is told of each before.
 	answer func(e *end, a link.Arrival)
 	watch  func(a link.Arrival)
-	// onBreak is called before a break is noted.
-	onBreak func()
-	budget  *memory.Budget
+	// onBreak is called before a break is noted, and giveUp ends a stream that is silent.
+	onBreak, giveUp func()
+	budget          *memory.Budget
 
 	mu sync.Mutex
 	// arrived are the parcels from the other end, in their order, sent those that the
@@ -150,6 +155,8 @@ func (p *pair) open(fuse int) {
 
 	p.callee.link = link.Attached(p.callee.config(), p.frames(w.far))
 
+	p.callee.giveUp = func() { p.wire().far.leave(link.ErrUnheard) }
+
 	go p.callee.link.Serve(w.far)
 	go func() {
 		// The stream of the end that does not dial lasts as long as its handler.
@@ -159,7 +166,7 @@ func (p *pair) open(fuse int) {
 
 	p.dialler.link = link.Dial(p.dialler.config(), func(context.Context) (link.Connection, error) {
 		f := p.frames(w.near)
-		f.Redial = p.redial
+		f.Redial, f.Wait = p.redial, p.wait
 
 		return link.Connection{Frames: &f}, nil
 	})
@@ -172,7 +179,7 @@ func (p *pair) leave(last *wire) {
 	defer p.mu.Unlock()
 
 	for _, w := range p.wires {
-		w.far.leave()
+		w.far.leave(io.EOF)
 
 		if w == last {
 			return

@@ -242,13 +242,12 @@ func TestPlayed_PanicOfARedialIsALoss(t *testing.T) {
 		e := newEnd("dialler")
 		s := &played{in: make(chan *ptypes.Packet), ended: make(chan struct{}), limit: endless}
 		frames := newPair(t).frames(s)
-		frames.Redial = func(context.Context, uint64, uint64) (link.Stream, uint64, error) { panic("dialler") }
+		frames.Redial = func(context.Context, link.Next) (link.Stream, uint64, error) { panic("dialler") }
 		e.link = link.Attached(e.config(), frames)
 
 		go e.link.Serve(s)
 
 		close(s.ended)
-		time.Sleep(patience)
 		synctest.Wait()
 		require.Equal(t, 1, e.lost)
 		require.ErrorIs(t, e.cause, errCut)

@@ -48,7 +48,7 @@ func (d *duplex) continueLocked(stream Stream, epoch, received uint64) error {
 
 	err := d.machine.Opened(epoch, received, time.Now())
 	if err == nil {
-		d.stream, d.epoch = stream, epoch
+		d.stream, d.epoch, d.quit = stream, epoch, nil
 	}
 
 	if errors.Is(err, frames.ErrOver) {
@@ -64,6 +64,7 @@ func (d *duplex) reopen(stream Stream, cause error) Stream {
 	l := d.link
 
 	d.frameMu.Lock()
+	cause = d.causeOf(stream, cause)
 	verdict, current := d.breakOff(stream, cause)
 	d.frameMu.Unlock()
 
@@ -82,6 +83,19 @@ func (d *duplex) reopen(stream Stream, cause error) Stream {
 	}
 
 	return nil
+}
+
+// causeOf returns why a stream has ended, for a reader that got that error from it.
+func (d *duplex) causeOf(stream Stream, err error) error {
+	d.link.mu.Lock()
+	defer d.link.mu.Unlock()
+
+	// After an error of the protocol it does not matter why else it would have ended.
+	if d.quit == nil || d.stream != stream || errors.Is(err, frames.ErrProtocol) {
+		return err
+	}
+
+	return d.quit
 }
 
 // breakOff gives up a stream, and tells whether it was the current one and how the link
@@ -115,56 +129,22 @@ func (d *duplex) breakOff(stream Stream, cause error) (verdict frames.Verdict, c
 	return verdict, true
 }
 
-// redial tries to go on with another stream, twice at most. If that does not work,
-// the neighbour is lost by what has ended the last one.
-func (d *duplex) redial(cause error) Stream {
-	l := d.link
-
-	ctx, cancel := context.WithTimeout(l.ctx, l.Patience)
-	defer cancel()
-
-	// Who does not answer the first time is asked again.
-	first, stop := context.WithTimeout(ctx, l.Patience/2)
-	defer stop()
-
-	stream, err := d.probe(first)
-	if err != nil && !errors.Is(err, ErrGone) {
-		timer := time.NewTimer(frames.ProbePause)
-		defer timer.Stop()
-
-		select {
-		case <-timer.C:
-			stream, err = d.probe(ctx)
-		case <-ctx.Done():
-		}
-	}
-
-	if err == nil {
-		return stream
-	}
-
-	l.Ended()
-	l.Fail(cause)
-
-	return nil
-}
-
 // dialAgain calls what may not be ours.
-func (d *duplex) dialAgain(ctx context.Context, epoch, received uint64) (stream Stream, theirs uint64, err error) {
+func (d *duplex) dialAgain(ctx context.Context, next Next) (stream Stream, theirs uint64, err error) {
 	defer contain.Recover(&err)
 
-	return d.Redial(ctx, epoch, received)
+	return d.Redial(ctx, next)
 }
 
 // probe opens the next stream, and makes it the current one.
-func (d *duplex) probe(ctx context.Context) (Stream, error) {
+func (d *duplex) probe(ctx context.Context, fresh bool) (Stream, error) {
 	l := d.link
 
 	l.mu.Lock()
 	epoch, received := d.machine.NextEpoch()
 	l.mu.Unlock()
 
-	stream, theirs, err := d.dialAgain(ctx, epoch, received)
+	stream, theirs, err := d.dialAgain(ctx, Next{Epoch: epoch, Received: received, Fresh: fresh})
 	if err != nil {
 		return nil, err
 	}

@@ -22,34 +22,50 @@ func (d *duplex) tick() {
 	d.beat.Reset(found.Next)
 	l.mu.Unlock()
 
-	switch {
-	case d.Redial == nil && (found.Silent || found.Stuck):
-		d.breakQuiet(stream)
-	case found.Silent:
-		l.Fail(ErrSilent)
-	case found.Stuck:
-		// The reader then finds that it has ended.
-		d.letGo(stream)
+	if found.Silent || found.Stuck {
+		d.giveUp(stream)
 	}
 }
 
-// breakQuiet gives up the stream of a silent neighbour, or one that takes no frames,
-// unless a frame of it is being taken.
-func (d *duplex) breakQuiet(stream Stream) {
+// giveUp gives up the stream of a silent neighbour, or one that takes no frames, unless a frame
+// of it is being taken. It ends the stream, so that the neighbour knows at once. At the end that
+// dials, the reader finds that, and goes on with another stream.
+func (d *duplex) giveUp(stream Stream) {
 	if !d.frameMu.TryLock() {
 		return
 	}
 
 	defer d.frameMu.Unlock()
 
-	d.link.mu.Lock()
-	silent, failed := d.machine.Silent(time.Now()), d.machine.Failed()
-	d.link.mu.Unlock()
+	cause := d.reasonToQuit(stream)
 
 	switch {
-	case silent:
-		d.breakOff(stream, ErrSilent)
-	case failed:
-		d.breakOff(stream, errStuck)
+	case cause == nil:
+	case d.Redial == nil:
+		d.breakOff(stream, cause)
+	default:
+		d.letGo(stream)
 	}
+}
+
+// reasonToQuit tells why a stream is given up, now that no frame of it is being taken, and notes
+// that for its reader.
+func (d *duplex) reasonToQuit(stream Stream) error {
+	d.link.mu.Lock()
+	defer d.link.mu.Unlock()
+
+	if stream == nil || d.stream != stream {
+		return nil
+	}
+
+	switch {
+	case d.machine.Silent(time.Now()):
+		d.quit = ErrSilent
+	case d.machine.Failed():
+		d.quit = ErrStuck
+	default:
+		return nil
+	}
+
+	return d.quit
 }

@@ -9,10 +9,20 @@ import (
 
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
 )
 
 var errNoHeader = errors.New("the node ended the stream at once")
+
+// Failed tells whether the last attempt of gRPC to make a connection has failed: calls fail at once
+// until it makes the next one, which may take a second. It returns false for what is no connection
+// of gRPC.
+func Failed(conn grpc.ClientConnInterface) bool {
+	own, ok := conn.(interface{ GetState() connectivity.State })
+
+	return ok && own.GetState() == connectivity.TransientFailure
+}
 
 // Stream opens a stream with the metadata that the context carries, and waits for the
 // header with which the callee accepts it. The header is never nil.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/fake"

@@ -53,7 +53,7 @@ func TestLimit_LargeHandshakeIsRefusedBeforeItIsSent(t *testing.T) {
 		}
 
 		// The limit admits a handshake without addresses, but none with any.
-		sess, _ := w.root(addr("a"), w.table(2, addr("a"), addrs(names...)...), session.WithMaxMetadata(250))
+		sess, _ := w.root(addr("a"), w.table(2, addr("a"), addrs(names...)...), session.WithMaxMetadata(300))
 
 		errs := w.outcomes(sess.Send(fake.Message("hello"), addrs(names...)...))
 		require.Len(t, errs, 5)

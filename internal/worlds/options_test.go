@@ -20,7 +20,8 @@ func TestWithResumeTimeout_BoundsTheBreak(t *testing.T) {
 	for timeout, want := range map[time.Duration]time.Duration{
 		6 * time.Second: 6 * time.Second,
 		math.MaxInt64:   session.MaxTimeout,
-		-time.Second:    session.DefaultResumeTimeout,
+		// Nobody takes the place of a root.
+		-time.Second: session.DefaultLiveness,
 	} {
 		t.Run(timeout.String(), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

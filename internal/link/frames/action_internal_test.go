@@ -27,6 +27,7 @@ const (
 	hurriesUp
 	// Those that follow need not happen.
 	cuts
+	silences
 	closes
 	ticks
 	turns
@@ -36,7 +37,7 @@ func (a action) String() string {
 	names := []string{
 		"adds", "writes", "writes in vain", "is not taken a frame", "reads", "delivers", "notices the end",
 		"is offered line", "is answered over line", "dials again", "gives up", "waits no longer", "has flushed",
-		"hurries", "cut", "closes", "ticks", "turns",
+		"hurries", "cut", "hears nothing", "closes", "ticks", "turns",
 	}
 
 	if a.kind == cuts {
@@ -124,7 +125,7 @@ func (n *node) busy() bool {
 func (w *world) streamActions(side int, list []action) []action {
 	n := &w.nodes[side]
 	l := &w.lines[n.line]
-	dead := l.cut || side == near && l.over
+	dead := l.cut || side == near && l.over || side == far && l.left
 
 	// Whatever is written to nobody changes nothing.
 	if n.m.Writable() && n.m.Due() && w.nodes[1-side].phase != gone {
@@ -136,12 +137,24 @@ func (w *world) streamActions(side int, list []action) []action {
 		}
 	}
 
-	switch {
-	case n.taken != nil:
-		list = append(list, action{delivers, side})
-	case len(l.frames[side]) > 0:
+	return w.readActions(side, dead, list)
+}
+
+// readActions are those of an end that reads a stream.
+func (w *world) readActions(side int, dead bool, list []action) []action {
+	l := &w.lines[w.nodes[side].line]
+
+	if w.nodes[side].taken != nil {
+		return append(list, action{delivers, side})
+	}
+
+	waits := len(l.frames[side]) > 0
+	if waits {
 		list = append(list, action{reads, side})
-	case dead:
+	}
+
+	// The end of a stream that has been given up may overtake what is on its way.
+	if dead && (!waits || l.left) {
 		list = append(list, action{notices, side})
 	}
 
@@ -159,19 +172,30 @@ func (w *world) mayHappen(list []action) []action {
 	}
 
 	for side := range w.nodes {
-		n := &w.nodes[side]
+		list = w.mayHappenAt(side, list)
+	}
 
-		if n.phase == lives && w.closed < w.goodbyes {
-			list = append(list, action{closes, side})
-		}
+	return list
+}
 
-		if w.hurries && n.phase == flushes {
-			list = append(list, action{hurriesUp, side})
-		}
+// mayHappenAt adds what need not happen at one end.
+func (w *world) mayHappenAt(side int, list []action) []action {
+	n := &w.nodes[side]
 
-		if w.ticks && n.line != 0 && !n.m.beat && n.phase != gone {
-			list = append(list, action{ticks, side})
-		}
+	if w.quiet < w.silences && n.phase == lives && n.line != 0 && n.taken == nil {
+		list = append(list, action{silences, side})
+	}
+
+	if n.phase == lives && w.closed < w.goodbyes {
+		list = append(list, action{closes, side})
+	}
+
+	if w.hurries && n.phase == flushes {
+		list = append(list, action{hurriesUp, side})
+	}
+
+	if w.ticks && n.line != 0 && !n.m.beat && n.phase != gone {
+		list = append(list, action{ticks, side})
 	}
 
 	if w.turned < w.bound.turns && w.nodes[near].phase == lives {
@@ -223,6 +247,7 @@ var steps = [...]func(w *world, side int){
 	waitsNoLonger: (*world).leave,
 	flushed:       func(w *world, side int) { w.part(side, false) },
 	hurriesUp:     func(w *world, side int) { w.part(side, true) },
+	silences:      (*world).silence,
 	closes: func(w *world, side int) {
 		w.closed++
 		w.close(side)

@@ -144,7 +144,8 @@ func (p *sketch) parcels(f fifo.List[*parcel.Parcel]) {
 func (p *sketch) machine(m, other *Machine) {
 	p.flags(m.connected, m.failed, m.beat, m.farewell, m.left, m.over, m.transfer != nil, m.order.leaving != nil)
 	p.flags(m.isCut, m.told, m.news)
-	p.num(int(m.epoch), int(m.chunks), m.unsettled, m.resend, int(m.received)-int(other.acknowledged()), m.unanswered)
+	p.num(m.mute, int(m.epoch), int(m.chunks))
+	p.num(m.unsettled, m.resend, int(m.received)-int(other.acknowledged()), m.unanswered)
 	p.num(int(m.partial.id), m.partial.size, m.unread.Len(), len(m.receipts), len(m.delivered))
 	p.parcels(m.order.small)
 	p.parcels(m.order.large)

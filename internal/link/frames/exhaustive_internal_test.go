@@ -192,14 +192,18 @@ var (
 	modest = []bound{
 		{parcels: 3, cuts: 1, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, late: 3, inFlight: 1, unread: 2, unsettled: 2},
+		{parcels: 2, silences: 1, inFlight: 1, unread: 2, unsettled: 2},
 	}
 	ordinary = []bound{
 		{parcels: 3, cuts: 2, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, late: 3, pauses: true, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 1, cuts: 2, goodbyes: 1, turns: 3, inFlight: 1, unread: 2, unsettled: 2},
+		{parcels: 2, cuts: 1, silences: 1, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2},
+		{parcels: 2, silences: 2, inFlight: 2, unread: 2, unsettled: 2},
 		{parcels: 2, cuts: 1, goodbyes: 1, late: 2, pauses: true, hurries: true, inFlight: 1, unread: 1, unsettled: 1},
 	}
 	thorough = []bound{
+		{parcels: 3, cuts: 1, silences: 2, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, cuts: 2, goodbyes: 1, late: 1, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, cuts: 2, goodbyes: 1, inFlight: 2, unread: 2, unsettled: 2},
 		{parcels: 3, cuts: 1, goodbyes: 1, late: 1, hurries: true, inFlight: 1, unread: 2, unsettled: 2},
@@ -249,6 +253,7 @@ func TestExhaustive_FindsEachFault(t *testing.T) {
 	plain := bound{parcels: 3, cuts: 2, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2}
 	turning := bound{parcels: 1, cuts: 1, turns: 1, inFlight: 1, unread: 2, unsettled: 2}
 	pauses := bound{parcels: 3, inFlight: 1, unread: 2, unsettled: 2, pauses: true}
+	silent := bound{parcels: 2, silences: 1, inFlight: 1, unread: 2, unsettled: 2}
 
 	for f, tc := range map[fault]struct {
 		name  string
@@ -264,6 +269,7 @@ func TestExhaustive_FindsEachFault(t *testing.T) {
 		hastyGoodbye:    {"a goodbye that drops what waits", plain, "has dropped its answer"},
 		countedTwice:    {"a frame counted twice", plain, "breaks the rules"},
 		lostTurn:        {"a turn without a stream", turning, "what has become of the way up"},
+		keptStream:      {"a stream given up and not ended", silent, "end 1 keeps [1 7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSearch()

@@ -24,4 +24,7 @@ const (
 	countedTwice
 	// lostTurn forgets what a parent learns about its way up while there is no stream.
 	lostTurn
+	// keptStream gives a stream up without ending it, so that the other end does not know. It is a
+	// mistake of the driver.
+	keptStream
 )

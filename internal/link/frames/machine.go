@@ -36,8 +36,12 @@ const (
 // neighbour does not mean it.
 const maxFruitless = 8
 
-// ProbePause is how long a link waits before it tries a second time to open a stream.
-const ProbePause = 250 * time.Millisecond
+// maxMute is how many streams in a row may end by silence without getting anything across. The
+// neighbour can be reached then, but nothing ever comes of it.
+const maxMute = 2
+
+// moment is how long a stream has to last to have been of use when there is nothing to get across.
+const moment = 250 * time.Millisecond
 
 var (
 	// ErrProtocol is wrapped by the errors of a neighbour that breaks the rules.
@@ -48,6 +52,13 @@ var (
 
 	// ErrOver is the error of a stream that is opened after the goodbye.
 	ErrOver = errors.New("the neighbour has said goodbye")
+
+	// ErrSilent is why this end gives up a stream over which no sign of life comes.
+	ErrSilent = errors.New("the neighbour has been silent for too long")
+
+	// ErrUnheard is wrapped by the end of a stream that the neighbour has given up, because it
+	// heard nothing of this end.
+	ErrUnheard = errors.New("the neighbour has heard nothing for too long")
 )
 
 // Config is what a machine is made of.
@@ -107,6 +118,9 @@ type Machine struct {
 	began     time.Time
 	confirmed uint64
 	fruitless int
+	// mute counts the streams in a row that have ended by silence at either end, and got nothing
+	// across towards that end.
+	mute int
 }
 
 // New returns the machine for a first stream, in whose set-up nothing has been exchanged
@@ -132,6 +146,11 @@ func (m *Machine) NextEpoch() (epoch, received uint64) {
 // Received returns the number of the last frame that this end has received.
 func (m *Machine) Received() uint64 {
 	return m.received
+}
+
+// Heard returns when the last sign of life has come.
+func (m *Machine) Heard() time.Time {
+	return m.heard
 }
 
 // Opened goes on with a stream, in whose set-up the neighbour has said what it has
@@ -179,7 +198,7 @@ const (
 // Ended notes that the stream has ended, and decides how to go on. Its frames do not count
 // any more, whenever they come.
 func (m *Machine) Ended(cause error, now time.Time) Verdict {
-	m.count(now)
+	m.count(cause, now)
 	m.connected, m.failed = false, false
 
 	if m.fault == lostReceipts {
@@ -187,7 +206,7 @@ func (m *Machine) Ended(cause error, now time.Time) Verdict {
 	}
 
 	switch {
-	case m.over, errors.Is(cause, ErrProtocol), m.Dialler && m.fruitless >= maxFruitless:
+	case m.over, errors.Is(cause, ErrProtocol), m.Dialler && m.inVain():
 		return Over
 	case m.Dialler:
 		return Redial
@@ -198,17 +217,41 @@ func (m *Machine) Ended(cause error, now time.Time) Verdict {
 
 // count counts the stream that ends, unless it was of use: it has got something across, or
 // has lasted, for a moment at least if there was nothing to get across.
-func (m *Machine) count(now time.Time) {
+func (m *Machine) count(cause error, now time.Time) {
 	lasted := now.Sub(m.began)
+
+	if m.wasMute(cause, lasted) {
+		m.mute++
+	} else {
+		m.mute = 0
+	}
 
 	switch {
 	case m.acknowledged() > m.confirmed,
 		!m.failed && lasted >= m.Patience,
-		m.unread.Len() == 0 && lasted >= ProbePause:
+		m.unread.Len() == 0 && lasted >= moment:
 		m.fruitless = 0
 	default:
 		m.fruitless++
 	}
+}
+
+// wasMute tells whether a stream has ended by silence without getting anything across towards the
+// end that heard nothing. One that has lasted for long was heard in between.
+func (m *Machine) wasMute(cause error, lasted time.Duration) bool {
+	switch {
+	case errors.Is(cause, ErrSilent):
+		return !m.heard.After(m.began)
+	case errors.Is(cause, ErrUnheard):
+		return m.acknowledged() == m.confirmed && lasted < 2*m.Silence
+	default:
+		return false
+	}
+}
+
+// inVain tells whether there is no use in another stream.
+func (m *Machine) inVain() bool {
+	return m.fruitless >= maxFruitless || m.mute >= maxMute
 }
 
 // Parting tells whether the neighbour has said goodbye.

@@ -23,6 +23,8 @@ type bound struct {
 	parcels int
 	// cuts is how many streams break, and goodbyes how many ends close by themselves.
 	cuts, goodbyes int
+	// silences is how many streams an end gives up though they are there.
+	silences int
 	// inFlight is how many frames a line holds in each direction, unread how many frames
 	// a machine keeps that are not acknowledged, and unsettled how many parcels.
 	inFlight, unread, unsettled int
@@ -113,6 +115,9 @@ type line struct {
 	cut bool
 	// over is set when the far end has left, which the near one notices after the frames.
 	over bool
+	// left is set when the near end has given the stream up. What it has written may still arrive
+	// over the old connection, until the far end notices.
+	left bool
 	// frames are on their way to either end.
 	frames [2][]*ptypes.Packet
 }
@@ -123,7 +128,8 @@ type world struct {
 
 	nodes [2]node
 	lines [maxLines]line
-	cuts  int
+	// cuts is how many streams have broken, and quiet how many an end has given up.
+	cuts, quiet int
 	// closed is how many ends have closed by themselves.
 	closed int
 	// turned is how often the way up of the near end has changed.
@@ -185,7 +191,7 @@ func (w *world) clone() *world {
 
 // sketch distinguishes the state from all others.
 func (w *world) sketch(p sketch) sketch {
-	p.num(w.cuts, w.closed, w.turned)
+	p.num(w.cuts, w.quiet, w.closed, w.turned)
 
 	known := [2]uint64{w.nodes[near].m.acknowledged(), w.nodes[far].m.acknowledged()}
 
@@ -195,7 +201,7 @@ func (w *world) sketch(p sketch) sketch {
 
 	for i := 1; i < maxLines; i++ {
 		l := &w.lines[i]
-		p.flags(l.offered, l.answered, l.refused, l.cut, l.over)
+		p.flags(l.offered, l.answered, l.refused, l.cut, l.over, l.left)
 
 		if l.offered || l.answered {
 			p.num(int(l.received)-int(known[far]), int(l.theirs)-int(known[near]))
@@ -343,7 +349,7 @@ func (w *world) write(side int, taken bool) {
 		}
 	}
 
-	if !l.cut && (side == far || !l.over) {
+	if !l.cut && (side == far && !l.left || side == near && !l.over) {
 		l.frames[1-side] = append(slices.Clip(l.frames[1-side]), copyFrame(frame))
 	}
 
@@ -530,17 +536,47 @@ func (w *world) sever(i int) {
 // notice tells an end that its stream has ended.
 func (w *world) notice(side int) {
 	n := &w.nodes[side]
+	l := &w.lines[n.line]
 
 	cause := errCut
-	if l := &w.lines[n.line]; l.over && !l.cut {
+
+	switch {
+	case l.cut || !l.over:
+	case w.nodes[far].phase == lives:
+		cause = ErrUnheard
+	default:
 		cause = io.EOF
 	}
 
-	if side == near {
+	if side == near || l.left {
 		// It gives the stream up.
 		w.sever(n.line)
 	}
 
+	w.ended(side, cause)
+}
+
+// silence lets an end give up its stream, because it hears nothing over it. It ends the stream.
+func (w *world) silence(side int) {
+	n := &w.nodes[side]
+	l := &w.lines[n.line]
+	w.quiet++
+
+	switch {
+	case n.m.fault == keptStream:
+	case side == near:
+		l.left = true
+	default:
+		l.over = true
+	}
+
+	l.frames[side] = nil
+	w.ended(side, ErrSilent)
+}
+
+// ended goes on when the stream of an end is over.
+func (w *world) ended(side int, cause error) {
+	n := &w.nodes[side]
 	n.line = 0
 	verdict := n.m.Ended(cause, still)
 

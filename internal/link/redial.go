@@ -1,0 +1,124 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/link/frames"
+)
+
+const (
+	// Margin is how long before the neighbour gives the link up the end that dials does so: an
+	// attempt that comes later is in vain.
+	Margin = 500 * time.Millisecond
+
+	// firstAttempt is how long the first attempt to open a stream may take. Each of the others may
+	// take twice as long as the one before: the connection of one that hangs may be dead, but it
+	// may also only be slow.
+	firstAttempt = time.Second
+
+	// firstPause is how long after a failed attempt the second one begins. Each pause is twice the
+	// one before, up to maxPause, and no longer than half of the time that is left.
+	firstPause = 50 * time.Millisecond
+	maxPause   = 500 * time.Millisecond
+)
+
+// patienceFor returns how long an end dials for a neighbour that waits for that time, which is 0
+// if it has not said so.
+func patienceFor(own, wait time.Duration) time.Duration {
+	if wait <= 0 {
+		return own
+	}
+
+	return min(own, max(wait-Margin, wait/2))
+}
+
+// redial tries to go on with another stream until the patience is over, or the neighbour says that
+// there is no use in it. Then the neighbour is lost by what has ended the last stream, and by what
+// has kept this end from opening another.
+func (d *duplex) redial(cause error) Stream {
+	l := d.link
+
+	ctx, cancel := context.WithTimeout(l.ctx, d.patience)
+	defer cancel()
+
+	stream, err := d.tryAgain(ctx, mayBeDead(cause))
+	if err == nil {
+		return stream
+	}
+
+	l.Ended()
+	l.Fail(fmt.Errorf("%w; the link could not go on: %w", cause, err))
+
+	return nil
+}
+
+// mayBeDead tells whether the connection of a stream may be dead, though it looks alive, given why
+// the stream has ended.
+func mayBeDead(cause error) bool {
+	return errors.Is(cause, ErrSilent) || errors.Is(cause, ErrUnheard) || errors.Is(cause, ErrStuck)
+}
+
+// tryAgain makes attempts to open a stream until the context is done. It returns why the last of
+// them has failed that had an error of its own.
+func (d *duplex) tryAgain(ctx context.Context, fresh bool) (Stream, error) {
+	var last error
+
+	bound, pause := firstAttempt, firstPause
+
+	for {
+		attempt, cancel := context.WithTimeout(ctx, bound)
+		stream, err := d.probe(attempt, fresh)
+		hung := attempt.Err() != nil
+
+		cancel()
+
+		if err == nil {
+			return stream, nil
+		}
+
+		// That the time is over says less than any other error.
+		if last == nil || !hung {
+			last = err
+		}
+
+		// Towards the end the attempts come closer, so that what heals then is not missed.
+		left := max(untilDone(ctx)/2, firstPause)
+
+		if isFinal(err) || !sleep(ctx, min(pause, left)) {
+			return nil, last
+		}
+
+		// Whoever opens the streams gives up the connection of an attempt that hangs.
+		fresh = false
+		bound, pause = min(2*bound, d.patience), min(2*pause, maxPause)
+	}
+}
+
+// isFinal tells whether another attempt to open a stream would end as this one did.
+func isFinal(err error) bool {
+	return errors.Is(err, ErrGone) || errors.Is(err, frames.ErrProtocol) || errors.Is(err, contain.ErrPanic)
+}
+
+// untilDone returns how long it is until the deadline of a context, which has one.
+func untilDone(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+
+	return time.Until(deadline)
+}
+
+// sleep waits for that time. It returns false when the context is done before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
