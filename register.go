@@ -101,7 +101,7 @@ func (s *session) resumed(par *parent, epoch uint64) (superseded <-chan struct{}
 
 	s.mu.Lock()
 	superseded = par.resume(epoch)
-	s.turnLocked(&e)
+	s.turnLocked(nil, &e)
 	s.mu.Unlock()
 
 	s.reporter.carryOut(&e)
@@ -155,7 +155,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		s.dropLocked(old, errReplaced, &e)
 	}
 
-	s.turnLocked(&e)
+	s.turnLocked(nil, &e)
 	s.mu.Unlock()
 
 	s.reporter.carryOut(&e)

@@ -86,7 +86,7 @@ func TestMemory_LiarCostsNobodyElse(t *testing.T) {
 			memory.Mark("parent", "honest", origin, 5)
 			memory.Mark("parent", "another", origin, 5)
 
-			for i := range 200_000 {
+			for i := range 100_000 {
 				lie(&memory, i)
 			}
 
@@ -106,7 +106,7 @@ func TestMemory_LiarCostsNoOtherSourceOfTheSameNeighbour(t *testing.T) {
 	origin := []byte("origin")
 	memory.Mark("parent", "honest", origin, 5)
 
-	for i := range 200_000 {
+	for i := range 100_000 {
 		memory.Mark("parent", "liar", identity(i), 1)
 	}
 
