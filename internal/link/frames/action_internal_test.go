@@ -174,7 +174,7 @@ func (w *world) mayHappen(list []action) []action {
 		}
 	}
 
-	if w.turned < w.bound.turns && w.nodes[near].phase == lives {
+	if w.turned < w.turns && w.nodes[near].phase == lives {
 		list = append(list, action{turns, near})
 	}
 
