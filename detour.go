@@ -1,15 +1,12 @@
 package session
 
 import (
-	"errors"
+	"cmp"
 	"slices"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 )
-
-// errDetour is why packets are routed again when the session uses another parent.
-var errDetour = errors.New("another parent is used")
 
 // parentTurned notes that a parent has lost its own way up, or has one again.
 func (s *session) parentTurned(l *link.Link, cut bool) {
@@ -22,7 +19,7 @@ func (s *session) parentTurned(l *link.Link, cut bool) {
 		if s.parents.preferred().chosen {
 			s.tellLocked()
 		} else {
-			s.turnLocked(&e)
+			s.turnLocked(nil, &e)
 		}
 	}
 	s.mu.Unlock()
@@ -30,17 +27,18 @@ func (s *session) parentTurned(l *link.Link, cut bool) {
 	s.reporter.carryOut(&e)
 }
 
-// turnLocked follows a change of the parents: it chooses the best one, moves to it what waits
+// turnLocked follows a change of the parents. It chooses the best one, moves to it what waits
 // elsewhere, and tells the children whether there is a way up. Whoever changes the state of a
-// parent calls it in the same step, before anything newer is routed.
-func (s *session) turnLocked(e *effects) {
+// parent calls it in the same step, before anything newer is routed. The cause is that of a loss,
+// or nil when no parent is lost.
+func (s *session) turnLocked(cause error, e *effects) {
 	best := s.parents.preferred()
 	if best == nil {
 		return
 	}
 
 	s.parents.choose(best)
-	s.detourLocked(best, e)
+	s.detourLocked(best, cause, e)
 	s.tellLocked()
 }
 
@@ -65,33 +63,37 @@ func (s *session) tellLocked() {
 //
 // The order of calls is not promised. So only what waits for a parent without a stream moves to a
 // link of calls, and nothing moves from one.
-func (s *session) detourLocked(best *parent, e *effects) {
+func (s *session) detourLocked(best *parent, cause error, e *effects) {
 	calls := best.state <= suspect && best.link.Opened() && !best.link.Duplex()
 
 	for _, par := range s.parents {
 		if par.state == broken || !calls && par.state != orphaned {
-			s.moveLocked(par.link, e)
+			s.moveLocked(par.link, cause, e)
 		}
 	}
 
 	for _, c := range s.children {
 		if c.link != nil && !calls {
-			s.moveLocked(c.link, e)
+			s.moveLocked(c.link, cause, e)
 		}
 	}
 }
 
 // moveLocked takes the packets out of a link that would leave by another one now, and routes them
 // again. A session that must not repeat a packet leaves those where they are that may have left.
-func (s *session) moveLocked(l *link.Link, e *effects) {
+func (s *session) moveLocked(l *link.Link, cause error, e *effects) {
 	waiting := slices.DeleteFunc(l.Waiting(), func(p *link.Parcel) bool {
 		stays, err := contain.Call(func() (bool, error) { return s.staysLocked(l, p), nil })
 
 		return stays || err != nil
 	})
 
-	if len(waiting) > 0 {
-		s.rerouteLocked(l.Take(waiting, !s.noRetry), errDetour, false, e)
+	if len(waiting) == 0 {
+		return
+	}
+
+	for _, p := range l.Take(waiting, !s.noRetry) {
+		s.rerouteLocked([]*link.Parcel{p}, cmp.Or(cause, p.Lost), false, e)
 	}
 }
 

@@ -79,7 +79,7 @@ func (s *session) breakParent(l *link.Link, cause error) {
 
 	waiting := par.unpark()
 	par.breakOff(s.giveUpLocked(par, cause), cause)
-	s.turnLocked(&e)
+	s.turnLocked(cause, &e)
 	s.rerouteLocked(waiting, cause, false, &e)
 	s.mu.Unlock()
 
@@ -145,7 +145,7 @@ func (s *session) giveUpLocked(par *parent, cause error) *time.Timer {
 func (s *session) orphanLocked(par *parent, cause error, e *effects) {
 	waiting := par.drain()
 	par.orphan(s.parkLocked(par), s.giveUpLocked(par, cause))
-	s.turnLocked(e)
+	s.turnLocked(cause, e)
 	s.rerouteLocked(waiting, cause, false, e)
 }
 
@@ -186,7 +186,7 @@ func endOf(par *parent, cause error) error {
 func (s *session) dropLocked(par *parent, cause error, e *effects) {
 	s.parents = s.parents.remove(par)
 	s.screen.over(par)
-	s.turnLocked(e)
+	s.turnLocked(cause, e)
 	s.rerouteLocked(par.drain(), cause, false, e)
 	par.end()
 }

@@ -29,7 +29,7 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 
 	if par != nil && par.link == l {
 		news = par.distrust(time.Now().Add(suspicion))
-		s.turnLocked(&e)
+		s.turnLocked(nil, &e)
 	}
 
 	switch {

@@ -89,7 +89,7 @@ func (s *session) resumed(par *parent, epoch uint64) *parentStream {
 
 	s.mu.Lock()
 	stream := par.resume(epoch)
-	s.turnLocked(&e)
+	s.turnLocked(nil, &e)
 	s.mu.Unlock()
 
 	s.reporter.carryOut(&e)
@@ -143,7 +143,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		s.dropLocked(old, errReplaced, &e)
 	}
 
-	s.turnLocked(&e)
+	s.turnLocked(nil, &e)
 	s.mu.Unlock()
 
 	s.reporter.carryOut(&e)

@@ -3,6 +3,7 @@ package dedupe_test
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/minogrpc/session/internal/dedupe"
@@ -86,7 +87,7 @@ func TestMemory_LiarCostsNobodyElse(t *testing.T) {
 			memory.Mark("parent", "honest", origin, 5)
 			memory.Mark("parent", "another", origin, 5)
 
-			for i := range 200_000 {
+			for i := range 100_000 {
 				lie(&memory, i)
 			}
 
@@ -106,7 +107,7 @@ func TestMemory_LiarCostsNoOtherSourceOfTheSameNeighbour(t *testing.T) {
 	origin := []byte("origin")
 	memory.Mark("parent", "honest", origin, 5)
 
-	for i := range 200_000 {
+	for i := range 100_000 {
 		memory.Mark("parent", "liar", identity(i), 1)
 	}
 
@@ -171,16 +172,16 @@ func TestMemory_NeighboursAgreeWithAMapOfEverything(t *testing.T) {
 		number := rapid.IntRange(0, 9)
 
 		for range rapid.IntRange(1, 300).Draw(t, "steps") {
-			neighbour := fmt.Sprint(number.Draw(t, "neighbour") % 3)
+			neighbour := strconv.Itoa(number.Draw(t, "neighbour") % 3)
 			p := packet{
 				source: number.Draw(t, "source"), origin: number.Draw(t, "origin") % dedupe.MaxOrigins,
 				sequence: rapid.Uint64Range(1, 40).Draw(t, "sequence"),
 			}
-			seen := memory.Check(fmt.Sprint(p.source), identity(p.origin), p.sequence) == dedupe.Seen
+			seen := memory.Check(strconv.Itoa(p.source), identity(p.origin), p.sequence) == dedupe.Seen
 			require.Equal(t, marked[p], seen)
 
 			if !seen {
-				memory.Mark(neighbour, fmt.Sprint(p.source), identity(p.origin), p.sequence)
+				memory.Mark(neighbour, strconv.Itoa(p.source), identity(p.origin), p.sequence)
 				marked[p] = true
 			}
 		}

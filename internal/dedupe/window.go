@@ -1,5 +1,7 @@
 package dedupe
 
+import "slices"
+
 // Window is how many sequences below the highest one are remembered.
 const Window = 4096
 
@@ -54,13 +56,7 @@ func (w *window) has(sequence uint64) bool {
 		return w.bits[sequence/64%uint64(len(w.bits))]&(1<<(sequence%64)) != 0
 	}
 
-	for _, s := range w.first[:w.marked] {
-		if s == sequence {
-			return true
-		}
-	}
-
-	return false
+	return slices.Contains(w.first[:w.marked], sequence)
 }
 
 func (w *window) mark(sequence uint64) {

@@ -73,25 +73,13 @@ type Connection struct {
 
 // Owner is told what happens to a link and its parcels.
 type Owner interface {
+	parcelOwner
+
 	// Opened is called when a dialled link can be used.
 	Opened(l *Link)
 
-	// Sent is called when a parcel has been handed over.
-	Sent(l *Link, p *Parcel)
-
 	// Received is called with what the neighbour sends by itself.
 	Received(l *Link, p *ptypes.Packet)
-
-	// Answered is called with what the neighbour says about a parcel. That of a duplex
-	// link may say it bit by bit.
-	Answered(l *Link, p *Parcel, a Answer)
-
-	// Arrived is called with a parcel of the neighbour of a duplex link, in their
-	// order. Each is answered with Reply, the last time with a receipt that says so.
-	Arrived(l *Link, a Arrival)
-
-	// Failed is called when a parcel alone has failed.
-	Failed(l *Link, p *Parcel, err error)
 
 	// Broken is called when the stream of a duplex link has ended without a goodbye, or is
 	// given up, at the end that does not dial. Resume may go on with another one. If the cause
@@ -113,6 +101,23 @@ type Owner interface {
 
 	// Released is called when nothing is left of the link.
 	Released(l *Link)
+}
+
+// parcelOwner is told what happens to the parcels of either end.
+type parcelOwner interface {
+	// Sent is called when a parcel has been handed over.
+	Sent(l *Link, p *Parcel)
+
+	// Answered is called with what the neighbour says about a parcel. That of a duplex
+	// link may say it bit by bit.
+	Answered(l *Link, p *Parcel, a Answer)
+
+	// Arrived is called with a parcel of the neighbour of a duplex link, in their
+	// order. Each is answered with Reply, the last time with a receipt that says so.
+	Arrived(l *Link, a Arrival)
+
+	// Failed is called when a parcel alone has failed.
+	Failed(l *Link, p *Parcel, err error)
 }
 
 // Config is what a link is made of.

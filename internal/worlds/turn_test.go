@@ -101,7 +101,8 @@ func TestTurn_OneOutcomeForAllCopies(t *testing.T) {
 
 		// The copy at the cut parent fails, and the other one arrives.
 		second.feed(receipts(&ptypes.Receipt{
-			ParcelId: second.received()[0].GetId(), Failures: failures("y", ptypes.Reason_REASON_TIMEOUT, "lost"), Last: true,
+			ParcelId: second.received()[0].GetId(), Last: true,
+			Failures: failures("y", ptypes.Reason_REASON_TIMEOUT, "lost"),
 		}))
 		synctest.Wait()
 		first.deliver(first.received()...)

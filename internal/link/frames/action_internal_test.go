@@ -198,7 +198,7 @@ func (w *world) mayHappenAt(side int, list []action) []action {
 		list = append(list, action{ticks, side})
 	}
 
-	if w.turned < w.bound.turns && w.nodes[near].phase == lives {
+	if w.turned < w.turns && w.nodes[near].phase == lives {
 		list = append(list, action{turns, near})
 	}
 
