@@ -3,12 +3,14 @@ package worlds_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"io"
 	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/fake"
@@ -19,7 +21,6 @@ import (
 	"github.com/minogrpc/session/serde/json"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 )
 
 // identified returns a packet with an identity and a budget.
@@ -121,16 +122,18 @@ func TestHostile_HopLimitIsCut(t *testing.T) {
 }
 
 // Promise L3: gRPC can carry every text that a node sends.
-func TestHostile_AckIsValidUTF8(t *testing.T) {
+func TestHostile_AnswerIsValidUTF8(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
 
-		ack, err := sess.RecvPacket(addr("z"), w.packet(addr("z"), addr("\xff")))
-		require.NoError(t, err)
-		require.Len(t, ack.GetFailures(), 1)
+		packet := w.packet(addr("z"), addr("y"))
+		encode := base64.StdEncoding.EncodeToString
+		packet.Serialized = bytes.ReplaceAll(packet.GetSerialized(),
+			[]byte(encode([]byte("FAy:1"))), []byte(encode([]byte("FA\xff:1"))))
 
-		_, err = proto.Marshal(ack)
-		require.NoError(t, err)
+		_, err := sess.RecvPacket(addr("z"), packet)
+		require.ErrorContains(t, err, "packet malformed")
+		require.True(t, utf8.ValidString(err.Error()))
 	})
 }
 
