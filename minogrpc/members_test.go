@@ -32,7 +32,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// newcomers is how many nodes join at once. The issue of such a network is seen with 64 of them.
+// newcomers is how many nodes join at once. With 64, as in `make joining`, it takes half a minute.
 var newcomers = flag.Int("newcomers", 16, "how many nodes join at once")
 
 // Promise S2: nodes of one host that join at several others at once know each other when their
