@@ -97,6 +97,10 @@ matrix: ## Put existing nodes and ours into one network in every way, in an hour
 exhaustive: ## Try all that can happen to two ends of a link, in some minutes
 	go test -timeout 0 ./internal/link/frames -run '^TestExhaustive' -exhaustive -v
 
+.PHONY: joining
+joining: ## Let 64 nodes join at three at once
+	go test -count=1 -run 'TestJoin_ManyAtOnce' ./minogrpc -newcomers 64
+
 .PHONY: generate
 generate: ## Generate the code of ptypes from overlay.proto
 	$(BUF) generate

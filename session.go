@@ -171,7 +171,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 
 	// An address without a text fails when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
-	s.screen.on, s.screen.me, s.screen.sources = s.neighborsOnly, s.meKey, s.config.sources
+	s.screen.on, s.screen.me, s.screen.sources = s.neighborsOnly, s.meKey, s.sources
 
 	s.mailbox.key = s.meKey
 	s.mailbox.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())

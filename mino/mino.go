@@ -99,6 +99,9 @@ type Receiver interface {
 	// form as a follower, see session.FollowerOf. It returns
 	// the error of the context when that is done first, io.EOF when the stream
 	// has ended, or the cause of an unclean end.
+	//
+	// THE SENDER IS AS TRUE AS THE PLAYERS ON THE WAY OF THE MESSAGE ARE: it is what they have
+	// passed on. A protocol that must not trust them signs its messages.
 	Recv(ctx context.Context) (Address, serde.Message, error)
 }
 

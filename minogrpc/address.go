@@ -75,7 +75,8 @@ func isSame(a, b session.Address) bool {
 func (m *Minogrpc) spelt(me session.Address) (session.Address, error) {
 	if !m.noTLS {
 		// A damaged certificate is that of a node, too.
-		if stored, err := m.store.Load(me); err != nil || len(stored) > 0 {
+		stored, err := m.store.Load(me)
+		if isDamaged := err != nil; isDamaged || len(stored) > 0 {
 			return me, nil
 		}
 	}

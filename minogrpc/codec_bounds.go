@@ -14,6 +14,7 @@ const (
 	maxParcels   = 20_000
 	maxReceipts  = 100_000
 	maxDelivered = 100_000
+	maxReached   = 100_000
 	maxChunks    = 1_000
 
 	// maxFailures is for receipts of a few bytes. A larger one may report more, as there
@@ -28,7 +29,7 @@ var errItems = status.Error(codes.InvalidArgument, "packet of more items than a 
 
 // items counts what a packet holds.
 type items struct {
-	parcels, receipts, delivered, chunks, failures int
+	parcels, receipts, delivered, chunks, failures, reached int
 
 	// size is that of the packet, in bytes.
 	size int
@@ -37,7 +38,7 @@ type items struct {
 // excessive tells whether no session would have put as much into one packet.
 func (n *items) excessive() bool {
 	return n.parcels > maxParcels || n.receipts > maxReceipts || n.delivered > maxDelivered ||
-		n.chunks > maxChunks || n.failures > maxFailures+n.size/leastFailure
+		n.chunks > maxChunks || n.reached > maxReached || n.failures > maxFailures+n.size/leastFailure
 }
 
 // add counts a field of the packet, whose content is what follows its tag.
@@ -53,7 +54,7 @@ func (n *items) add(field protowire.Number, kind protowire.Type, content []byte)
 	case field == packetReceipts:
 		n.receipts++
 		receipt, _ := protowire.ConsumeBytes(content)
-		n.failures += countFailures(receipt)
+		n.addReceipt(receipt)
 	case field == packetDelivered:
 		ids, _ := protowire.ConsumeBytes(content)
 		n.delivered += countVarints(ids)
@@ -91,25 +92,32 @@ func malformed(code int) error {
 	return status.Errorf(codes.InvalidArgument, "packet malformed: %v", protowire.ParseError(code))
 }
 
-// countFailures counts those in a receipt. It ends where that is not right, as decoding
-// does.
-func countFailures(receipt []byte) int {
-	n := 0
-
+// addReceipt counts the failures in a receipt, and the destinations that it says were reached. It
+// ends where the receipt is not right, as decoding does.
+func (n *items) addReceipt(receipt []byte) {
 	for len(receipt) > 0 {
-		field, _, size := protowire.ConsumeField(receipt)
+		field, kind, tag := protowire.ConsumeTag(receipt)
+		if tag < 0 {
+			break
+		}
+
+		size := protowire.ConsumeFieldValue(field, kind, receipt[tag:])
 		if size < 0 {
 			break
 		}
 
-		if field == receiptFailures {
-			n++
+		switch {
+		case field == receiptFailures:
+			n.failures++
+		case field == receiptReached && kind == protowire.BytesType:
+			places, _ := protowire.ConsumeBytes(receipt[tag:])
+			n.reached += countVarints(places)
+		case field == receiptReached:
+			n.reached++
 		}
 
-		receipt = receipt[size:]
+		receipt = receipt[tag+size:]
 	}
-
-	return n
 }
 
 // countVarints counts the numbers that are written one after the other: each has one

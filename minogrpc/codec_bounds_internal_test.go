@@ -27,6 +27,7 @@ func TestCodec_CountlessItemsAreAnError(t *testing.T) {
 
 	group := protowire.AppendTag(protowire.AppendTag(nil, 100, protowire.StartGroupType), 100, protowire.EndGroupType)
 	delivered := append(protowire.AppendTag(nil, packetDelivered, protowire.VarintType), 0)
+	reached := append(protowire.AppendTag(nil, receiptReached, protowire.VarintType), 0)
 	failures := bytes.Repeat(bytesField(receiptFailures, nil), size/2)
 
 	cases := map[string][]byte{
@@ -35,6 +36,8 @@ func TestCodec_CountlessItemsAreAnError(t *testing.T) {
 		"chunks":             bytes.Repeat(bytesField(packetChunks, nil), size/3),
 		"delivered":          bytesField(packetDelivered, make([]byte, size)),
 		"delivered unpacked": bytes.Repeat(delivered, size/3),
+		"reached":            bytesField(packetReceipts, bytesField(receiptReached, make([]byte, size))),
+		"reached unpacked":   bytesField(packetReceipts, bytes.Repeat(reached, size/2)),
 		"failures":           bytesField(packetReceipts, failures),
 		"failures in many":   bytes.Repeat(bytesField(packetReceipts, failures[:2_000]), size/2_000),
 	}

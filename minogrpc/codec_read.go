@@ -43,6 +43,7 @@ const (
 	chunkData   protowire.Number = 4
 
 	receiptFailures protowire.Number = 2
+	receiptReached  protowire.Number = 4
 )
 
 // reader reads packets piece by piece, each content into memory of its own.
@@ -229,7 +230,7 @@ func (r *reader) receipt(size int) *ptypes.Receipt {
 	receipt := &ptypes.Receipt{}
 	content := r.content(size)
 	r.items.receipts++
-	r.items.failures += countFailures(content)
+	r.items.addReceipt(content)
 
 	if r.items.excessive() || protobuf.Unmarshal(content, receipt) != nil {
 		r.failed = true

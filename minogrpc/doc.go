@@ -29,6 +29,11 @@
 //     its ancestors, and packets from nobody but neighbours.
 //   - A node with TLS does not dial plain grpc:// addresses, which prove nothing, unless
 //     [AllowUnauthenticatedPeers] lets it.
+//     It dials an https:// address only if its operator has named it ([WithHTTPSPeers] or the
+//     store), and keeps to itself what a failed dial has said.
+//   - WHO HAS SENT A MESSAGE OF A STREAM IS AS TRUE AS THE MEMBERS ON ITS WAY ARE: the address that
+//     Recv returns is what they have passed on. The parent of a node is proved; see [ParentOf].
+//     An orchestrator takes messages of its players alone.
 //   - The certificate of a node is replaced by that of another key only by who runs the
 //     node that stores it.
 //

@@ -115,7 +115,8 @@ func single(md metadata.MD, key string) (string, error) {
 func readAddress(key, text string) (session.Address, error) {
 	addr, err := follower(NewAddressFactory().FromText([]byte(text)))
 	if err != nil {
-		return session.Address{}, status.Errorf(codes.InvalidArgument, "metadata %s %.*q: %v", key, maxQuoted, text, err)
+		return session.Address{}, status.Errorf(codes.InvalidArgument, "metadata %s %.*q: %v",
+			key, maxQuoted, text, err)
 	}
 
 	return addr, nil

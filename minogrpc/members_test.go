@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -32,7 +33,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// newcomers is how many nodes join at once. The issue of such a network is seen with 64 of them.
+// newcomers is how many nodes join at once. With 64, as in `make joining`, it takes half a minute.
 var newcomers = flag.Int("newcomers", 16, "how many nodes join at once")
 
 // Promise S2: nodes of one host that join at several others at once know each other when their
@@ -42,8 +43,8 @@ func TestJoin_ManyAtOnceThenAllCallAll(t *testing.T) {
 		network := sessiontest.NewNetwork()
 		t.Cleanup(network.Close)
 
-		var nodes []*minogrpc.Minogrpc
-		for i := range 3 + *newcomers {
+		nodes := make([]*minogrpc.Minogrpc, 0, 3+*newcomers)
+		for i := range cap(nodes) {
 			nodes = append(nodes, startIn(t, network, fmt.Sprintf("grpcs://n%d:1", i)))
 		}
 
@@ -102,7 +103,7 @@ func TestConfined_KnownLateIsNotCutOff(t *testing.T) {
 func TestDial_HTTPSOnlyWhereTheOperatorSaysSo(t *testing.T) {
 	var dialled atomic.Int64
 
-	counting := minogrpc.WithDialOptions(grpc.WithContextDialer(func(ctx context.Context, target string) (net.Conn, error) {
+	dialer := func(ctx context.Context, target string) (net.Conn, error) {
 		if strings.HasPrefix(target, "third") {
 			dialled.Add(1)
 
@@ -110,7 +111,8 @@ func TestDial_HTTPSOnlyWhereTheOperatorSaysSo(t *testing.T) {
 		}
 
 		return new(net.Dialer).DialContext(ctx, "tcp", target)
-	}))
+	}
+	counting := minogrpc.WithDialOptions(grpc.WithContextDialer(dialer))
 
 	third := session.NewAddress("https://third:443")
 	call := func(node *minogrpc.Minogrpc) error {
@@ -233,7 +235,8 @@ func TestAddress_SpellingIsNoOtherNode(t *testing.T) {
 }
 
 // startAt is startIn for a node that is reached at another place than its public address says.
-func startAt(t *testing.T, network *sessiontest.Network, at, public string, opts ...minogrpc.Option) *minogrpc.Minogrpc {
+func startAt(t *testing.T, network *sessiontest.Network, at, public string, opts ...minogrpc.Option,
+) *minogrpc.Minogrpc {
 	t.Helper()
 
 	u, err := url.Parse(public)
@@ -252,7 +255,8 @@ func startAt(t *testing.T, network *sessiontest.Network, at, public string, opts
 }
 
 // joinAs joins at a node by a hand-made client.
-func joinAs(t *testing.T, network *sessiontest.Network, at *minogrpc.Minogrpc, cert *tls.Certificate, address string) error {
+func joinAs(t *testing.T, network *sessiontest.Network, at *minogrpc.Minogrpc, cert *tls.Certificate, address string,
+) error {
 	t.Helper()
 
 	s := &siege{network: network}
@@ -371,7 +375,7 @@ func TestIdentity_StrangerDoesNotLearnWhoIsAMember(t *testing.T) {
 // A handler can ask who its parent is, and whether that is proved.
 func TestParentOf_IsWhoHasOpenedTheStream(t *testing.T) {
 	for _, proved := range []bool{true, false} {
-		t.Run(fmt.Sprint(proved), func(t *testing.T) {
+		t.Run(strconv.FormatBool(proved), func(t *testing.T) {
 			type answer struct {
 				me, parent mino.Address
 				proved     bool
@@ -391,7 +395,8 @@ func TestParentOf_IsWhoHasOpenedTheStream(t *testing.T) {
 			for _, node := range nodes {
 				for _, peer := range nodes {
 					if proved {
-						require.NoError(t, node.GetCertificateStore().Store(peer.GetAddress(), peer.GetCertificateChain()))
+						store := node.GetCertificateStore()
+						require.NoError(t, store.Store(peer.GetAddress(), peer.GetCertificateChain()))
 					}
 				}
 

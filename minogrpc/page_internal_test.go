@@ -16,7 +16,7 @@ import (
 
 // chainsOf returns chains of these sizes, in an order of no meaning.
 func chainsOf(sizes ...int) []*ptypes.CertificateChain {
-	var all []*ptypes.CertificateChain
+	all := make([]*ptypes.CertificateChain, 0, len(sizes))
 	for i, size := range sizes {
 		all = append(all, &ptypes.CertificateChain{
 			Address: fmt.Appendf(nil, "FBn%03d:1", len(sizes)-i), Value: make([]byte, size),

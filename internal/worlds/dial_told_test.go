@@ -24,11 +24,12 @@ func TestDial_OthersAreToldTheKindOfAFailure(t *testing.T) {
 	}{
 		"nobody there": {nil, "refused"},
 		"unavailable":  {&sessiontest.Peer{Refuse: status.Error(codes.Unavailable, "secret 10.0.0.1")}, "refused"},
-		"not trusted":  {&sessiontest.Peer{Refuse: status.Error(codes.PermissionDenied, "secret 10.0.0.1")}, "not trusted"},
+		"not trusted":  {&sessiontest.Peer{Refuse: status.Error(codes.PermissionDenied, "secret")}, "not trusted"},
 		"too late":     {&sessiontest.Peer{Refuse: status.Error(codes.DeadlineExceeded, "secret 10.0.0.1")}, "timeout"},
 		"i/o timeout":  {&sessiontest.Peer{Refuse: status.Error(codes.Unavailable, "secret i/o timeout")}, "timeout"},
 		"handshake": {
-			&sessiontest.Peer{Refuse: status.Error(codes.Unavailable, "authentication handshake failed: secret")}, "not trusted",
+			&sessiontest.Peer{Refuse: status.Error(codes.Unavailable, "authentication handshake failed: secret")},
+			"not trusted",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,8 +40,8 @@ func TestDial_OthersAreToldTheKindOfAFailure(t *testing.T) {
 
 				var lost []error
 
-				sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")),
-					session.WithObserver(session.Observer{RelayLost: func(_ mino.Address, err error) { lost = append(lost, err) }}))
+				observer := session.Observer{RelayLost: func(_ mino.Address, err error) { lost = append(lost, err) }}
+				sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithObserver(observer))
 
 				ack, err := sess.RecvPacket(orchestratorAddr(), w.packet(orchestratorAddr(), addr("b")))
 				require.NoError(t, err)

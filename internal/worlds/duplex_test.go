@@ -274,14 +274,14 @@ func TestDuplex_ManyFailuresAreAllTold(t *testing.T) {
 
 		// The receipts take several frames.
 		frame := &ptypes.Packet{}
-		for i := range 1500 {
-			stranger := addr(strings.Repeat("s", 280) + strconv.Itoa(i))
+		for i := range 2_000 {
+			stranger := addr(strings.Repeat("s", 250) + strconv.Itoa(i))
 			frame.Parcels = append(frame.Parcels, parent.parcel(uint64(i+1), stranger, addr("a")))
 		}
 
 		parent.feed(frame)
 		synctest.Wait()
-		require.Len(t, parent.verdicts(), 1500)
+		require.Len(t, parent.verdicts(), 2_000)
 
 		for id, v := range parent.verdicts() {
 			require.Len(t, v.failed, 1, "of parcel %d", id)

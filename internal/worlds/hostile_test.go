@@ -3,6 +3,7 @@ package worlds_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"io"
 	"math"
 	"slices"
@@ -120,15 +121,17 @@ func TestHostile_HopLimitIsCut(t *testing.T) {
 	})
 }
 
-// Promise R3: what a neighbour calls a destination is input. Text that cannot be printed is refused,
-// and so gRPC can carry every text that a node sends.
-func TestHostile_UnprintableDestinationIsRefused(t *testing.T) {
+// Promise L3: gRPC can carry every text that a node sends.
+func TestHostile_AnswerIsValidUTF8(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")))
 
-		_, err := sess.RecvPacket(addr("z"), &ptypes.Packet{
-			Serialized: []byte(`{"Source":"RkF6OjE=","Dest":["RkH/OjE="],"Message":"aGVsbG8="}`),
-		})
+		packet := w.packet(addr("z"), addr("y"))
+		encode := base64.StdEncoding.EncodeToString
+		packet.Serialized = bytes.ReplaceAll(packet.GetSerialized(),
+			[]byte(encode([]byte("FAy:1"))), []byte(encode([]byte("FA\xff:1"))))
+
+		_, err := sess.RecvPacket(addr("z"), packet)
 		require.ErrorContains(t, err, "packet malformed")
 		require.True(t, utf8.ValidString(err.Error()))
 	})
