@@ -30,7 +30,7 @@ const MaxFrame = offer.MaxFrame
 
 // capabilities are the names of what a link can do if both ends can. They travel with the offer and
 // the acceptance of a link, and docs/wire.md says what each of them means.
-var capabilities []string
+var capabilities = []string{link.Paced}
 
 // framing knows how packets travel: in which format, and in frames of which size. It does not
 // change, and needs no lock.
@@ -150,8 +150,11 @@ func (f *framing) frames(size int, format string, can []string) link.Frames {
 		Can:      can,
 		MaxFrame: size,
 		MaxBody:  f.maxBody(),
-		Text:     format == "",
-		Encode:   f.encoder(format != "" && slices.Contains(f.formats, format)),
+
+		MaxHeader: f.maxMetadata,
+
+		Text:   format == "",
+		Encode: f.encoder(format != "" && slices.Contains(f.formats, format)),
 	}
 }
 

@@ -16,6 +16,7 @@ func (d *duplex) tick() {
 	}
 
 	stream := d.stream
+	d.readingLocked()
 	found := d.machine.Tick(time.Now())
 	d.retire = found.Quiet
 	d.wake()
@@ -43,6 +44,7 @@ func (d *duplex) breakQuiet(stream Stream) {
 	defer d.frameMu.Unlock()
 
 	d.link.mu.Lock()
+	d.readingLocked()
 	silent, failed := d.machine.Silent(time.Now()), d.machine.Failed()
 	d.link.mu.Unlock()
 

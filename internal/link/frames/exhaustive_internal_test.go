@@ -191,6 +191,7 @@ var (
 	ordinary = []bound{
 		{parcels: 3, cuts: 2, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, late: 3, pauses: true, inFlight: 1, unread: 2, unsettled: 2},
+		{parcels: 2, cuts: 1, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2, paced: true},
 		{parcels: 2, cuts: 1, goodbyes: 1, late: 2, pauses: true, hurries: true, inFlight: 1, unread: 1, unsettled: 1},
 	}
 	thorough = []bound{
@@ -198,6 +199,7 @@ var (
 		{parcels: 3, cuts: 2, goodbyes: 1, inFlight: 2, unread: 2, unsettled: 2},
 		{parcels: 3, cuts: 1, goodbyes: 1, late: 1, hurries: true, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, cuts: 1, late: 1, ticks: true, inFlight: 1, unread: 2, unsettled: 2},
+		{parcels: 3, cuts: 1, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2, paced: true},
 	}
 )
 
@@ -247,7 +249,7 @@ func TestExhaustive_FindsEachFault(t *testing.T) {
 		bound bound
 		says  string
 	}{
-		wrongResend:     {"wrong number to resend from", plain, "has fate 0"},
+		wrongResend:     {"wrong number to resend from", plain, "keeps"},
 		oldEpoch:        {"an old epoch is taken", plain, "is taken after stream"},
 		earlyReceipt:    {"a receipt before delivery", pauses, "counts as delivered before it is"},
 		lostReceipts:    {"a receipt is lost at a break", plain, "has fate 0"},
