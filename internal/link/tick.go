@@ -1,6 +1,10 @@
 package link
 
-import "time"
+import (
+	"time"
+
+	"github.com/minogrpc/session/internal/link/frames"
+)
 
 // tick tells the machine the time, and does what it asks for. It is called by a timer, and
 // no goroutine waits for it.
@@ -24,6 +28,8 @@ func (d *duplex) tick() {
 	l.mu.Unlock()
 
 	switch {
+	case found.Ignored:
+		l.Fail(frames.ErrReplies)
 	case d.Redial == nil && (found.Silent || found.Stuck):
 		d.breakQuiet(stream)
 	case found.Silent:

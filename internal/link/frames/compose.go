@@ -22,6 +22,9 @@ const (
 	// received, and what has been read.
 	headSize = 64
 
+	// smallHeader is the size up to which the header of a large message goes with the parcel.
+	smallHeader = 256
+
 	// chunkOverhead is what a chunk takes in a frame beside its data, at most, in bytes.
 	chunkOverhead = 64
 )
@@ -220,7 +223,7 @@ func (m *Machine) newTransfer(p *parcel.Parcel, wire *ptypes.Parcel) *transfer {
 	m.chunks++
 	t := &transfer{parcel: p, wire: wire, id: m.chunks}
 
-	if m.Paced {
+	if m.Paced && len(wire.GetHeader()) > smallHeader {
 		t.header = wire.GetHeader()
 	}
 

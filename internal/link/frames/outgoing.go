@@ -105,11 +105,12 @@ func (m *Machine) Next(now time.Time) (*ptypes.Packet, []*parcel.Parcel) {
 func (m *Machine) stamp(frame *ptypes.Packet, now time.Time) *ptypes.Packet {
 	frame.Received = m.received
 	m.untold = 0
-	m.beat = false
 
-	if m.Paced {
+	if m.Paced && m.beat {
 		frame.Read, frame.QuietMs = m.reading(now)
 	}
+
+	m.beat = false
 
 	return frame
 }

@@ -21,8 +21,8 @@ const (
 	// overhead.
 	minPaced = 1 << 10
 
-	// windowFrames is how many frames a full window has, and how many times the neighbour is
-	// asked for an acknowledgement while it is emptied.
+	// windowFrames is how many frames a full window has. The neighbour is asked for an
+	// acknowledgement twice as often if the frames are smaller.
 	windowFrames = 4
 
 	// maxChange bounds how much one acknowledgement changes the window.
@@ -88,7 +88,7 @@ func (m *Machine) leave(n *numbered, now time.Time) {
 	}
 
 	m.unasked += n.size
-	n.frame.Ask = m.unasked >= m.window/windowFrames
+	n.frame.Ask = m.unasked >= m.window/windowFrames/2
 
 	if n.asked {
 		m.asks-- // by the stream before

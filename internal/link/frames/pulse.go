@@ -55,6 +55,9 @@ type Beat struct {
 	// Stuck is set when the stream takes no frames, and has not ended.
 	Stuck bool
 
+	// Ignored is set when the neighbour does not read its receipts, and there are too many.
+	Ignored bool
+
 	// Quiet is set when there has been nothing but heartbeats since the last tick.
 	Quiet bool
 
@@ -138,9 +141,8 @@ func (m *Machine) Tick(now time.Time) Beat {
 
 	m.stuck = m.failed
 	m.beat = true
-	m.nudge = m.Paced && m.unread.Len() > 0
 	m.beaten = m.last
-	m.watchReplies()
+	found.Ignored = !m.watchReplies()
 
 	m.due = now.Add(m.interval())
 	if m.connected && !found.Silent && deadline.Before(m.due) {

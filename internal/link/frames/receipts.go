@@ -19,7 +19,12 @@ const maxReplies = 100_000
 // replySize is what one of those counts for in the budget, in bytes.
 const replySize = 512
 
-var errReplies = errors.New("the neighbour does not read its receipts")
+// leastFailure is what a failure counts for at least, in bytes: a receiver refuses frames with
+// more failures than that for their size.
+const leastFailure = 8
+
+// ErrReplies is the loss of a neighbour for which too many replies wait.
+var ErrReplies = errors.New("the neighbour does not read its receipts")
 
 // replies are the outcomes that have not been written.
 type replies struct {
@@ -28,10 +33,10 @@ type replies struct {
 
 	// owed is how many they count for. reserved is what they take of the budget, in replies.
 	owed, reserved int
-	// seen is the last frame that was acknowledged at the last tick, and ignored is set when
-	// none had been since the tick before, though there was one.
-	seen    uint64
-	ignored bool
+	// seen is the last frame that was acknowledged at the last tick, and waited is set when
+	// there was another one. ignored is set when it had not been acknowledged a tick later.
+	seen            uint64
+	waited, ignored bool
 }
 
 // takeOutcomes puts as many outcomes into a frame as fit into the room, and one at least. It
@@ -67,7 +72,7 @@ func (m *Machine) takeReceipts(frame *ptypes.Packet, room int) int {
 
 	for len(m.receipts) > 0 {
 		next := m.receipts[0]
-		if fieldSize(proto.Size(next)) > room-size {
+		if sizeOfReceipt(next) > room-size {
 			if size > 0 {
 				break
 			}
@@ -75,7 +80,7 @@ func (m *Machine) takeReceipts(frame *ptypes.Packet, room int) int {
 			next = m.splitReceipt(room)
 		}
 
-		size += fieldSize(proto.Size(next))
+		size += sizeOfReceipt(next)
 		m.owed -= len(next.GetFailures())
 
 		if next == m.receipts[0] {
@@ -93,6 +98,11 @@ func (m *Machine) takeReceipts(frame *ptypes.Packet, room int) int {
 	return size
 }
 
+// sizeOfReceipt returns what a receipt counts for in a frame.
+func sizeOfReceipt(r *ptypes.Receipt) int {
+	return max(fieldSize(proto.Size(r)), leastFailure*len(r.GetFailures()))
+}
+
 // splitReceipt returns a receipt with what fits of the first one, and one failure or place at
 // least. The rest stays. A failure that fits into no frame loses its words.
 func (m *Machine) splitReceipt(room int) *ptypes.Receipt {
@@ -103,7 +113,7 @@ func (m *Machine) splitReceipt(room int) *ptypes.Receipt {
 	for len(whole.GetFailures()) > 0 {
 		f := whole.GetFailures()[0]
 
-		size := fieldSize(proto.Size(f))
+		size := max(fieldSize(proto.Size(f)), leastFailure)
 		if len(part.GetFailures()) > 0 && size > left {
 			return part
 		}
@@ -205,7 +215,7 @@ func (m *Machine) admitReply(n int) error {
 	case over <= m.reserved:
 		return nil
 	case m.ignored || !m.Box.Budget.Reserve((over-m.reserved)*replySize):
-		return errReplies
+		return ErrReplies
 	}
 
 	m.reserved = over
@@ -221,10 +231,13 @@ func (m *Machine) giveBack() {
 	}
 }
 
-// watchReplies looks at each tick whether the neighbour takes frames.
-func (m *Machine) watchReplies() {
-	m.ignored = m.unread.Len() > 0 && m.acknowledged() == m.seen
-	m.seen = m.acknowledged()
+// watchReplies looks at each tick whether the neighbour takes frames. It returns false when
+// too many replies wait for that.
+func (m *Machine) watchReplies() bool {
+	m.ignored = m.waited && m.acknowledged() == m.seen
+	m.seen, m.waited = m.acknowledged(), m.unread.Len() > 0
+
+	return !m.ignored || m.owed <= maxReplies
 }
 
 // Forget gives up the replies that have not left: the link has ended.
