@@ -16,10 +16,10 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// MaxFrame is what a session puts into one frame of a duplex link, in bytes, receipts
-// included. Only a packet whose destinations take more than that makes a larger frame, because
-// they are not cut. So a stream must take a message of that size and of the largest metadata;
-// see [WithMaxMetadata]. It is 256 KiB.
+// MaxFrame is what a session puts into one frame of a duplex link at most, in bytes, with all
+// that is in it. Only towards a neighbour of an older version a packet whose destinations take more
+// than that makes a larger frame, because they are not cut there. So a stream must take a message
+// of that size and of the largest metadata; see [WithMaxMetadata]. It is 256 KiB.
 //
 // The 4 MiB of gRPC are enough for small trees alone. Give a server
 // grpc.MaxRecvMsgSize(MaxFrame + DefaultMaxMetadata), and its clients the same with

@@ -137,7 +137,7 @@ func (m *Machine) measure(n numbered, took time.Duration) {
 
 	if took <= m.base+lag/4 && m.unreadBytes+n.size >= m.window/2 {
 		// Nothing waits on the way, however long that is.
-		want = max(want, m.window+m.window/windowFrames)
+		want = max(want, m.window+n.size)
 	}
 
 	switch {
