@@ -60,7 +60,8 @@ type MeteredStream interface {
 	PacketStream
 
 	// Reads returns how many bytes have been read from the connection, and when the last of
-	// them were. With a zero time it says that it does not know. It must not wait. Several goroutines call it at any time.
+	// them were. With a zero time it says that it does not know. It must not wait. Several
+	// goroutines call it at any time.
 	Reads() (bytes uint64, last time.Time)
 }
 

@@ -165,13 +165,22 @@ func TestSlow_CallsAreNotLost(t *testing.T) {
 	}
 }
 
+// loopback listens.
+func loopback(t *testing.T) net.Listener {
+	t.Helper()
+
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+
+	return lis
+}
+
 // narrow passes connections on to another address, so many bytes per second in each direction
 // for all of them together. It returns where it listens.
 func narrow(t *testing.T, target string, rate int) string {
 	t.Helper()
 
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	lis := loopback(t)
 
 	var (
 		passing sync.WaitGroup
@@ -205,7 +214,7 @@ func narrow(t *testing.T, target string, rate int) string {
 				return
 			}
 
-			far, err := net.Dial("tcp", target)
+			far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", target)
 			if err != nil {
 				_ = near.Close()
 
@@ -234,9 +243,7 @@ func TestSlow_NothingIsLostInRealTime(t *testing.T) {
 		t.Run(fmt.Sprintf("%d KB/s, %d streams", tc.rate/1000, tc.streams), func(t *testing.T) {
 			const seconds = 4
 
-			lis, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-
+			lis := loopback(t)
 			url, security := publicOf(t, narrow(t, lis.Addr().String(), tc.rate))
 			to, err := minogrpc.NewMinogrpc(nil, url, tree.NewRouter(minogrpc.NewAddressFactory()),
 				linked([]minogrpc.Option{security, minogrpc.WithListener(lis), patientOptions()})...)

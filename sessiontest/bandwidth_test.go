@@ -1,6 +1,7 @@
 package sessiontest_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/sessiontest"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,8 +36,8 @@ func send(t *testing.T, c net.Conn, size int) {
 	t.Helper()
 
 	_, err := c.Write(make([]byte, size))
-	require.NoError(t, err)
-	require.NoError(t, c.Close())
+	assert.NoError(t, err)
+	assert.NoError(t, c.Close())
 }
 
 func TestNetwork_BandwidthIsExact(t *testing.T) {
@@ -63,7 +65,7 @@ func TestNetwork_BandwidthLetsBytesArriveAllTheTime(t *testing.T) {
 
 		for last := time.Now(); ; last = time.Now() {
 			_, err := accepted.Read(make([]byte, rate))
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 

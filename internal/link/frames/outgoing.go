@@ -11,6 +11,7 @@ import (
 // outgoing is what a machine writes.
 type outgoing struct {
 	pace
+	replies
 
 	// order holds what has not been written.
 	order order
@@ -20,8 +21,6 @@ type outgoing struct {
 	// unsettled counts the parcels that the neighbour has not answered, also those
 	// that nobody waits for any more: they count there, too.
 	unsettled int
-
-	replies
 
 	// beat asks for a frame even if there is no content.
 	beat bool
@@ -41,12 +40,12 @@ type outgoing struct {
 
 // numbered is a frame with content.
 type numbered struct {
+	timing
+
 	frame *ptypes.Packet
 	size  int
 	// parcels are those in it that the owner has not been told about.
 	parcels []*parcel.Parcel
-
-	timing
 }
 
 // Push lets a parcel wait that the box holds.

@@ -94,7 +94,7 @@ func (m *Machine) leave(n *numbered, now time.Time) {
 		m.asks-- // by the stream before
 	}
 
-	n.timing = timing{asked: n.frame.Ask, at: now, acked: m.acked}
+	n.timing = timing{asked: n.frame.GetAsk(), at: now, acked: m.acked}
 
 	if n.asked {
 		m.unasked = 0

@@ -12,11 +12,11 @@ import (
 
 const maxFrame = 256 << 10
 
-// pacedOf returns a machine with the bounds of a real one.
-func pacedOf(paced bool) *Machine {
+// paced returns a machine with the bounds of a real one.
+func paced() *Machine {
 	return New(Config{
 		Box: &parcel.Box{MaxPackets: 1 << 20, MaxBytes: 1 << 30}, Dialler: true, MaxFrame: maxFrame, MaxBody: 1 << 30,
-		Silence: silence, Patience: patience, Paced: paced,
+		Silence: silence, Patience: patience, Paced: true,
 	}, still)
 }
 
@@ -127,7 +127,7 @@ func TestPace_FollowsTheWay(t *testing.T) {
 		"1 GB/s in a machine": {rate: 1e9, delay: 50 * time.Microsecond, size: 96 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &way{from: pacedOf(true), to: pacedOf(true), rate: tc.rate, delay: tc.delay, now: still}
+			w := &way{from: paced(), to: paced(), rate: tc.rate, delay: tc.delay, now: still}
 
 			for range tc.size / (512 << 10) {
 				w.from.put(512<<10, "x")

@@ -1,7 +1,6 @@
 package frames
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ func TestCompose_KeepsMaxFrame(t *testing.T) {
 		"just small enough":         {&parcel.Parcel{}, encoded(10, frame-headSize-40)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			from, to := pacedOf(true), pacedOf(true)
+			from, to := paced(), paced()
 			from.MaxFrame, to.MaxFrame = frame, frame
 
 			// A large message is on its way meanwhile.
@@ -46,7 +45,8 @@ func TestCompose_KeepsMaxFrame(t *testing.T) {
 			for i := range 20 {
 				cause := strings.Repeat("?", 1000*(i%8))
 				must(from.Reply(&ptypes.Receipt{ParcelId: uint64(i + 1), Failures: []*ptypes.Failure{
-					{Destination: []byte(strings.Repeat("x", 500*i)), Cause: cause}, {Destination: []byte("y"), Cause: cause},
+					{Destination: []byte(strings.Repeat("x", 500*i)), Cause: cause},
+					{Destination: []byte("y"), Cause: cause},
 				}}))
 			}
 
@@ -56,7 +56,7 @@ func TestCompose_KeepsMaxFrame(t *testing.T) {
 
 			for _, a := range arrived {
 				if a.GetId() == tc.parcel.ID {
-					require.Equal(t, len(tc.wire.GetHeader()), len(a.GetHeader()))
+					require.Len(t, a.GetHeader(), len(tc.wire.GetHeader()))
 					require.Equal(t, string(tc.wire.GetBody()), string(a.GetBody()))
 				} else {
 					require.Len(t, a.GetBody(), 10*frame)
@@ -106,7 +106,7 @@ func exchange(t *testing.T, from, to *Machine, special *parcel.Parcel, wire *pty
 		require.NoError(t, err)
 	}
 
-	require.Fail(t, fmt.Sprint("there is no end of the frames"))
+	require.Fail(t, "there is no end of the frames")
 
 	return nil, 0
 }
@@ -147,7 +147,7 @@ func compose(m *Machine, special *parcel.Parcel, wire *ptypes.Parcel) *ptypes.Pa
 // Promise L1: who is heard but says that it reads nothing is found out within one bound, from
 // the moment on at which it has read something the last time.
 func TestMachine_DeafNeighbour(t *testing.T) {
-	m := pacedOf(true)
+	m := paced()
 
 	for i := range 4 {
 		now := still.Add(time.Duration(i) * third)
@@ -162,7 +162,7 @@ func TestMachine_DeafNeighbour(t *testing.T) {
 // the connection are a sign of life; but the frames of the stream itself must get through within
 // three bounds.
 func TestMachine_ConnectionIsAlive(t *testing.T) {
-	m := pacedOf(true)
+	m := paced()
 
 	for i := range patientBounds*beats + 1 {
 		now := still.Add(time.Duration(i) * third)
@@ -174,7 +174,7 @@ func TestMachine_ConnectionIsAlive(t *testing.T) {
 
 // Promise L1: a stream of which nothing is acknowledged for three bounds ends.
 func TestMachine_NothingIsAcknowledged(t *testing.T) {
-	m := pacedOf(true)
+	m := paced()
 	require.Len(t, m.send(1), 1)
 
 	for i := range patientBounds*beats + 1 {
@@ -193,7 +193,7 @@ func TestReply_IsBoundedByWhatCouldBeRead(t *testing.T) {
 		return &ptypes.Receipt{ParcelId: 1, Failures: make([]*ptypes.Failure, maxReplies), Last: true}
 	}
 
-	m := pacedOf(true)
+	m := paced()
 	require.NoError(t, m.Reply(many()))
 	require.NoError(t, m.Reply(many()))
 	require.False(t, m.Tick(still).Ignored)
