@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/minogrpc/session/internal/watch"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -100,12 +101,17 @@ func (m *ConnManager) connect(target dialTarget) (*grpc.ClientConn, error) {
 		return nil, fmt.Errorf("no credentials: %w", err)
 	}
 
-	opts := []grpc.DialOption{grpc.WithTransportCredentials(creds), grpc.WithConnectParams(connectParams)}
+	opts := []grpc.DialOption{grpc.WithConnectParams(connectParams)}
 
 	// TLS reads a whole record at once into a buffer of its own. The buffer of gRPC would save
 	// nothing, and cost memory for each idle connection.
 	if creds != nil && creds.Info().SecurityProtocol == "tls" {
 		opts = append(opts, grpc.WithReadBufferSize(0))
+	}
+
+	// Any bytes that come are a sign of life, for whichever stream they are.
+	if creds != nil {
+		opts = append(opts, grpc.WithTransportCredentials(watch.Credentials(creds)))
 	}
 
 	opts = append(opts, m.dialOptions...)

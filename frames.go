@@ -17,10 +17,10 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// MaxFrame is what a session puts into one frame of a duplex link, in bytes, receipts
-// included. Only a packet whose destinations take more than that makes a larger frame, because
-// they are not cut. So a stream must take a message of that size and of the largest metadata;
-// see [WithMaxMetadata]. It is 256 KiB.
+// MaxFrame is what a session puts into one frame of a duplex link at most, in bytes, with all
+// that is in it. Only towards a neighbour of an older version a packet whose destinations take more
+// than that makes a larger frame, because they are not cut there. So a stream must take a message
+// of that size and of the largest metadata; see [WithMaxMetadata]. It is 256 KiB.
 //
 // The 4 MiB of gRPC are enough for small trees alone. Give a server
 // grpc.MaxRecvMsgSize(MaxFrame + DefaultMaxMetadata), and its clients the same with
@@ -31,7 +31,7 @@ const MaxFrame = offer.MaxFrame
 
 // capabilities are the names of what a link can do if both ends can. They travel with the offer and
 // the acceptance of a link, and docs/wire.md says what each of them means.
-var capabilities = []string{link.CanCut}
+var capabilities = []string{link.CanCut, link.Paced}
 
 // framing knows how packets travel: in which format, and in frames of which size. It does not
 // change, and needs no lock.
@@ -153,8 +153,11 @@ func (f *framing) frames(size int, format string, can []string) link.Frames {
 		Can:      can,
 		MaxFrame: size,
 		MaxBody:  f.maxBody(),
-		Text:     format == "",
-		Encode:   f.encoder(format != "" && slices.Contains(f.formats, format)),
+
+		MaxHeader: f.maxMetadata,
+
+		Text:   format == "",
+		Encode: f.encoder(format != "" && slices.Contains(f.formats, format)),
 	}
 }
 

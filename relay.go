@@ -55,6 +55,20 @@ type ConnectedStream interface {
 	Connected() bool
 }
 
+// MeteredStream is a [PacketStream] that knows what comes over its connection. On a slow
+// connection the frames of a stream may wait for long behind those of other streams. With this
+// interface a session takes any bytes for a sign of life, and tells the neighbour that it hears
+// something. Without it only the frames of the stream count. A stream that a [ConnManager] has
+// dialled needs no such interface: the session knows its connection.
+type MeteredStream interface {
+	PacketStream
+
+	// Reads returns how many bytes have been read from the connection, and when the last of
+	// them were. With a zero time it says that it does not know. It must not wait. Several
+	// goroutines call it at any time.
+	Reads() (bytes uint64, last time.Time)
+}
+
 // Relay carries packets to one neighbour. A session calls Send from several goroutines at once,
 // and the other methods at any time.
 type Relay interface {

@@ -13,6 +13,7 @@ import (
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/offer"
 	"github.com/minogrpc/session/internal/pending"
+	"github.com/minogrpc/session/internal/watch"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
@@ -225,6 +226,11 @@ type wireStream struct {
 	// at the end that dials.
 	first   func() error
 	release func()
+
+	// reads is set by the first Reads. It is nil for a stream that does not know its
+	// connection.
+	looked sync.Once
+	reads  func() (uint64, time.Time)
 }
 
 func newWireStream(opened OpenStream) *wireStream {
@@ -251,6 +257,25 @@ func (s *wireStream) Send(frame *ptypes.Packet) error {
 	}
 
 	return s.PacketStream.Send(frame)
+}
+
+// Reads implements link.Metered.
+func (s *wireStream) Reads() (bytes uint64, last time.Time, known bool) {
+	s.looked.Do(func() {
+		if metered, ok := s.PacketStream.(MeteredStream); ok {
+			s.reads = metered.Reads
+		} else if meter := watch.Of(s.Context()); meter != nil {
+			s.reads = meter.Reads
+		}
+	})
+
+	if s.reads == nil {
+		return 0, time.Time{}, false
+	}
+
+	bytes, last = s.reads()
+
+	return bytes, last, !last.IsZero()
 }
 
 // Shut implements link.Stream. Only the opener of a stream waits for its end after a goodbye: at

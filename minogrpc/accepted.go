@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/watch"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
@@ -49,6 +50,9 @@ type accepted struct {
 
 	// proved is what the peer has shown to be by its key the last time.
 	proved atomic.Pointer[proved]
+
+	// meter counts what the peer sends.
+	meter *watch.Meter
 
 	// closed is set before the streams of the connection end because of it.
 	closed atomic.Bool
@@ -162,6 +166,7 @@ func (c *accepted) spend(headers int) error {
 // Read implements net.Conn.
 func (c *accepted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	c.meter.Note(n)
 
 	if c.confined.Load() && c.left.Add(-int64(n)) < 0 && c.isStranger() {
 		c.listener.refuse(c, errStranger)

@@ -206,7 +206,10 @@ func (w *writer) packet(p *ptypes.Packet) {
 
 	w.delivered(p.GetDelivered())
 	w.number(packetGoodbye, protowire.EncodeBool(p.GetGoodbye()))
+	w.number(packetRead, p.GetRead())
+	w.number(packetQuiet, p.GetQuietMs())
 	w.number(packetCut, protowire.EncodeBool(p.GetCut()))
+	w.number(packetAsk, protowire.EncodeBool(p.GetAsk()))
 }
 
 func (w *writer) parcel(p *ptypes.Parcel) {
@@ -220,6 +223,7 @@ func (w *writer) parcel(p *ptypes.Parcel) {
 	w.bytes(parcelBody, p.GetBody())
 	w.number(parcelChunked, p.GetChunked())
 	w.number(parcelUnordered, protowire.EncodeBool(p.GetUnordered()))
+	w.number(parcelHeaderSize, p.GetHeaderSize())
 }
 
 func (w *writer) delivered(ids []uint64) {
@@ -251,7 +255,8 @@ func sizeOfParcel(p *ptypes.Parcel) int {
 		sizeOfNumber(parcelSequence, p.GetSequence()) + sizeOfNumber(parcelHopLimit, uint64(p.GetHopLimit())) +
 		sizeOfNumber(parcelBudget, uint64(p.GetBudgetMs())) + sizeOfBytes(parcelHeader, p.GetHeader()) +
 		sizeOfBytes(parcelBody, p.GetBody()) + sizeOfNumber(parcelChunked, p.GetChunked()) +
-		sizeOfNumber(parcelUnordered, protowire.EncodeBool(p.GetUnordered()))
+		sizeOfNumber(parcelUnordered, protowire.EncodeBool(p.GetUnordered())) +
+		sizeOfNumber(parcelHeaderSize, p.GetHeaderSize())
 }
 
 func sizeOfNumber(field protowire.Number, n uint64) int {

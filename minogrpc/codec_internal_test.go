@@ -24,7 +24,7 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 	content := func(first byte) []byte { return bytes.Repeat([]byte{first}, max(size, 1)) }
 	parcel := &ptypes.Parcel{
 		Id: 1 << 20, Origin: []byte("0123456789abcdef"), Sequence: 1 << 40, HopLimit: 132, BudgetMs: 30_000,
-		Header: content('h'), Body: content('b'), Chunked: 5, Unordered: true,
+		Header: content('h'), Body: content('b'), Chunked: 5, Unordered: true, HeaderSize: 300,
 	}
 	chunk := &ptypes.Chunk{Id: 6, Offset: 1 << 32, Total: 1 << 33, Data: content('c')}
 	p := &ptypes.Packet{
@@ -44,6 +44,9 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 		Delivered: []uint64{0, 1, 1 << 60},
 		Goodbye:   true,
 		Cut:       true,
+		Read:      1 << 40,
+		QuietMs:   400,
+		Ask:       true,
 	}
 
 	requireAll(t, p.ProtoReflect())

@@ -25,17 +25,21 @@ const (
 	packetParcels    protowire.Number = 25
 	packetDelivered  protowire.Number = 26
 	packetGoodbye    protowire.Number = 27
+	packetRead       protowire.Number = 28
+	packetQuiet      protowire.Number = 29
 	packetCut        protowire.Number = 30
+	packetAsk        protowire.Number = 31
 
-	parcelID        protowire.Number = 1
-	parcelOrigin    protowire.Number = 2
-	parcelSequence  protowire.Number = 3
-	parcelHopLimit  protowire.Number = 4
-	parcelBudget    protowire.Number = 5
-	parcelHeader    protowire.Number = 6
-	parcelBody      protowire.Number = 7
-	parcelChunked   protowire.Number = 8
-	parcelUnordered protowire.Number = 9
+	parcelID         protowire.Number = 1
+	parcelOrigin     protowire.Number = 2
+	parcelSequence   protowire.Number = 3
+	parcelHopLimit   protowire.Number = 4
+	parcelBudget     protowire.Number = 5
+	parcelHeader     protowire.Number = 6
+	parcelBody       protowire.Number = 7
+	parcelChunked    protowire.Number = 8
+	parcelUnordered  protowire.Number = 9
+	parcelHeaderSize protowire.Number = 10
 
 	chunkID     protowire.Number = 1
 	chunkOffset protowire.Number = 2
@@ -192,6 +196,12 @@ func (r *reader) packetNumber(p *ptypes.Packet, field protowire.Number) {
 		p.Goodbye = protowire.DecodeBool(r.varint())
 	case packetCut:
 		p.Cut = protowire.DecodeBool(r.varint())
+	case packetRead:
+		p.Read = r.varint()
+	case packetQuiet:
+		p.QuietMs = r.varint()
+	case packetAsk:
+		p.Ask = protowire.DecodeBool(r.varint())
 	default:
 		r.failed = true
 	}
@@ -291,6 +301,8 @@ func (r *reader) parcelNumber(p *ptypes.Parcel, field protowire.Number) {
 		p.Chunked = r.varint()
 	case parcelUnordered:
 		p.Unordered = protowire.DecodeBool(r.varint())
+	case parcelHeaderSize:
+		p.HeaderSize = r.varint()
 	default:
 		r.failed = true
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/watch"
 )
 
 // acceptTimeout is how long a client may take for the handshakes of a new
@@ -72,7 +73,7 @@ func (l *listener) refuse(conn net.Conn, cause error) {
 // admit returns the connection as the server sees it, or the limit that it passes.
 func (l *listener) admit(conn net.Conn) (*accepted, error) {
 	host := hostOf(conn.RemoteAddr())
-	c := &accepted{Conn: conn, listener: l, visit: l.tally.visit(host)}
+	c := &accepted{Conn: conn, listener: l, visit: l.tally.visit(host), meter: watch.NewMeter()}
 
 	err := cmp.Or(
 		l.rates.admits(host),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
@@ -359,6 +360,15 @@ func (s *callerStream) Connected() bool {
 	conn := connectionOf(s.Context())
 
 	return conn != nil && !conn.closed.Load()
+}
+
+// Reads implements session.MeteredStream.
+func (s *callerStream) Reads() (bytes uint64, last time.Time) {
+	if conn := connectionOf(s.Context()); conn != nil {
+		return conn.meter.Reads()
+	}
+
+	return 0, time.Time{}
 }
 
 // newStream returns the node's part in a stream that it does not know yet, and

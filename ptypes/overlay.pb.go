@@ -408,9 +408,17 @@ type Packet struct {
 	Delivered []uint64 `protobuf:"varint,26,rep,packed,name=delivered,proto3" json:"delivered,omitempty"`
 	// goodbye is set in the last frame: the sender has no more part in the stream.
 	Goodbye bool `protobuf:"varint,27,opt,name=goodbye,proto3" json:"goodbye,omitempty"`
+	// read grows with what the sender of the frame has read: the bytes of the connection,
+	// or the frames of the stream where it does not know those.
+	Read uint64 `protobuf:"varint,28,opt,name=read,proto3" json:"read,omitempty"`
+	// quiet_ms is how long before this frame the sender has read something the last time, in
+	// milliseconds.
+	QuietMs uint64 `protobuf:"varint,29,opt,name=quiet_ms,json=quietMs,proto3" json:"quiet_ms,omitempty"`
 	// cut is set by a parent while its own way up is cut. It is in every frame then,
 	// also in one without content.
-	Cut           bool `protobuf:"varint,30,opt,name=cut,proto3" json:"cut,omitempty"`
+	Cut bool `protobuf:"varint,30,opt,name=cut,proto3" json:"cut,omitempty"`
+	// ask asks the other end to say at once what it has received.
+	Ask           bool `protobuf:"varint,31,opt,name=ask,proto3" json:"ask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,9 +537,30 @@ func (x *Packet) GetGoodbye() bool {
 	return false
 }
 
+func (x *Packet) GetRead() uint64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *Packet) GetQuietMs() uint64 {
+	if x != nil {
+		return x.QuietMs
+	}
+	return 0
+}
+
 func (x *Packet) GetCut() bool {
 	if x != nil {
 		return x.Cut
+	}
+	return false
+}
+
+func (x *Packet) GetAsk() bool {
+	if x != nil {
+		return x.Ask
 	}
 	return false
 }
@@ -556,7 +585,10 @@ type Parcel struct {
 	Chunked uint64 `protobuf:"varint,8,opt,name=chunked,proto3" json:"chunked,omitempty"`
 	// unordered is set when the packet has come over a link that does not keep the
 	// order of the sends.
-	Unordered     bool `protobuf:"varint,9,opt,name=unordered,proto3" json:"unordered,omitempty"`
+	Unordered bool `protobuf:"varint,9,opt,name=unordered,proto3" json:"unordered,omitempty"`
+	// header_size is how many bytes of what comes in chunks are the header. Zero says
+	// that the parcel has its header itself.
+	HeaderSize    uint64 `protobuf:"varint,10,opt,name=header_size,json=headerSize,proto3" json:"header_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -652,6 +684,13 @@ func (x *Parcel) GetUnordered() bool {
 		return x.Unordered
 	}
 	return false
+}
+
+func (x *Parcel) GetHeaderSize() uint64 {
+	if x != nil {
+		return x.HeaderSize
+	}
+	return 0
 }
 
 // Chunk is a piece of a large message. Its pieces come in order, and a parcel ends
@@ -947,7 +986,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\atelling\x18\x11 \x01(\bR\atelling\"7\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x18\n" +
-	"\apayload\x18\x02 \x01(\fR\apayload\"\x90\x03\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"\xd1\x03\n" +
 	"\x06Packet\x12\x1e\n" +
 	"\n" +
 	"serialized\x18\x01 \x01(\fR\n" +
@@ -962,8 +1001,11 @@ const file_overlay_proto_rawDesc = "" +
 	"\x06chunks\x18\x18 \x03(\v2\r.ptypes.ChunkR\x06chunks\x12(\n" +
 	"\aparcels\x18\x19 \x03(\v2\x0e.ptypes.ParcelR\aparcels\x12\x1c\n" +
 	"\tdelivered\x18\x1a \x03(\x04R\tdelivered\x12\x18\n" +
-	"\agoodbye\x18\x1b \x01(\bR\agoodbye\x12\x10\n" +
-	"\x03cut\x18\x1e \x01(\bR\x03cut\"\xea\x01\n" +
+	"\agoodbye\x18\x1b \x01(\bR\agoodbye\x12\x12\n" +
+	"\x04read\x18\x1c \x01(\x04R\x04read\x12\x19\n" +
+	"\bquiet_ms\x18\x1d \x01(\x04R\aquietMs\x12\x10\n" +
+	"\x03cut\x18\x1e \x01(\bR\x03cut\x12\x10\n" +
+	"\x03ask\x18\x1f \x01(\bR\x03ask\"\x8b\x02\n" +
 	"\x06Parcel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1a\n" +
@@ -973,7 +1015,10 @@ const file_overlay_proto_rawDesc = "" +
 	"\x06header\x18\x06 \x01(\fR\x06header\x12\x12\n" +
 	"\x04body\x18\a \x01(\fR\x04body\x12\x18\n" +
 	"\achunked\x18\b \x01(\x04R\achunked\x12\x1c\n" +
-	"\tunordered\x18\t \x01(\bR\tunordered\"Y\n" +
+	"\tunordered\x18\t \x01(\bR\tunordered\x12\x1f\n" +
+	"\vheader_size\x18\n" +
+	" \x01(\x04R\n" +
+	"headerSize\"Y\n" +
 	"\x05Chunk\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x14\n" +

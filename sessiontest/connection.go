@@ -26,12 +26,12 @@ type connection struct {
 
 // newConnection returns a connection that has come up, the way being that of the
 // dial.
-func newConnection(n *Network, way direction, forth, back time.Duration) *connection {
+func newConnection(n *Network, way direction, forth, back fault) *connection {
 	c := &connection{network: n}
 	c.changed.L = &c.mu
 
-	there := &pipe{way: way, delay: forth}
-	here := &pipe{way: way.reverse(), delay: back}
+	there := &pipe{way: way, delay: forth.delay, lane: forth.lane}
+	here := &pipe{way: way.reverse(), delay: back.delay, lane: back.lane}
 	c.dialled = &conn{connection: c, out: there, in: here}
 	c.accepted = &conn{connection: c, out: here, in: there}
 

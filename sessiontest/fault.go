@@ -8,6 +8,8 @@ type fault struct {
 	cut    bool
 	frozen bool
 	delay  time.Duration
+	// lane is nil where the bandwidth has never been limited.
+	lane *lane
 }
 
 // Cut separates a node from others, in both directions, until [Network.Heal]. Their
@@ -67,6 +69,31 @@ func (n *Network) Delay(from, to string, d time.Duration) {
 	way := direction{from: from, to: to}
 	n.changeLocked(way, func(f *fault) { f.delay = d })
 	n.pipesLocked(way, func(p *pipe) { p.delay = d })
+}
+
+// Bandwidth limits how many bytes per second one node can send to another from now on. All
+// connections between the two nodes share the limit in that direction, whoever has dialled
+// them, as if they went over one wire: their bytes leave in the order of the Writes. The other
+// direction has a limit of its own. Each connection has a buffer of 64 KiB in front of the wire;
+// a Write blocks while it is full. A [Network.Delay] comes after the wire and adds to the time.
+// Zero, or less, is no limit. Only another Bandwidth changes it; Heal does not.
+//
+// The end of a connection and a dial take no bandwidth. What was written before a change
+// arrives when it would have arrived anyway, and nothing overtakes it.
+func (n *Network) Bandwidth(from, to string, bytesPerSecond int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	way := direction{from: from, to: to}
+
+	shared := n.faults[way].lane
+	if shared == nil {
+		shared = &lane{}
+	}
+
+	shared.set(max(bytesPerSecond, 0))
+	n.changeLocked(way, func(f *fault) { f.lane = shared })
+	n.pipesLocked(way, func(p *pipe) { p.lane = shared })
 }
 
 // Heal undoes [Network.Cut] and [Network.Freeze] between two nodes, in both

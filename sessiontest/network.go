@@ -12,8 +12,8 @@ import (
 // "n1:1" that the network only compares. What runs on it are ordinary listeners
 // and connections, so that a real gRPC server or client, with or without TLS,
 // does not see the difference; what differs is that the connections between two
-// nodes can be cut, frozen and delayed ([Network.Cut], [Network.Freeze],
-// [Network.Delay]).
+// nodes can be cut, frozen, delayed and limited in their bandwidth ([Network.Cut],
+// [Network.Freeze], [Network.Delay], [Network.Bandwidth]).
 //
 // A network works inside a testing/synctest bubble as well as outside. Time is
 // that of the place, and whatever waits on the network is durably blocked. All
@@ -190,7 +190,7 @@ func (n *Network) connect(way direction) (net.Conn, <-chan struct{}, error) {
 		return nil, nil, syscall.ECONNREFUSED
 	}
 
-	c := newConnection(n, way, forth.delay, back.delay)
+	c := newConnection(n, way, forth, back)
 	n.connections[c] = struct{}{}
 	l.offerLocked(c.accepted)
 

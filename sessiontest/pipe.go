@@ -22,6 +22,8 @@ type pipe struct {
 	way    direction
 	frozen bool
 	delay  time.Duration
+	// lane is nil where the bandwidth has never been limited.
+	lane *lane
 
 	// flying are the segments on their way, in the order of their arrival, and
 	// arrived the bytes that can be read. held is the number of bytes in both.
@@ -46,15 +48,26 @@ type segment struct {
 
 // hasRoomLocked tells if a byte can be written.
 func (p *pipe) hasRoomLocked() bool {
-	return p.held < p.limitLocked()
+	held, _ := p.limitLocked()
+
+	return p.held < held
 }
 
-func (p *pipe) limitLocked() int {
-	if p.delay > 0 {
-		return windowSize
+// limitLocked returns how many bytes the pipe holds, and how many of them are sent in one
+// segment.
+func (p *pipe) limitLocked() (held, piece int) {
+	if p.lane != nil {
+		held, piece = p.lane.limit(p.delay)
 	}
 
-	return bufferSize
+	switch {
+	case held > 0:
+		return held, piece
+	case p.delay > 0:
+		return windowSize, windowSize
+	default:
+		return bufferSize, bufferSize
+	}
 }
 
 // isReadableLocked tells if a Read has something to return, be it the end.
@@ -62,14 +75,15 @@ func (p *pipe) isReadableLocked() bool {
 	return p.ended || p.arrived.Len() > 0
 }
 
-// writeLocked sends as many of the bytes as there is room for. It returns their
+// writeLocked sends as many of the bytes as there is room for, or less. It returns their
 // number, and how long it takes them to arrive.
 func (p *pipe) writeLocked(b []byte) (int, time.Duration) {
-	b = b[:min(len(b), p.limitLocked()-p.held)]
+	held, piece := p.limitLocked()
+	b = b[:min(len(b), held-p.held, piece)]
 	p.held += len(b)
 
 	// The common case, where the bytes need not be copied twice.
-	if p.delay == 0 && !p.frozen && len(p.flying) == 0 {
+	if p.delay == 0 && p.lane == nil && !p.frozen && len(p.flying) == 0 {
 		p.arrived.Write(b)
 		return len(b), 0
 	}
@@ -85,9 +99,16 @@ func (p *pipe) endLocked() time.Duration {
 
 func (p *pipe) sendLocked(s segment) time.Duration {
 	now := time.Now()
-	s.due = now.Add(p.delay)
+	s.due = now
 
-	// A delay that has become shorter must not change the order.
+	if p.lane != nil {
+		s.due = p.lane.send(len(s.data), now)
+	}
+
+	s.due = s.due.Add(p.delay)
+
+	// A delay that has become shorter, or a lane that has become faster, must not change the
+	// order.
 	if len(p.flying) > 0 {
 		if last := p.flying[len(p.flying)-1].due; last.After(s.due) {
 			s.due = last

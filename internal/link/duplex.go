@@ -22,6 +22,9 @@ const CanCut = "cut"
 // Arrival is a parcel that has come over a duplex link.
 type Arrival = frames.Arrival
 
+// Paced is the name of the capability to follow the speed of a slow link.
+const Paced = "paced"
+
 var (
 	// ErrSilent is the loss of a neighbour that gives no sign of life. This end gives the stream
 	// up then.
@@ -68,6 +71,12 @@ type Stream interface {
 	Release()
 }
 
+// Metered is a [Stream] that may know how many bytes have come over its connection, for this
+// stream or for others, and when the last of them have. It is called with the lock of the link.
+type Metered interface {
+	Reads() (bytes uint64, last time.Time, known bool)
+}
+
 // Frames is what a duplex link needs to know of its streams.
 type Frames struct {
 	// Stream is the first of them.
@@ -76,8 +85,9 @@ type Frames struct {
 	// MaxFrame bounds what is put together in one frame, in bytes.
 	MaxFrame int
 
-	// MaxBody bounds a message that comes in chunks, in bytes.
-	MaxBody int
+	// MaxBody bounds a message that comes in chunks, in bytes, and MaxHeader a header that
+	// does. Zero is no limit of the header.
+	MaxBody, MaxHeader int
 
 	// Can are the names of what both ends can do beside what all duplex links do.
 	Can []string
@@ -144,6 +154,10 @@ func newDuplex(l *Link, f Frames) *duplex {
 		Dialler:  f.Redial != nil,
 		MaxFrame: f.MaxFrame,
 		MaxBody:  f.MaxBody,
+
+		MaxHeader: f.MaxHeader,
+		Paced:     slices.Contains(f.Can, Paced),
+
 		Text:     f.Text,
 		Cuts:     slices.Contains(f.Can, CanCut),
 		Silence:  l.Silence,
@@ -320,6 +334,7 @@ func (d *duplex) end() {
 func (d *duplex) cut() {
 	d.link.mu.Lock()
 	stream := d.ending
+	d.machine.Forget()
 	d.link.mu.Unlock()
 
 	if stream != nil {

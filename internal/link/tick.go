@@ -1,6 +1,10 @@
 package link
 
-import "time"
+import (
+	"time"
+
+	"github.com/minogrpc/session/internal/link/frames"
+)
 
 // tick tells the machine the time, and does what it asks for. It is called by a timer, and
 // no goroutine waits for it.
@@ -16,13 +20,17 @@ func (d *duplex) tick() {
 	}
 
 	stream := d.stream
+	d.readingLocked()
 	found := d.machine.Tick(time.Now())
 	d.retire = found.Quiet
 	d.wake()
 	d.beat.Reset(found.Next)
 	l.mu.Unlock()
 
-	if found.Silent || found.Stuck {
+	switch {
+	case found.Ignored:
+		l.Fail(frames.ErrReplies)
+	case found.Silent || found.Stuck:
 		d.giveUp(stream)
 	}
 }
@@ -57,6 +65,8 @@ func (d *duplex) reasonToQuit(stream Stream) error {
 	if stream == nil || d.stream != stream {
 		return nil
 	}
+
+	d.readingLocked()
 
 	switch {
 	case d.machine.Silent(time.Now()):

@@ -184,7 +184,9 @@ func (d *duplex) nextFrame() (w written, rest bool) {
 // nextLocked returns the next frame, or none. It belongs to who has the turn to write.
 func (d *duplex) nextLocked() written {
 	for d.writableLocked() {
-		frame, parcels := d.machine.Next()
+		d.readingLocked()
+
+		frame, parcels := d.machine.Next(time.Now())
 		if frame != nil {
 			return written{stream: d.stream, epoch: d.epoch, frame: frame, parcels: parcels}
 		}
@@ -195,6 +197,32 @@ func (d *duplex) nextLocked() written {
 	}
 
 	return written{}
+}
+
+// readingLocked tells the machine what has come over the connection of the stream, if the
+// stream knows.
+func (d *duplex) readingLocked() {
+	m, ok := d.stream.(Metered)
+	if !ok {
+		return
+	}
+
+	// It may not be ours.
+	r, err := contain.Call(func() (reading, error) {
+		bytes, last, ok := m.Reads()
+
+		return reading{bytes, last, ok}, nil
+	})
+	if err == nil && r.known {
+		d.machine.Connection(r.bytes, r.last)
+	}
+}
+
+// reading is what a stream knows about its connection.
+type reading struct {
+	bytes uint64
+	last  time.Time
+	known bool
 }
 
 // composeLocked has a frame made of what waits. It gives the lock away while packets are

@@ -50,7 +50,7 @@ var conversation = []struct {
 }
 
 // longMessage does not fit into one frame.
-var longMessage = fake.Message(strings.Repeat("a", 270_000))
+var longMessage = fake.Message(strings.Repeat("a", 5_000))
 
 func orchestratorOf(addr session.Address) mino.Address {
 	return session.NewOrchestratorAddress(addr)

@@ -303,14 +303,46 @@ func TestDuplex_UnreadReceiptsLoseTheParent(t *testing.T) {
 
 		parent.block()
 
+		start := time.Now()
+
 		for i := range 110 {
 			parent.send(uint64(i+1), strangers...)
 		}
 
 		_, _, err := sess.Recv(t.Context())
 		require.ErrorContains(t, err, "does not read its receipts")
+		require.Less(t, time.Since(start), session.DefaultAdoptionGrace+session.DefaultLiveness)
 		require.Zero(t, sess.GetNumParents())
 		parent.unblock()
+	})
+}
+
+// Promise O3: what a parent could not have read yet is not held against it. One packet may have
+// very many destinations, all of which fail.
+func TestDuplex_ManyReceiptsAtOnceLoseNobody(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		sess := w.session(addr("a"))
+		parent := w.parent(sess, addr("p"), w.table(1, addr("a")))
+		parent.live()
+
+		strangers := make([]mino.Address, 110_000)
+		for i := range strangers {
+			strangers[i] = addr(fmt.Sprint("stranger", i))
+		}
+
+		parent.send(1, strangers...)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 1, sess.GetNumParents())
+
+		told := 0
+		for _, f := range parent.frames() {
+			for _, r := range f.GetReceipts() {
+				told += len(r.GetFailures())
+			}
+		}
+
+		require.Equal(t, len(strangers), told)
 	})
 }
 

@@ -26,7 +26,10 @@ func (m *Machine) clone(box *parcel.Box, copyOf func(*parcel.Parcel) *parcel.Par
 	}
 
 	if t := m.transfer; t != nil {
-		c.transfer = &transfer{parcel: copyOf(t.parcel), wire: copyWire(t.wire), id: t.id, offset: t.offset}
+		c.transfer = &transfer{
+			parcel: copyOf(t.parcel), wire: copyWire(t.wire), id: t.id, offset: t.offset, header: t.header,
+			urgent: t.urgent,
+		}
 	}
 
 	c.receipts, c.delivered = slices.Clone(m.receipts), slices.Clone(m.delivered)
@@ -59,7 +62,7 @@ func cloneFifo[T any](f fifo.List[T], copyOf func(T) T) (c fifo.List[T]) {
 func copyFrame(f *ptypes.Packet) *ptypes.Packet {
 	c := &ptypes.Packet{
 		Frame: f.GetFrame(), Received: f.GetReceived(), Goodbye: f.GetGoodbye(), Delivered: f.GetDelivered(),
-		Receipts: f.GetReceipts(), Cut: f.GetCut(),
+		Receipts: f.GetReceipts(), Cut: f.GetCut(), Ask: f.GetAsk(), Read: f.GetRead(), QuietMs: f.GetQuietMs(),
 	}
 
 	for _, p := range f.GetParcels() {
@@ -78,6 +81,7 @@ func copyFrame(f *ptypes.Packet) *ptypes.Packet {
 func copyWire(p *ptypes.Parcel) *ptypes.Parcel {
 	return &ptypes.Parcel{
 		Id: p.GetId(), Sequence: p.GetSequence(), Chunked: p.GetChunked(), Header: p.GetHeader(), Body: p.GetBody(),
+		HeaderSize: p.GetHeaderSize(),
 	}
 }
 
@@ -112,7 +116,7 @@ func (p *sketch) frame(f *ptypes.Packet, own, other uint64) {
 
 	p.num(number, int(f.GetReceived())-int(other), len(f.GetParcels()), len(f.GetChunks()))
 	p.num(len(f.GetDelivered()), len(f.GetReceipts()))
-	p.flags(f.GetGoodbye(), f.GetCut())
+	p.flags(f.GetGoodbye(), f.GetCut(), f.GetAsk())
 
 	for _, parcel := range f.GetParcels() {
 		p.num(int(parcel.GetId()), int(parcel.GetChunked()), len(parcel.GetBody()))
@@ -139,11 +143,24 @@ func (p *sketch) parcels(f fifo.List[*parcel.Parcel]) {
 	}
 }
 
+// pace adds what decides how much is written, and when that is acknowledged. The counts of
+// bytes and of frames that have been read only grow, and nothing depends on them while the time
+// stands still.
+func (p *sketch) pace(m *Machine) {
+	p.flags(m.asked, m.nudge, m.Paced)
+
+	if m.Paced {
+		// A window that is larger than all that is sent does not matter.
+		p.num(min(m.window, 16*tinyWindow), m.unasked, m.asks, m.order.limit)
+	}
+}
+
 // machine adds all that decides what a machine does next, but for the time: that stands
 // still here.
 func (p *sketch) machine(m, other *Machine) {
 	p.flags(m.connected, m.failed, m.beat, m.farewell, m.left, m.over, m.transfer != nil, m.order.leaving != nil)
 	p.flags(m.isCut, m.told, m.news)
+	p.pace(m)
 	p.num(m.mute, int(m.epoch), int(m.chunks))
 	p.num(m.unsettled, m.resend, int(m.received)-int(other.acknowledged()), m.unanswered)
 	p.num(int(m.partial.id), m.partial.size, m.unread.Len(), len(m.receipts), len(m.delivered))
@@ -162,7 +179,8 @@ func (p *sketch) machine(m, other *Machine) {
 		n := m.unread.At(i)
 		// What it says to have received is set when it is written.
 		p.frame(n.frame, m.acknowledged(), n.frame.GetReceived())
-		p.num(len(n.parcels))
+		p.num(len(n.parcels), int(n.acked-m.acked))
+		p.flags(n.asked)
 	}
 
 	for _, r := range m.receipts {

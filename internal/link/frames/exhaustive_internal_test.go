@@ -200,6 +200,7 @@ var (
 		{parcels: 1, cuts: 2, goodbyes: 1, turns: 3, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 2, cuts: 1, silences: 1, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 2, silences: 2, inFlight: 2, unread: 2, unsettled: 2},
+		{parcels: 2, cuts: 1, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2, paced: true},
 		{parcels: 2, cuts: 1, goodbyes: 1, late: 2, pauses: true, hurries: true, inFlight: 1, unread: 1, unsettled: 1},
 	}
 	thorough = []bound{
@@ -209,6 +210,7 @@ var (
 		{parcels: 3, cuts: 1, goodbyes: 1, late: 1, hurries: true, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 3, cuts: 1, late: 1, ticks: true, inFlight: 1, unread: 2, unsettled: 2},
 		{parcels: 2, cuts: 2, goodbyes: 1, turns: 2, pauses: true, inFlight: 2, unread: 2, unsettled: 2},
+		{parcels: 3, cuts: 1, goodbyes: 1, inFlight: 1, unread: 2, unsettled: 2, paced: true},
 	}
 )
 
@@ -260,7 +262,7 @@ func TestExhaustive_FindsEachFault(t *testing.T) {
 		bound bound
 		says  string
 	}{
-		wrongResend:     {"wrong number to resend from", plain, "has fate 0"},
+		wrongResend:     {"wrong number to resend from", plain, "keeps"},
 		oldEpoch:        {"an old epoch is taken", plain, "is taken after stream"},
 		earlyReceipt:    {"a receipt before delivery", pauses, "counts as delivered before it is"},
 		lostReceipts:    {"a receipt is lost at a break", plain, "has fate 0"},

@@ -27,6 +27,8 @@ type incoming struct {
 	// come since the neighbour was told.
 	received uint64
 	untold   int
+	// asked is set when the neighbour wants to know at once what has come.
+	asked bool
 
 	// unanswered counts the parcels that have not got their last receipt.
 	unanswered int
@@ -75,13 +77,14 @@ func emptied[T any](list []T) []T {
 // it has, Assemble and Settle follow. After an error the link is over: the frame is not the
 // one that is expected.
 func (m *Machine) Admit(frame *ptypes.Packet, now time.Time) (content bool, err error) {
-	m.heard = now
+	m.hear(frame, now)
 
-	if err := m.confirm(frame.GetReceived()); err != nil {
+	if err := m.confirm(frame.GetReceived(), now); err != nil {
 		return false, err
 	}
 
-	m.hear(frame.GetCut())
+	m.hearCut(frame.GetCut())
+	m.prompt(frame)
 
 	if frame.GetFrame() == 0 {
 		return false, nil
@@ -193,5 +196,6 @@ func (m *Machine) settle(answers []Answered, id uint64, r *ptypes.Receipt) []Ans
 // kept.
 func (m *Machine) Told(answers []Answered, arrivals []Arrival) {
 	m.answers, m.arrivals = emptied(answers), emptied(arrivals)
-	m.beat = m.beat || m.untold >= ackEvery
+	m.beat = m.beat || m.asked || m.untold >= ackEvery
+	m.asked = false
 }

@@ -72,8 +72,13 @@ type Config struct {
 	// MaxFrame bounds what is put together in one frame, in bytes.
 	MaxFrame int
 
-	// MaxBody bounds a message that comes in chunks, in bytes.
-	MaxBody int
+	// MaxBody bounds a message that comes in chunks, in bytes, and MaxHeader the header
+	// that comes with it in the same way. Zero is no limit of the header.
+	MaxBody, MaxHeader int
+
+	// Paced is set when both ends can follow the speed of a slow link: acknowledge at once
+	// when they are asked, cut headers, and say what they have read.
+	Paced bool
 
 	// Text is set when the packets travel in a format of text.
 	Text bool
@@ -128,8 +133,9 @@ type Machine struct {
 func New(cfg Config, now time.Time) *Machine {
 	m := &Machine{Config: cfg, connected: true, epoch: 1, began: now}
 	m.bounds = bounds{unsettled: MaxUnsettled, unread: maxUnread, unreadBytes: maxUnreadBytes}
-	m.order.limit = cfg.MaxFrame / 2
-	m.heard = now
+	m.pace = pace{window: firstWindow, base: maxBase}
+	m.order.limit = m.frameSize() / 2
+	m.restart(now)
 	m.due = now.Add(m.interval())
 
 	return m
@@ -165,7 +171,7 @@ func (m *Machine) Opened(epoch, received uint64, now time.Time) error {
 		return ErrOld
 	}
 
-	if err := m.confirm(received); err != nil {
+	if err := m.confirm(received, time.Time{}); err != nil {
 		return err
 	}
 
@@ -177,7 +183,7 @@ func (m *Machine) Opened(epoch, received uint64, now time.Time) error {
 		m.resend = min(1, m.unread.Len())
 	}
 
-	m.heard = now
+	m.restart(now)
 	m.began, m.confirmed = now, m.acknowledged()
 
 	return nil

@@ -18,6 +18,8 @@ type order struct {
 	limit int
 
 	small, large fifo.List[*parcel.Parcel]
+	// heaviest is not less than the size of any parcel in the small lane.
+	heaviest int
 	// behind counts the parcels in the large lane by their flow, and the one that is
 	// leaving in chunks with them.
 	behind  map[flow]int
@@ -35,17 +37,50 @@ type flow struct {
 func (o *order) push(p *parcel.Parcel) {
 	if p.Length() <= o.limit && !o.follows(p) {
 		o.small.Push(p)
+		o.heaviest = max(o.heaviest, p.Length())
 
 		return
 	}
 
+	o.large.Push(p)
+	o.follow(p)
+}
+
+// follow makes later parcels of the same flows wait for that one.
+func (o *order) follow(p *parcel.Parcel) {
 	if o.behind == nil {
 		o.behind = make(map[flow]int)
 	}
 
-	o.large.Push(p)
 	for _, key := range p.Keys {
 		o.behind[flowOf(p, key)]++
+	}
+}
+
+// resize changes the size from which a parcel is large. What is in the large lane stays there,
+// and leaves in one piece when it is its turn if it is small now. What has become large is put
+// into that lane, with what follows it: then all find their lanes anew, in the order in which
+// they were added.
+func (o *order) resize(limit int) {
+	o.limit = limit
+	if o.heaviest <= limit {
+		return
+	}
+
+	small, large := o.small, o.large
+	o.small, o.large = fifo.List[*parcel.Parcel]{}, fifo.List[*parcel.Parcel]{}
+	o.behind, o.heaviest = nil, 0
+
+	if o.leaving != nil {
+		o.follow(o.leaving)
+	}
+
+	for small.Len()+large.Len() > 0 {
+		if large.Len() == 0 || small.Len() > 0 && (*small.At(0)).ID < (*large.At(0)).ID {
+			o.push(small.Pop())
+		} else {
+			o.push(large.Pop())
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package frames
 
 import (
+	"time"
+
 	"github.com/minogrpc/session/internal/fifo"
 	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/ptypes"
@@ -8,6 +10,9 @@ import (
 
 // outgoing is what a machine writes.
 type outgoing struct {
+	pace
+	replies
+
 	// order holds what has not been written.
 	order order
 	// transfer is the large message that is being written, or nil.
@@ -16,12 +21,6 @@ type outgoing struct {
 	// unsettled counts the parcels that the neighbour has not answered, also those
 	// that nobody waits for any more: they count there, too.
 	unsettled int
-
-	// receipts and delivered are the outcomes that have not been written, and owed
-	// what counts for their bound.
-	receipts  []*ptypes.Receipt
-	delivered []uint64
-	owed      int
 
 	// beat asks for a frame even if there is no content.
 	beat bool
@@ -41,6 +40,8 @@ type outgoing struct {
 
 // numbered is a frame with content.
 type numbered struct {
+	timing
+
 	frame *ptypes.Packet
 	size  int
 	// parcels are those in it that the owner has not been told about.
@@ -78,9 +79,9 @@ func (m *Machine) Unread() bool {
 	return m.unread.Len() > 0
 }
 
-// Next returns a frame to write, with the parcels in it that leave with it for the first
+// Next returns a frame to write now, with the parcels in it that leave with it for the first
 // time. It returns none when a frame has to be composed first, or nothing is due.
-func (m *Machine) Next() (*ptypes.Packet, []*parcel.Parcel) {
+func (m *Machine) Next(now time.Time) (*ptypes.Packet, []*parcel.Parcel) {
 	hasty := m.fault == hastyGoodbye && m.farewell
 
 	switch {
@@ -88,35 +89,44 @@ func (m *Machine) Next() (*ptypes.Packet, []*parcel.Parcel) {
 		next := m.unread.At(m.resend)
 		parcels := next.parcels
 		next.parcels = nil
+		m.leave(next, now)
 		m.resend++
 
-		return m.stamp(next.frame), parcels
+		return m.stamp(next.frame, now), parcels
 	case m.content() && !hasty:
 		return nil, nil
 	default:
-		return m.sign(), nil
+		return m.sign(now), nil
 	}
 }
 
 // stamp adds what goes with every frame.
-func (m *Machine) stamp(frame *ptypes.Packet) *ptypes.Packet {
+func (m *Machine) stamp(frame *ptypes.Packet, now time.Time) *ptypes.Packet {
 	frame.Received = m.received
 	frame.Cut = m.Dialler && m.isCut
 	m.untold = 0
+
+	if m.Paced && m.beat {
+		frame.Read, frame.QuietMs = m.reading(now)
+	}
+
 	m.beat = false
 
 	return frame
 }
 
 // sign returns a frame without content, if one is asked for.
-func (m *Machine) sign() *ptypes.Packet {
+func (m *Machine) sign(now time.Time) *ptypes.Packet {
 	switch {
 	case m.farewell:
 		m.farewell, m.left = false, true
 
-		return m.stamp(&ptypes.Packet{Goodbye: true})
+		return m.stamp(&ptypes.Packet{Goodbye: true}, now)
 	case m.beat:
-		return m.stamp(&ptypes.Packet{})
+		frame := &ptypes.Packet{Ask: m.nudge}
+		m.nudge = false
+
+		return m.stamp(frame, now)
 	default:
 		return nil
 	}
@@ -141,7 +151,7 @@ func (m *Machine) Stalled(epoch, number uint64, parcels []*parcel.Parcel) {
 }
 
 func (m *Machine) content() bool {
-	if m.unread.Len() >= m.bounds.unread || m.unreadBytes >= m.bounds.unreadBytes {
+	if m.full() {
 		return false
 	}
 
@@ -149,18 +159,23 @@ func (m *Machine) content() bool {
 		m.order.len() > 0 && m.unsettled < m.bounds.unsettled
 }
 
-// confirm forgets the frames up to the one that the neighbour has received.
-func (m *Machine) confirm(received uint64) error {
+// confirm forgets the frames up to the one that the neighbour has received. A zero now says
+// that nothing can be learned from when it says so.
+func (m *Machine) confirm(received uint64, now time.Time) error {
 	if received > m.last || received+uint64(m.unread.Len()) < m.last {
 		return ErrProtocol
 	}
 
 	for m.acknowledged() < received {
-		m.unreadBytes -= m.unread.Pop().size
+		n := m.unread.Pop()
+		m.unreadBytes -= n.size
 		m.resend--
+		m.advanced = later(m.advanced, now)
+		m.arrived(n, now)
 	}
 
 	m.resend = max(m.resend, 0)
+	m.unstall()
 
 	return nil
 }

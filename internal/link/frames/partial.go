@@ -51,29 +51,49 @@ func (m *Machine) Assemble(frame *ptypes.Packet) ([]Arrival, error) {
 
 		arrivals[i].Parcel = p
 
-		if p.GetChunked() == 0 {
+		if p.GetChunked() == 0 && p.GetHeaderSize() == 0 {
 			continue
 		}
 
-		if p.GetChunked() != m.partial.id {
-			return nil, fmt.Errorf("%w: chunks %d are not there", ErrProtocol, p.GetChunked())
+		err := m.complete(&arrivals[i])
+		if err != nil {
+			return nil, err
 		}
-
-		if uint64(m.partial.size+len(p.GetBody())) != m.partial.total {
-			return nil, fmt.Errorf("%w: chunks %d are not as long as they should be", ErrProtocol, p.GetChunked())
-		}
-
-		m.grow(p.GetBody())
-
-		p.Body, arrivals[i].Err = m.partial.data, m.partial.err
-		if arrivals[i].Err != nil {
-			p.Header = nil
-		}
-
-		m.dropPartial()
 	}
 
 	return arrivals, nil
+}
+
+// complete gives a parcel what has come of it in chunks.
+func (m *Machine) complete(a *Arrival) error {
+	p := a.Parcel
+
+	if p.GetChunked() == 0 || p.GetChunked() != m.partial.id {
+		return fmt.Errorf("%w: chunks %d are not there", ErrProtocol, p.GetChunked())
+	}
+
+	if uint64(m.partial.size+len(p.GetBody())) != m.partial.total || p.GetHeaderSize() > m.partial.total {
+		return fmt.Errorf("%w: chunks %d are not as long as they should be", ErrProtocol, p.GetChunked())
+	}
+
+	m.grow(p.GetBody())
+
+	if m.MaxHeader > 0 && p.GetHeaderSize() > uint64(m.MaxHeader) && m.partial.err == nil {
+		m.failPartial(ErrTooLarge)
+	}
+
+	p.Body, a.Err = m.partial.data, m.partial.err
+
+	switch size := p.GetHeaderSize(); {
+	case a.Err != nil:
+		p.Header = nil
+	case size > 0:
+		p.Header, p.Body = p.GetBody()[:size:size], p.GetBody()[size:]
+	}
+
+	m.dropPartial()
+
+	return nil
 }
 
 // addChunk adds a piece to the large message. The first piece of another one takes the

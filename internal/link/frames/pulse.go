@@ -1,16 +1,40 @@
 package frames
 
-import "time"
+import (
+	"time"
+
+	"github.com/minogrpc/session/ptypes"
+)
 
 // beats is how many heartbeats there are in the time after which a silent neighbour
 // is lost.
 const beats = 3
 
+// patientBounds is how many times the bound for silence the frames of a stream may make no
+// progress while its connection is alive: they may wait behind those of other streams.
+const patientBounds = 3
+
 // pulse is the sign of life that the two ends give each other: a frame is one, and an empty
-// one is written in regular intervals.
+// one is written in regular intervals. Any bytes on the connection of the stream are one,
+// too, where the driver knows about them.
 type pulse struct {
-	// heard is when the last frame has come.
-	heard time.Time
+	// heard is when the last sign of life has come, and framed when the last frame has.
+	heard, framed time.Time
+
+	// read counts what has come, and readAt is when the last of it has: frames, or bytes of
+	// the connection where watched is set.
+	read    uint64
+	readAt  time.Time
+	watched bool
+
+	// echo is what the neighbour has said last that it has read, and hearing when it has
+	// read something the last time, as far as that is known.
+	echo    uint64
+	hearing time.Time
+
+	// advanced is when the neighbour has acknowledged something the last time, or when the
+	// first frame was written that it has not acknowledged.
+	advanced time.Time
 
 	// beaten is the number of the last frame with content at the last heartbeat.
 	beaten uint64
@@ -24,11 +48,15 @@ type pulse struct {
 
 // Beat is what a tick finds.
 type Beat struct {
-	// Silent is set when the neighbour has given no sign of life for too long.
+	// Silent is set when the neighbour has given no sign of life for too long, or does not
+	// hear this end.
 	Silent bool
 
 	// Stuck is set when the stream takes no frames, and has not ended.
 	Stuck bool
+
+	// Ignored is set when the neighbour does not read its receipts, and there are too many.
+	Ignored bool
 
 	// Quiet is set when there has been nothing but heartbeats since the last tick.
 	Quiet bool
@@ -46,15 +74,64 @@ func (m *Machine) FirstTick() time.Duration {
 	return m.interval()
 }
 
+// restart begins to watch a new stream.
+func (m *Machine) restart(now time.Time) {
+	m.heard, m.framed, m.hearing, m.advanced, m.readAt = now, now, now, now, now
+	m.read, m.echo, m.watched = 0, 0, false
+}
+
+// Connection notes how many bytes have come over the connection of the stream, and when the
+// last of them have. The driver calls it before Next and Tick if it knows that.
+func (m *Machine) Connection(read uint64, last time.Time) {
+	m.watched = true
+	m.read, m.readAt = read, later(m.readAt, last)
+	m.heard = later(m.heard, last)
+}
+
+// hear notes that a frame has come, and what it says about the frames of this end.
+func (m *Machine) hear(frame *ptypes.Packet, now time.Time) {
+	m.heard, m.framed = now, now
+
+	if !m.watched {
+		m.read++
+		m.readAt = now
+	}
+
+	if frame.GetRead() != m.echo {
+		m.echo = frame.GetRead()
+		quiet := time.Duration(min(frame.GetQuietMs(), uint64(m.Silence.Milliseconds()))) * time.Millisecond
+		m.hearing = later(m.hearing, now.Add(-quiet))
+	}
+}
+
+// reading returns what a frame that is written now says about what this end has read.
+func (m *Machine) reading(now time.Time) (read, quietMs uint64) {
+	return m.read, uint64(max(now.Sub(m.readAt), 0).Milliseconds())
+}
+
+// deadline returns when the neighbour counts as silent if nothing happens until then.
+func (m *Machine) deadline() time.Time {
+	patient := patientBounds * m.Silence
+	deadline := earlier(m.heard.Add(m.Silence), m.framed.Add(patient))
+
+	if m.Paced {
+		deadline = earlier(deadline, m.hearing.Add(m.Silence))
+	}
+
+	if m.unread.Len() > 0 {
+		deadline = earlier(deadline, m.advanced.Add(patient))
+	}
+
+	return deadline
+}
+
 // Tick asks for a heartbeat, and looks whether the neighbour is still there.
 func (m *Machine) Tick(now time.Time) Beat {
 	if now.Sub(m.due) > m.interval() {
-		// The process was stopped, or had no processor: what it could not read in
-		// that time says nothing about the neighbour.
-		m.heard = later(m.heard, now.Add(m.interval()-m.Silence))
+		m.forgive(now)
 	}
 
-	deadline := m.heard.Add(m.Silence)
+	deadline := m.deadline()
 	found := Beat{
 		Silent: m.connected && !now.Before(deadline),
 		// Its end is not the reason: that would have been told.
@@ -65,6 +142,7 @@ func (m *Machine) Tick(now time.Time) Beat {
 	m.stuck = m.failed
 	m.beat = true
 	m.beaten = m.last
+	found.Ignored = !m.watchReplies()
 
 	m.due = now.Add(m.interval())
 	if m.connected && !found.Silent && deadline.Before(m.due) {
@@ -76,10 +154,22 @@ func (m *Machine) Tick(now time.Time) Beat {
 	return found
 }
 
+// forgive gives the neighbour one more heartbeat. The process was stopped, or had no
+// processor: what it could not read in that time says nothing about the neighbour.
+func (m *Machine) forgive(now time.Time) {
+	patient := patientBounds * m.Silence
+	grace := now.Add(m.interval())
+
+	m.heard = later(m.heard, grace.Add(-m.Silence))
+	m.hearing = later(m.hearing, grace.Add(-m.Silence))
+	m.framed = later(m.framed, grace.Add(-patient))
+	m.advanced = later(m.advanced, grace.Add(-patient))
+}
+
 // Silent tells whether the neighbour has given no sign of life for too long, now that no
 // frame of it is being taken.
 func (m *Machine) Silent(now time.Time) bool {
-	return now.Sub(m.heard) >= m.Silence
+	return !now.Before(m.deadline())
 }
 
 // Failed tells whether the stream has not taken a frame.
@@ -89,6 +179,14 @@ func (m *Machine) Failed() bool {
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
+		return a
+	}
+
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return a
 	}
 

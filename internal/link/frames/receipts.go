@@ -2,57 +2,94 @@ package frames
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/protobuf/proto"
 )
 
-// maxMerged bounds the failures that are put together in one receipt, which is never cut
-// into several frames.
+// maxMerged bounds the failures that are put together in one receipt.
 const maxMerged = 32
 
-// maxReplies bounds what is in the receipts that a neighbour does not read: one for
-// each of them, and one for each failure.
+// maxReplies is how many replies may wait for a neighbour that takes no frames: one for each
+// receipt, and one for each failure. While the neighbour takes frames there may be more, for
+// which there has to be memory: one packet can have very many destinations.
 const maxReplies = 100_000
 
-var errReplies = errors.New("the neighbour does not read its receipts")
+// replySize is what one of those counts for in the budget, in bytes.
+const replySize = 512
 
-// takeOutcomes puts as many outcomes into a frame as fit into half of it, and one at
-// least. It returns their size.
-func (m *Machine) takeOutcomes(frame *ptypes.Packet) int {
-	size := m.takeReceipts(frame)
+// leastFailure is what a failure counts for at least, in bytes: a receiver refuses frames with
+// more failures than that for their size.
+const leastFailure = 8
 
-	if len(m.receipts) == 0 {
+// ErrReplies is the loss of a neighbour for which too many replies wait.
+var ErrReplies = errors.New("the neighbour does not read its receipts")
+
+// replies are the outcomes that have not been written.
+type replies struct {
+	receipts  []*ptypes.Receipt
+	delivered []uint64
+
+	// owed is how many they count for. reserved is what they take of the budget, in replies.
+	owed, reserved int
+	// seen is the last frame that was acknowledged at the last tick, and waited is set when
+	// there was another one. ignored is set when it had not been acknowledged a tick later.
+	seen            uint64
+	waited, ignored bool
+}
+
+// takeOutcomes puts as many outcomes into a frame as fit into the room, and one at least. It
+// returns their size.
+func (m *Machine) takeOutcomes(frame *ptypes.Packet, room int) int {
+	size := m.takeReceipts(frame, room)
+
+	if len(m.receipts) == 0 && len(m.delivered) > 0 && (size == 0 || size+packedSize(1) <= room) {
 		// They may end what the receipts have begun, and must not come before those.
-		n := min(len(m.delivered), max(m.MaxFrame/2-size, 0)/idSize+1)
+		n := min(len(m.delivered), max((room-size-tagSize)/idSize, 1))
 		frame.Delivered, m.delivered = m.delivered[:n:n], m.delivered[n:]
 		m.owed -= n
-		size += n * idSize
+		size += packedSize(n)
 	}
 
 	if len(m.delivered) == 0 {
 		m.delivered = nil
 	}
 
+	m.giveBack()
+
 	return size
 }
 
-// takeReceipts puts the first of the receipts into a frame.
-func (m *Machine) takeReceipts(frame *ptypes.Packet) int {
-	size, n := 0, 0
+// packedSize returns how much so many ids take in a frame, at most.
+func packedSize(n int) int {
+	return tagSize + n*idSize
+}
 
-	for n < len(m.receipts) {
-		next := proto.Size(m.receipts[n])
-		if n > 0 && size+next > m.MaxFrame/2 {
-			break
+// takeReceipts puts the first of the receipts into a frame.
+func (m *Machine) takeReceipts(frame *ptypes.Packet, room int) int {
+	size := 0
+
+	for len(m.receipts) > 0 {
+		next := m.receipts[0]
+		if sizeOfReceipt(next) > room-size {
+			if size > 0 {
+				break
+			}
+
+			next = m.splitReceipt(room)
 		}
 
-		size += next
-		m.owed -= 1 + len(m.receipts[n].GetFailures())
-		n++
-	}
+		size += sizeOfReceipt(next)
+		m.owed -= len(next.GetFailures())
 
-	frame.Receipts, m.receipts = m.receipts[:n:n], m.receipts[n:]
+		if next == m.receipts[0] {
+			m.owed--
+			m.receipts = m.receipts[1:]
+		}
+
+		frame.Receipts = append(frame.Receipts, next)
+	}
 
 	if len(m.receipts) == 0 {
 		m.receipts = nil
@@ -61,12 +98,67 @@ func (m *Machine) takeReceipts(frame *ptypes.Packet) int {
 	return size
 }
 
+// sizeOfReceipt returns what a receipt counts for in a frame.
+func sizeOfReceipt(r *ptypes.Receipt) int {
+	return max(fieldSize(proto.Size(r)), leastFailure*len(r.GetFailures()))
+}
+
+// splitReceipt returns a receipt with what fits of the first one, and one failure or place at
+// least. The rest stays. A failure that fits into no frame loses its words.
+func (m *Machine) splitReceipt(room int) *ptypes.Receipt {
+	whole := m.receipts[0]
+	part := &ptypes.Receipt{ParcelId: whole.GetParcelId()}
+	left := room - tagSize - 2*idSize
+
+	for len(whole.GetFailures()) > 0 {
+		f := whole.GetFailures()[0]
+
+		size := max(fieldSize(proto.Size(f)), leastFailure)
+		if len(part.GetFailures()) > 0 && size > left {
+			return part
+		}
+
+		if size > m.hardRoom()/2 {
+			shorten(f, m.hardRoom()/2)
+		}
+
+		part.Failures = append(part.Failures, f)
+		whole.Failures = whole.GetFailures()[1:]
+		left -= size
+	}
+
+	if n := min(len(whole.GetReached()), max(left, idSize)/idSize); n > 0 && len(part.GetFailures()) == 0 {
+		part.Reached, whole.Reached = whole.GetReached()[:n:n], whole.GetReached()[n:]
+	}
+
+	if len(whole.GetFailures())+len(whole.GetReached()) == 0 {
+		part.Last = whole.GetLast()
+		// It counts as the whole.
+		m.receipts[0] = part
+	}
+
+	return part
+}
+
+// shorten makes a failure fit. Without its destination it is about everything that nobody
+// has said anything about, so that it may claim nothing.
+func shorten(f *ptypes.Failure, room int) {
+	f.Hop = nil
+	spare := room - len(f.GetDestination()) - 4*idSize
+
+	if spare < 0 {
+		f.Destination, f.Reason, spare = nil, ptypes.Reason_REASON_TIMEOUT, room-4*idSize
+	}
+
+	f.Cause = strings.ToValidUTF8(f.GetCause()[:min(len(f.GetCause()), spare)], "")
+}
+
 // Reply takes a receipt for the neighbour. It does not count for the bounds of the outbox.
 // What follows another receipt of the same parcel that has not left yet is merged with it.
 // It returns an error when there are too many: the link is over then.
 func (m *Machine) Reply(r *ptypes.Receipt) error {
-	if m.owed > maxReplies {
-		return nil
+	if err := m.admitReply(1 + len(r.GetFailures())); err != nil {
+		return err
 	}
 
 	if r.GetLast() {
@@ -92,14 +184,14 @@ func (m *Machine) Reply(r *ptypes.Receipt) error {
 		m.receipts = append(m.receipts, r)
 	}
 
-	return m.tooMany()
+	return nil
 }
 
 // Delivered is Reply for the last receipt of a parcel, about which there is nothing more
 // to say.
 func (m *Machine) Delivered(id uint64) error {
-	if m.owed > maxReplies {
-		return nil
+	if err := m.admitReply(1); err != nil {
+		return err
 	}
 
 	m.unanswered--
@@ -111,13 +203,45 @@ func (m *Machine) Delivered(id uint64) error {
 		m.delivered = append(m.delivered, id)
 	}
 
-	return m.tooMany()
+	return nil
 }
 
-func (m *Machine) tooMany() error {
-	if m.owed > maxReplies {
-		return errReplies
+// admitReply returns an error when no more replies may wait. Up to maxReplies always may.
+// Beyond that the neighbour must be taking frames, and there must be memory.
+func (m *Machine) admitReply(n int) error {
+	over := m.owed + n - maxReplies
+
+	switch {
+	case over <= m.reserved:
+		return nil
+	case m.ignored || !m.Box.Budget.Reserve((over-m.reserved)*replySize):
+		return ErrReplies
 	}
 
+	m.reserved = over
+
 	return nil
+}
+
+// giveBack frees the memory of the replies that wait no longer.
+func (m *Machine) giveBack() {
+	if over := max(m.owed-maxReplies, 0); over < m.reserved {
+		m.Box.Budget.Release((m.reserved - over) * replySize)
+		m.reserved = over
+	}
+}
+
+// watchReplies looks at each tick whether the neighbour takes frames. It returns false when
+// too many replies wait for that.
+func (m *Machine) watchReplies() bool {
+	m.ignored = m.waited && m.acknowledged() == m.seen
+	m.seen, m.waited = m.acknowledged(), m.unread.Len() > 0
+
+	return !m.ignored || m.owed <= maxReplies
+}
+
+// Forget gives up the replies that have not left: the link has ended.
+func (m *Machine) Forget() {
+	m.receipts, m.delivered, m.owed = nil, nil, 0
+	m.giveBack()
 }

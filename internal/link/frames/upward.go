@@ -21,8 +21,8 @@ func (m *Machine) SetCut(cut bool) {
 	m.beat = true
 }
 
-// hear notes at the child what a frame of the parent says.
-func (m *Machine) hear(cut bool) {
+// hearCut notes at the child what a frame of the parent says.
+func (m *Machine) hearCut(cut bool) {
 	if !m.Cuts || m.Dialler || m.isCut == cut {
 		return
 	}

@@ -42,15 +42,21 @@ type bound struct {
 	// ticks is set when heartbeats may come at any time, and not only when nothing else
 	// happens.
 	ticks bool
+	// paced is set when both ends follow the speed of the lines, in which no time passes.
+	paced bool
 }
 
 const (
 	near = 0 // the end that dials
 	far  = 1
 
-	tinyFrame = 256
-	large     = 250
-	maxLines  = 6
+	tinyFrame = 256 + headSize
+
+	// tinyWindow is so small that frames ask to be acknowledged.
+	tinyWindow = 512
+
+	large    = 250
+	maxLines = 6
 )
 
 // still is the time of the world.
@@ -144,10 +150,11 @@ func newWorld(b *bound, f fault) *world {
 		n.box = &parcel.Box{MaxPackets: 100, MaxBytes: 1 << 20}
 		n.m = New(Config{
 			Box: n.box, Dialler: side == near, MaxFrame: tinyFrame, MaxBody: 1 << 20,
-			Silence: time.Minute, Patience: time.Minute, Cuts: true,
+			Silence: time.Minute, Patience: time.Minute, Cuts: true, Paced: b.paced,
 		}, still)
 		n.m.bounds = bounds{unsettled: b.unsettled, unread: b.unread, unreadBytes: 1 << 20}
 		n.m.fault = f
+		n.m.window = tinyWindow
 		n.line = 1
 
 		for range b.parcels - b.late {
@@ -300,8 +307,13 @@ func failf(format string, args ...any) {
 
 // next composes the next frame of an end, as its driver does.
 func (n *node) next() (*ptypes.Packet, []*parcel.Parcel) {
+	return n.nextAt(still)
+}
+
+// nextAt is next at another time.
+func (n *node) nextAt(now time.Time) (*ptypes.Packet, []*parcel.Parcel) {
 	for {
-		frame, parcels := n.m.Next()
+		frame, parcels := n.m.Next(now)
 		if frame != nil {
 			return frame, parcels
 		}
