@@ -261,6 +261,23 @@ func (s *session) closeLocked(cause error, part func(*link.Link)) {
 	s.finishLocked()
 }
 
+// end returns what is said about packets that the end of the session has cost.
+func (s *session) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.endLocked()
+}
+
+// endLocked is end under the lock. If the session has not ended cleanly, it says why.
+func (s *session) endLocked() error {
+	if s.cause == nil {
+		return errCanceled
+	}
+
+	return endError{s.cause}
+}
+
 // Err implements Lifecycle.
 func (s *session) Err() error {
 	s.mu.Lock()

@@ -119,7 +119,7 @@ func (m *Machine) first() *parcel.Parcel {
 
 	p := m.order.begin()
 	if p != nil {
-		p.Mark()
+		p.Share()
 	}
 
 	return p
@@ -180,6 +180,8 @@ func (m *Machine) cut(frame *ptypes.Packet, room int) []*parcel.Parcel {
 		last.Chunked = t.id
 	}
 
+	// What has left before is of no use without this piece.
+	t.parcel.Mark()
 	frame.Parcels = append(frame.Parcels, last)
 	m.endTransfer()
 
