@@ -2,6 +2,8 @@ package session
 
 import (
 	"crypto/rand"
+	"errors"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -86,7 +88,8 @@ type Lifecycle interface {
 	CloseRecv()
 
 	// CloseWithError is Close, and makes Recv return the cause instead of io.EOF after what is
-	// queued. The first cause counts. A nil cause means a clean end.
+	// queued. The first cause counts. A nil cause means a clean end, and so does one that wraps
+	// io.EOF. The outcomes of messages that the end costs name the cause, also that of a clean end.
 	CloseWithError(cause error)
 
 	// Leave is CloseWithError for a node that goes away while the stream goes on. It says no
@@ -137,8 +140,9 @@ type session struct {
 	closed    bool
 	// leftLinks are the links to children that the session had when it was closed.
 	leftLinks []*link.Link
-	// cause is what the session was closed with.
-	cause error
+	// cause is what the session was closed with, unless that is a clean end. reason also says why
+	// there was a clean end, if the overlay has said so.
+	cause, reason error
 	// alive counts the links and readers that have not ended yet.
 	alive int
 }
@@ -210,8 +214,11 @@ func (s *session) Leave(cause error) {
 
 // closeWith ends the session, and parts from each child with a goodbye or without.
 func (s *session) closeWith(cause error, part func(*link.Link)) {
+	// The cause may not be ours, and is not asked under the lock.
+	clean := errors.Is(cause, io.EOF)
+
 	s.mu.Lock()
-	s.closeLocked(cause, part)
+	s.closeLocked(cause, clean, part)
 	left := s.leftLinks
 	s.mu.Unlock()
 
@@ -238,14 +245,19 @@ const closeWait = 2*link.Goodbye + time.Second
 // closeLocked closes the session, unless it is closed. Everything ends in this one step, so that a
 // timer of a parent or child finds either a session that is open or one that is closed. The links
 // only begin to end here: nothing waits under the lock.
-func (s *session) closeLocked(cause error, part func(*link.Link)) {
+func (s *session) closeLocked(cause error, clean bool, part func(*link.Link)) {
 	if s.closed {
 		return
 	}
 
 	s.closed = true
-	s.cause = cause
-	s.mailbox.queue.Close(cause)
+	s.reason = cause
+
+	if !clean {
+		s.cause = cause
+	}
+
+	s.mailbox.queue.Close(s.cause)
 	s.mailbox.queue.LeaveBudget()
 
 	s.leftLinks = s.children.end()
@@ -269,13 +281,13 @@ func (s *session) end() error {
 	return s.endLocked()
 }
 
-// endLocked is end under the lock. If the session has not ended cleanly, it says why.
+// endLocked is end under the lock. It says why the session has ended, if that is known.
 func (s *session) endLocked() error {
-	if s.cause == nil {
+	if s.reason == nil {
 		return errCanceled
 	}
 
-	return endError{s.cause}
+	return endError{s.reason}
 }
 
 // Err implements Lifecycle.
