@@ -49,7 +49,7 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 
 	switch {
 	case !slices.ContainsFunc(c.errs, s.reporter.leavesOpen):
-		return writeAck(c.errs), nil
+		return answer{errs: c.errs, all: len(c.errs) == c.all, typed: len(p.GetOrigin()) > 0}.ack(), nil
 	case len(c.errs) == c.all && !slices.ContainsFunc(c.errs, isInDoubt):
 		return nil, notTaken(errCanceled)
 	default:

@@ -63,7 +63,8 @@ type Session interface {
 	// RecvPacket takes a packet that a neighbour has sent in a call. It puts the packet into the
 	// queue if it is for this node, and sends it on to its other destinations. It returns when
 	// the outcome of every destination is known. The Ack has one error text for each destination
-	// that was not reached.
+	// that was not reached. If there are more than a hundred of those, and the packet comes from a
+	// node of this library, the Ack has only typed failures.
 	//
 	// The overlay answers the call according to the error:
 	//
