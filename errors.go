@@ -31,6 +31,10 @@ var ErrStranger = errors.New("stranger")
 // itself may be honest, and have passed on the lie of another node.
 var ErrSource = fmt.Errorf("%w: impossible source", ErrStranger)
 
+// ErrNotTaken is wrapped by the error of RecvPacket about a packet of which the session has delivered
+// nothing and passed nothing on, and will not do so later. See [LinkRefused].
+var ErrNotTaken = errors.New("packet not taken")
+
 // Reason says why a destination was not reached.
 type Reason int
 

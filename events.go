@@ -74,10 +74,14 @@ func (o *linkOwner) Failed(l *link.Link, p *link.Parcel, err error) {
 
 	s.witness.fault(err)
 
-	packetOnly := errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrExpired) || !link.IsLoss(err)
-	if packetOnly {
+	switch {
+	case errors.Is(err, link.ErrClosed):
+		end := s.end()
+		s.reporter.giveUp(p, end)
+		s.reporter.settleParcel(p, s.reporter.failure(ReasonClosed, end))
+	case errors.Is(err, link.ErrExpired) || !link.IsLoss(err):
 		s.reporter.settleParcel(p, s.reporter.failureOf(err))
-	} else {
+	default:
 		s.parentFailed(l, p, err)
 	}
 }
@@ -96,6 +100,7 @@ func (o *linkOwner) Lost(l *link.Link, cause error) {
 		// Another registration has replaced this one, and got the packets that waited. Those
 		// that are left were added since then.
 		for _, p := range l.Drain() {
+			s.reporter.giveUp(p, cause)
 			s.reporter.settleParcel(p, s.reporter.failureOf(cause))
 		}
 	default:

@@ -50,7 +50,7 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 		end := endOf(par, cause)
 		s.mailbox.queue.Close(end)
 		s.dropLocked(par, cause, &e)
-		s.closeLocked(end, (*link.Link).Close)
+		s.closeLocked(end, false, (*link.Link).Close)
 	default:
 		s.dropLocked(par, cause, &e)
 	}

@@ -15,6 +15,18 @@ import (
 // errCanceled is what nodes say about a session that is closing. The text begins with the code.
 var errCanceled = fmt.Errorf("%s: %w", codes.Canceled, ErrClosed)
 
+// endError is errCanceled with why the session has ended. The text of the cause, which may not be
+// ours, is made when somebody asks for it.
+type endError struct {
+	cause error
+}
+
+// Error implements error.
+func (e endError) Error() string { return fmt.Sprintf("%v: %v", errCanceled, e.cause) }
+
+// Unwrap returns what the error says twice: that the session is closed, and why.
+func (e endError) Unwrap() []error { return []error{errCanceled, e.cause} }
+
 // errDropped is the cause of a packet that no parent took.
 func errDropped(tried int) error {
 	return fmt.Errorf("packet is dropped (tried %d parent-s)", tried)
@@ -28,9 +40,19 @@ func (e *DeliveryError) about(dest mino.Address) *DeliveryError {
 	return &about
 }
 
-// isRefusal tells whether the reason says that the message was not delivered.
-func (r Reason) isRefusal() bool {
-	return r == ReasonNoRoute || r == ReasonOverflow || r == ReasonRejected
+// doubted returns what an error means for a destination when another copy of the message is out
+// of sight: nobody knows whether that one arrives. The loss of that copy is the cause then.
+func (e *DeliveryError) doubted(loss error, me mino.Address) *DeliveryError {
+	if e.Reason == ReasonTimeout {
+		return e
+	}
+
+	cause := e.Cause
+	if !errors.Is(cause, loss) {
+		cause = fmt.Errorf("%w; another copy: %w", loss, cause)
+	}
+
+	return &DeliveryError{Destination: e.Destination, Reason: ReasonTimeout, Hop: me, Cause: cause}
 }
 
 // effects is what a step under the lock leaves to do when the lock is free: links to flush,
@@ -93,26 +115,6 @@ func (e *effects) flush(l *link.Link) {
 	case e.link != l && !slices.Contains(e.links, l):
 		e.links = append(e.links, l)
 	}
-}
-
-// maybeDelivered implements pending.Waiter for another copy of a message, when an earlier
-// copy may have been delivered. Then nobody can say that the message was refused: a refusal
-// of this copy becomes a timeout, with the refusal as its cause. Outcomes go on to the set
-// that the earlier copy settled.
-type maybeDelivered struct {
-	set  *pending.Set
-	keys []string
-}
-
-// Settled implements pending.Waiter.
-func (d maybeDelivered) Settled(i, _ int, err error) {
-	failure, ok := errors.AsType[*DeliveryError](err)
-	if ok && failure.Reason.isRefusal() {
-		// Each destination has an error of its own, which nobody else has seen.
-		failure.Reason = ReasonTimeout
-	}
-
-	d.set.Settle(d.keys[i], err)
 }
 
 // outcomes implements pending.Waiter with the channel of a Send, which has room for all.

@@ -19,6 +19,8 @@ const maxPostponed = 3
 func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 	var e effects
 
+	s.reporter.giveUp(p, cause)
+
 	h := p.Header
 	h.Failed = append(slices.Clone(p.Failed), l.Key)
 
@@ -33,9 +35,8 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 	}
 
 	switch {
-	case s.noRetry && !s.closed:
-		// The parent may have taken it all the same.
-		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonTimeout, cause))
+	case s.noRetry && p.MayArrive() && !s.closed:
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonUnreachable, cause))
 	case s.isPostponableLocked(par, h):
 		s.reporter.step(h.Pending, p.Keys, p.Dests, &e, func() { s.postponeLocked(par, p, cause, &e) })
 	default:
@@ -73,8 +74,7 @@ func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, e *ef
 
 	err := parked.Add(&link.Parcel{Header: h, Packet: p.Packet, Dests: p.Dests, Keys: p.Keys})
 	if err != nil {
-		// The parent may have taken it all the same.
-		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonTimeout, err))
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonOverflow, err))
 
 		return
 	}

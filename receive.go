@@ -19,22 +19,18 @@ var errNoContext = errors.New("no context")
 
 // RecvPacket implements Session. It is the door for packets that come in a call.
 func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error) {
-	var errs []*DeliveryError
-
 	key, err := keyOf(unwrapAddress(from))
 	if err != nil {
-		return nil, fmt.Errorf("packet malformed: gateway: %w", err)
+		return nil, notTaken(fmt.Errorf("packet malformed: gateway: %w", err))
 	}
 
 	err = s.admit(key, from)
 	if err != nil {
-		return nil, err
+		return nil, notTaken(err)
 	}
 
 	share := shareOf(from)
 	defer s.shares().Leave(share)
-
-	done := make(chan struct{})
 
 	in := arrival{
 		account:   s.shares().Join(share),
@@ -45,26 +41,62 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 		body:      p.GetSerialized(),
 	}
 
-	err = s.receive(in, pending.Func(func(_, left int, err error) {
-		errs = appendFailure(errs, err)
+	c := call{done: make(chan struct{})}
 
-		if left == 0 {
-			close(done)
-		}
-	}))
+	err = s.receive(in, &c)
 	if err != nil {
-		return nil, err
+		return nil, notTaken(err)
 	}
 
 	// The deadline of the packet bounds the wait.
-	<-done
+	<-c.done
 
-	if slices.ContainsFunc(errs, s.reporter.leavesOpen) {
+	switch {
+	case !slices.ContainsFunc(c.errs, s.reporter.leavesOpen):
+		return answer{errs: c.errs, all: len(c.errs) == c.all, typed: len(p.GetOrigin()) > 0}.ack(), nil
+	case len(c.errs) == c.all && !slices.ContainsFunc(c.errs, isInDoubt):
+		return nil, notTaken(errCanceled)
+	default:
 		return nil, errCanceled
 	}
-
-	return writeAck(errs), nil
 }
+
+// call implements pending.Waiter for a packet that has come in a call.
+type call struct {
+	// errs are the failures, all counts the destinations, and done is closed when each has
+	// its outcome.
+	errs []*DeliveryError
+	all  int
+	done chan struct{}
+}
+
+// Settled implements pending.Waiter.
+func (c *call) Settled(_, left int, err error) {
+	c.errs = appendFailure(c.errs, err)
+	c.all++
+
+	if left == 0 {
+		close(c.done)
+	}
+}
+
+// isInDoubt tells whether a message may arrive all the same.
+func isInDoubt(err *DeliveryError) bool {
+	return err.Reason == ReasonTimeout
+}
+
+// notTaken returns the error for a packet that has not been taken.
+func notTaken(err error) error {
+	return notTakenError{err}
+}
+
+// notTakenError implements error with the text of another one.
+type notTakenError struct {
+	error
+}
+
+// Unwrap returns what the error wraps.
+func (e notTakenError) Unwrap() []error { return []error{e.error, ErrNotTaken} }
 
 // fromStream is the door for packets that come over the stream of a neighbour that uses calls.
 // Nobody learns the outcomes. It never waits: the reader must be free for the next packet.
@@ -147,7 +179,7 @@ func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipient
 
 	switch {
 	case s.closed:
-		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonClosed, errCanceled))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonClosed, s.endLocked()))
 
 		return nil
 	case len(s.parents) == 0:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
@@ -13,7 +14,9 @@ import (
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // LinkKey is the metadata key of what only nodes of this library understand. The opener of a
@@ -35,6 +38,11 @@ const LinkGoodbye = "goodbye"
 // LinkRoot is the value of [LinkKey] by which a parent says that it is the root of the tree. No
 // other node looks for the children of a root that is lost, so that they do not wait for one.
 const LinkRoot = "root"
+
+// LinkRefused is the value of [LinkKey] in the trailer of a call of Forward that fails: this node has
+// not taken the packet. An overlay sets it for each error of RecvPacket that wraps [ErrNotTaken],
+// and when it refuses the call itself. Without it nobody knows what a call that failed has done.
+const LinkRefused = "refused"
 
 // PacketStream is a gRPC stream of packets, seen from either end.
 type PacketStream interface {
@@ -174,7 +182,22 @@ func (r *unicastRelay) carry(ctx context.Context, p *link.Parcel) (*ptypes.Ack, 
 		return nil, err
 	}
 
-	return r.client.Forward(metadata.NewOutgoingContext(ctx, r.md), packet)
+	var header, trailer metadata.MD
+
+	ack, err := r.client.Forward(metadata.NewOutgoingContext(ctx, r.md), packet,
+		grpc.Header(&header), grpc.Trailer(&trailer))
+
+	switch {
+	case err == nil:
+		return ack, nil
+	case slices.Contains(trailer.Get(LinkKey), LinkRefused):
+		return nil, fmt.Errorf("%w: %w", link.ErrRefused, err)
+	case len(header) > 0 && status.Code(err) == codes.ResourceExhausted:
+		// A refusal has only a trailer. With a header the neighbour has taken the packet.
+		return nil, fmt.Errorf("%w: %w", link.ErrAnswer, err)
+	default:
+		return nil, err
+	}
 }
 
 // streamRelay implements Relay and carrier with the stream itself.

@@ -168,7 +168,7 @@ func (r *DuplexRelay) deliver(ctx context.Context, p router.Packet, to recipient
 
 	select {
 	case <-done:
-		return writeAck(errs), nil
+		return answer{errs: errs}.ack(), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-r.link.Parted():
@@ -178,7 +178,7 @@ func (r *DuplexRelay) deliver(ctx context.Context, p router.Packet, to recipient
 	// outcome.
 	select {
 	case <-done:
-		return writeAck(errs), nil
+		return answer{errs: errs}.ack(), nil
 	default:
 		return nil, errParted
 	}

@@ -71,6 +71,9 @@ func unknown(peer mino.Address, cause error) *DeliveryError {
 	return &DeliveryError{Reason: ReasonTimeout, Hop: peer, Cause: cause}
 }
 
+// errUntold is the cause of a failure that has come without one, as one of very many does.
+var errUntold = errors.New("the neighbour gave no cause")
+
 // readFailure returns the error for a typed failure. A reason of a newer version counts as
 // a timeout: nobody here knows what it means.
 func readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryError {
@@ -84,7 +87,12 @@ func readFailure(peer mino.Address, f *ptypes.Failure) *DeliveryError {
 		hop = AddressFactory{}.FromText(text)
 	}
 
-	return &DeliveryError{Reason: reason, Hop: hop, Cause: errors.New(f.GetCause())}
+	cause := errUntold
+	if text := f.GetCause(); text != "" {
+		cause = errors.New(text)
+	}
+
+	return &DeliveryError{Reason: reason, Hop: hop, Cause: cause}
 }
 
 const (
@@ -113,32 +121,20 @@ func writeFailure(err *DeliveryError) *ptypes.Failure {
 		Destination: []byte(dest),
 		Reason:      ptypes.Reason(err.Reason),
 		Hop:         []byte(hop),
-		Cause:       textOf(err.Cause),
+		Cause:       textOf(err.Cause, maxText),
 	}
 }
 
-// textOf returns the text of an error as it travels. A long text is cut: it may have come
-// from a neighbour, and this node passes it on for each destination.
-func textOf(err error) string {
+// textOf returns the text of an error as it travels. A text above the limit is cut: it may have
+// come from a neighbour, and this node passes it on for each destination.
+func textOf(err error, limit int) string {
 	// The error may not be ours: fmt makes a text of its panic.
 	text := coarse(err, fmt.Sprint(err))
-	if len(text) > maxText {
-		text = text[:maxText] + "…"
+	if len(text) > limit {
+		text = text[:limit] + "…"
 	}
 
 	return strings.ToValidUTF8(text, replacement)
-}
-
-// writeAck returns the Ack for the destinations that were not reached.
-func writeAck(errs []*DeliveryError) *ptypes.Ack {
-	ack := &ptypes.Ack{}
-
-	for _, err := range errs {
-		ack.Errors = append(ack.Errors, textOf(err))
-		ack.Failures = append(ack.Failures, writeFailure(err))
-	}
-
-	return ack
 }
 
 // appendFailure adds an outcome to a list, if it is a failure.

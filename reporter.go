@@ -35,7 +35,7 @@ func (r *reporter) failureOf(err error) *DeliveryError {
 		return r.failure(ReasonClosed, errCanceled)
 	case errors.Is(err, link.ErrPacket), code == codes.InvalidArgument:
 		return r.failure(ReasonRejected, err)
-	case errors.Is(err, link.ErrExpired), errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded:
+	case errors.Is(err, link.ErrExpired), errors.Is(err, link.ErrAnswer), errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded:
 		return r.failure(ReasonTimeout, err)
 	case code == codes.ResourceExhausted:
 		return r.failure(ReasonOverflow, err)
@@ -91,11 +91,16 @@ func (r *reporter) leavesOpen(err *DeliveryError) bool {
 }
 
 // step runs the part of a step that calls a routing table or a packet. If that panics, step
-// settles the destinations that are still open.
+// settles the destinations that are still open. Some of them may be in an outbox already.
 func (r *reporter) step(set *pending.Set, keys []string, dests []mino.Address, e *effects, run func()) {
 	err := contain.Do(run)
 	if err != nil {
 		r.witness.fault(err)
+
+		if e.link != nil {
+			doubt(set, keys, err)
+		}
+
 		e.fail(set, keys, dests, r.failure(ReasonRejected, err))
 	}
 }
@@ -124,7 +129,8 @@ func (r *reporter) carryOut(e *effects) {
 	}
 }
 
-// settle tells the outcome of one destination, unless it is known already.
+// settle tells the outcome of one destination, unless it is known already. Every failure comes
+// through here: this is where a failure of one copy becomes a timeout if another copy is in doubt.
 func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
 	if err == nil {
 		set.Settle(key, nil)
@@ -132,8 +138,27 @@ func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
 		return
 	}
 
+	if loss := set.InDoubt(key); loss != nil {
+		err = err.doubted(loss, r.me)
+	}
+
 	if set.Settle(key, err) {
 		r.witness.dropped(err)
+	}
+}
+
+// giveUp notes that nobody will tell what becomes of a parcel. If it has been handed over, a copy
+// of the message is in doubt from now on.
+func (r *reporter) giveUp(p *link.Parcel, cause error) {
+	if p.MayArrive() {
+		doubt(p.Pending, p.Keys, cause)
+	}
+}
+
+// doubt notes for several destinations that a copy is out of sight.
+func doubt(set *pending.Set, keys []string, cause error) {
+	for _, key := range keys {
+		set.Doubt(key, cause)
 	}
 }
 

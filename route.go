@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/link"
-	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
@@ -272,13 +271,13 @@ func (r *reporter) hand(l *link.Link, h link.Header, part router.Packet, e *effe
 // have changed.
 func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused bool, e *effects) {
 	for _, p := range parcels {
+		s.reporter.giveUp(p, cause)
+
 		h := p.Header
 		h.Failed = nil
 
 		switch {
-		case p.Sent && s.noRetry:
-			e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonTimeout, cause))
-		case refused:
+		case refused, p.MayArrive() && s.noRetry:
 			e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonUnreachable, cause))
 		default:
 			s.againLocked(h, p, cause, e)
@@ -286,23 +285,21 @@ func (s *session) rerouteLocked(parcels []*link.Parcel, cause error, refused boo
 	}
 }
 
-// againLocked routes one parcel again. If the neighbour may have passed it on, this is another
-// copy, and the outcome of this copy is not the whole truth.
+// againLocked routes one parcel again. If that has been handed over, this is another copy, whose
+// outcome is not the whole truth: giveUp has noted that.
 func (s *session) againLocked(h link.Header, p *link.Parcel, cause error, e *effects) {
 	h.Lost = cause
 	h.Attempts++
 
 	switch {
 	case s.closed, len(s.parents) == 0 && errors.Is(cause, io.EOF):
-		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonClosed, errCanceled))
+		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonClosed, s.endLocked()))
 
 		return
 	case h.Attempts > maxAttempts:
 		e.fail(h.Pending, p.Keys, p.Dests, s.reporter.failure(ReasonUnreachable, errAttempts))
 
 		return
-	case h.MayHaveArrived():
-		h.Pending = pending.New(p.Keys, maybeDelivered{set: h.Pending, keys: p.Keys})
 	}
 
 	s.reporter.step(h.Pending, p.Keys, p.Dests, e, func() {

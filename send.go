@@ -64,7 +64,7 @@ func (s *session) send(set *pending.Set, to recipients, data []byte, e *effects)
 
 	switch {
 	case s.closed:
-		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonClosed, errCanceled))
+		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonClosed, s.endLocked()))
 
 		return
 	case via == nil:

@@ -2,6 +2,8 @@ package session
 
 import (
 	"crypto/rand"
+	"errors"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -61,7 +63,8 @@ type Session interface {
 	// RecvPacket takes a packet that a neighbour has sent in a call. It puts the packet into the
 	// queue if it is for this node, and sends it on to its other destinations. It returns when
 	// the outcome of every destination is known. The Ack has one error text for each destination
-	// that was not reached.
+	// that was not reached. If there are more than a hundred of those, and the packet comes from a
+	// node of this library, the Ack has only typed failures.
 	//
 	// The overlay answers the call according to the error:
 	//
@@ -86,7 +89,8 @@ type Lifecycle interface {
 	CloseRecv()
 
 	// CloseWithError is Close, and makes Recv return the cause instead of io.EOF after what is
-	// queued. The first cause counts. A nil cause means a clean end.
+	// queued. The first cause counts. A nil cause means a clean end, and so does one that wraps
+	// io.EOF. The outcomes of messages that the end costs name the cause, also that of a clean end.
 	CloseWithError(cause error)
 
 	// Leave is CloseWithError for a node that goes away while the stream goes on. It says no
@@ -147,8 +151,9 @@ type session struct {
 	cut bool
 	// leftLinks are the links to children that the session had when it was closed.
 	leftLinks []*link.Link
-	// cause is what the session was closed with.
-	cause error
+	// cause is what the session was closed with, unless that is a clean end. reason also says why
+	// there was a clean end, if the overlay has said so.
+	cause, reason error
 	// alive counts the links and readers that have not ended yet.
 	alive int
 }
@@ -221,8 +226,11 @@ func (s *session) Leave(cause error) {
 
 // closeWith ends the session, and parts from each child with a goodbye or without.
 func (s *session) closeWith(cause error, part func(*link.Link)) {
+	// The cause may not be ours, and is not asked under the lock.
+	clean := errors.Is(cause, io.EOF)
+
 	s.mu.Lock()
-	s.closeLocked(cause, part)
+	s.closeLocked(cause, clean, part)
 	left := s.leftLinks
 	s.mu.Unlock()
 
@@ -249,14 +257,19 @@ const closeWait = 2*link.Goodbye + time.Second
 // closeLocked closes the session, unless it is closed. Everything ends in this one step, so that a
 // timer of a parent or child finds either a session that is open or one that is closed. The links
 // only begin to end here: nothing waits under the lock.
-func (s *session) closeLocked(cause error, part func(*link.Link)) {
+func (s *session) closeLocked(cause error, clean bool, part func(*link.Link)) {
 	if s.closed {
 		return
 	}
 
 	s.closed = true
-	s.cause = cause
-	s.mailbox.queue.Close(cause)
+	s.reason = cause
+
+	if !clean {
+		s.cause = cause
+	}
+
+	s.mailbox.queue.Close(s.cause)
 	s.mailbox.queue.LeaveBudget()
 
 	s.leftLinks = s.children.end()
@@ -270,6 +283,23 @@ func (s *session) closeLocked(cause error, part func(*link.Link)) {
 
 	s.parents, s.children = nil, nil
 	s.finishLocked()
+}
+
+// end returns what is said about packets that the end of the session has cost.
+func (s *session) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.endLocked()
+}
+
+// endLocked is end under the lock. It says why the session has ended, if that is known.
+func (s *session) endLocked() error {
+	if s.reason == nil {
+		return errCanceled
+	}
+
+	return endError{s.reason}
 }
 
 // Err implements Lifecycle.

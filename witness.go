@@ -54,7 +54,7 @@ func (w *witness) opened(peer mino.Address) {
 }
 
 func (w *witness) lost(peer mino.Address, cause error) {
-	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause)).Msg("relay lost")
+	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause, maxText)).Msg("relay lost")
 
 	if w.observer.RelayLost != nil {
 		w.observe(func() { w.observer.RelayLost(peer, cause) })

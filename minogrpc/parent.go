@@ -408,7 +408,7 @@ func heard(err error) error {
 // takePart runs the handler of a stream, once there is a parent, and lasts as long
 // as the session.
 func (m *Minogrpc) takePart(st *stream, ep *endpoint) {
-	stop := context.AfterFunc(m.life.closing, func() { st.Leave(nil) })
+	stop := context.AfterFunc(m.life.closing, func() { st.Leave(leftError{}) })
 	defer stop()
 
 	select {

@@ -154,10 +154,10 @@ func (w *watched) open(t *testing.T) (mino.Sender, mino.Receiver) {
 
 // requireAvoided sends to all the players, of which only the stopped child is not
 // reached.
-func (w *watched) requireAvoided(t *testing.T, out mino.Sender) {
+func (w *watched) requireAvoided(t *testing.T, out mino.Sender, reason session.Reason) {
 	t.Helper()
 
-	require.Equal(t, map[string]session.Reason{w.child.String(): session.ReasonUnreachable},
+	require.Equal(t, map[string]session.Reason{w.child.String(): reason},
 		reasonsOf(t, out.Send(text("meanwhile"), w.players...)))
 }
 
@@ -201,7 +201,7 @@ func TestProcess_FoundAgain(t *testing.T) {
 	w.signal(syscall.SIGSTOP)
 
 	out, in := w.open(t)
-	w.requireAvoided(t, out)
+	w.requireAvoided(t, out, session.ReasonUnreachable)
 
 	w.requireFoundAgain(t, out, in)
 }
@@ -217,7 +217,7 @@ func TestProcess_StoppedForLongIsLostAndFoundAgain(t *testing.T) {
 	requireAnswers(t, out, in, "before", w.players)
 
 	w.signal(syscall.SIGSTOP)
-	w.requireAvoided(t, out)
+	w.requireAvoided(t, out, session.ReasonTimeout)
 	require.Positive(t, w.lost.Load())
 
 	w.requireFoundAgain(t, out, in)

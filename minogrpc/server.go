@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 )
@@ -164,28 +165,39 @@ func (l *limits) checkSize(payload []byte) error {
 // Forward hands a packet to the stream that it belongs to. It returns when the
 // outcome of every destination is known.
 func (o *overlay) Forward(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, error) {
+	ack, taken, err := o.forward(ctx, p)
+	if err != nil && !taken {
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(session.LinkKey, session.LinkRefused)) // The call is not over.
+	}
+
+	return ack, err
+}
+
+// forward also tells whether the packet may have been delivered or passed on, if there is an error.
+func (o *overlay) forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, taken bool, err error) {
 	in, err := o.readStreamCall(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 
 	st := o.streams.find(in.key)
 	if st == nil {
-		return nil, status.Error(codes.NotFound, "unknown stream")
+		return nil, false, status.Error(codes.NotFound, "unknown stream")
 	}
 
-	ack, err := st.RecvPacket(in.gateway, p)
+	ack, err = st.RecvPacket(in.gateway, p)
+	taken = !errors.Is(err, session.ErrNotTaken)
 
 	switch {
 	case errors.Is(err, session.ErrStranger) && !errors.Is(err, session.ErrSource):
 		// The caller looks for another way. A lie that it may only pass on costs the packet.
-		return nil, status.Error(codes.PermissionDenied, err.Error())
+		return nil, taken, status.Error(codes.PermissionDenied, err.Error())
 	case errors.Is(err, session.ErrClosed):
-		return nil, status.Error(codes.Unavailable, err.Error())
+		return nil, taken, status.Error(codes.Unavailable, err.Error())
 	case err != nil:
-		return nil, status.Error(codes.InvalidArgument, err.Error())
+		return nil, taken, status.Error(codes.InvalidArgument, err.Error())
 	default:
-		return ack, nil
+		return ack, taken, nil
 	}
 }
 

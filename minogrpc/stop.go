@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 )
@@ -21,6 +22,15 @@ const (
 
 // errStopped is what everything that a stop ends has for a cause.
 var errStopped = errors.New("the node has been stopped")
+
+// leftError is errStopped as the end of a session. That is a clean one for the handler.
+type leftError struct{}
+
+// Error implements error.
+func (leftError) Error() string { return errStopped.Error() }
+
+// Is makes it an io.EOF.
+func (leftError) Is(target error) bool { return target == io.EOF }
 
 // life is where a node is between its start and its end.
 type life struct {

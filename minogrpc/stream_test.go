@@ -368,3 +368,73 @@ func TestStream_EndReleasesEverything(t *testing.T) {
 
 	require.Eventually(t, func() bool { return open.Load() == 0 }, 10*time.Second, time.Millisecond)
 }
+
+// Promise L7: why the stream has ended is the cause also in the outcomes of what is sent after it, and
+// of what was pending at it.
+func TestStream_EndOfTheRootIsTheCauseOfOutcomes(t *testing.T) {
+	t.Run("failed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			fail := make(chan struct{})
+			h := handler{stream: func(mino.Sender, mino.Receiver) error {
+				<-fail
+
+				return errHandler
+			}}
+			requireCauseInOutcomes(t, h, errHandler.Error(), func(*minogrpc.Minogrpc) { close(fail) })
+		})
+	})
+	t.Run("stopped", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			requireCauseInOutcomes(t, echo, "the node has been stopped", func(root *minogrpc.Minogrpc) {
+				require.NoError(t, root.Stop())
+			})
+		})
+	})
+}
+
+// requireCauseInOutcomes sends to a frozen player, by a root that then ends, and to all after that.
+func requireCauseInOutcomes(t *testing.T, h mino.Handler, cause string, end func(root *minogrpc.Minogrpc)) {
+	t.Helper()
+
+	network := sessiontest.NewNetwork()
+	t.Cleanup(network.Close)
+
+	node, root, child := startIn(t, network, "n1:1"), startIn(t, network, "n2:1"), startIn(t, network, "n3:1")
+	rpc := mino.MustCreateRPC(node, rpcName, h, texts{})
+	mino.MustCreateRPC(root, rpcName, h, texts{})
+	mino.MustCreateRPC(child, rpcName, h, texts{})
+
+	out, in, err := rpc.Stream(withContext(t), playersOf(root, child))
+	require.NoError(t, err)
+	requireDelivered(t, out.Send(text("hello"), root.GetAddress(), child.GetAddress()))
+
+	network.Freeze("n2:1", "n3:1")
+	t.Cleanup(func() { network.Heal("n2:1", "n3:1") })
+
+	pending := out.Send(text("pending"), child.GetAddress())
+
+	synctest.Wait()
+	end(root)
+
+	failed := 0
+
+	for err := range pending {
+		require.ErrorContains(t, err, cause)
+
+		failed++
+	}
+
+	require.Equal(t, 1, failed)
+
+	for err = nil; err == nil; {
+		_, _, err = in.Recv(t.Context())
+	}
+
+	require.ErrorContains(t, err, cause)
+
+	for _, to := range []*minogrpc.Minogrpc{root, child} {
+		delivery := closedReason(t, out, to)
+		require.ErrorIs(t, delivery, session.ErrClosed)
+		require.ErrorContains(t, delivery, cause)
+	}
+}

@@ -36,6 +36,14 @@ var (
 	// ErrExpired is the outcome of parcels whose deadline has passed.
 	ErrExpired = errors.New("no outcome within the deadline, it may have arrived")
 
+	// ErrAnswer is wrapped by the error of a parcel that a neighbour has answered for, if the
+	// answer was too large to be read.
+	ErrAnswer = errors.New("the answer of the neighbour is too large")
+
+	// ErrRefused is wrapped by the error of a parcel that a neighbour has not taken, as it says
+	// itself.
+	ErrRefused = errors.New("not taken")
+
 	// ErrSetup is the loss of a neighbour that did not answer in time.
 	ErrSetup = errors.New("the neighbour did not answer within the set-up deadline")
 

@@ -100,6 +100,10 @@ func (u *unicast) carry(p *Parcel, spoiled error) {
 		l.tell(func() { l.Owner.Sent(l, p) })
 	}
 
+	if errors.Is(err, ErrRefused) {
+		u.refused(p)
+	}
+
 	if err != nil && !l.Sticky && IsLoss(err) {
 		// The parcel stays in the outbox of a lost link: the owner finds it there,
 		// in its place. Only a closing link is not lost by this.
@@ -112,6 +116,16 @@ func (u *unicast) carry(p *Parcel, spoiled error) {
 		l.failed(p, err)
 	default:
 		l.answered(p, parcel.AnswerOf(ack))
+	}
+}
+
+// refused notes that the neighbour has not taken a parcel.
+func (u *unicast) refused(p *Parcel) {
+	u.link.mu.Lock()
+	defer u.link.mu.Unlock()
+
+	if u.link.box.Holds(p) {
+		p.Refused = true
 	}
 }
 

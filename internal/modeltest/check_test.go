@@ -60,10 +60,12 @@ func (w *world) checkOutcomeLocked(m *message, p place) {
 	disturbed := w.disturbedLocked(m.sender.place, p, m.end)
 
 	// Promise O1: delivered or reported.
+	// Promise O7: each reason but a timeout says that no copy was delivered. An existing node
+	// promises nothing to its own senders.
 	switch {
 	case failure == nil && !got && !w.mayBeLostLocked(m, p):
 		w.violatedLockedf("message %s: delivered to %v, says the outcome, but nobody has received it", m.id, p)
-	case failure != nil && got && isRefusal(failure.Reason):
+	case failure != nil && got && failure.Reason != session.ReasonTimeout && !w.isExisting(m.sender.place):
 		w.violatedLockedf("message %s: %v, says the outcome for %v, who has received it", m.id, failure.Reason, p)
 	}
 
@@ -108,17 +110,6 @@ func (w *world) isOverflowLocked(m *message, p place) bool {
 // with a copy of the message.
 func (w *world) hasLostLocked(m *message, p place) bool {
 	return w.anyFaultLocked(m.sender.place, p, m.end, func(f fault) bool { return f.kind == stopped })
-}
-
-// isRefusal tells whether the reason says that the message was not taken. With the
-// others it may have been: nobody can know what a lost node had done with it.
-func isRefusal(reason session.Reason) bool {
-	switch reason {
-	case session.ReasonNoRoute, session.ReasonOverflow, session.ReasonRejected:
-		return true
-	default:
-		return false
-	}
 }
 
 // mayFail tells whether the reason is a possible one for somebody who takes part.

@@ -8,8 +8,8 @@
 //
 //   - Every Send is settled by its deadline, with at most one error for each
 //     destination, and none for anybody else.
-//   - A destination without an error has received the message; one that was
-//     refused has not.
+//   - A destination without an error has received the message. One with any reason but a
+//     timeout has not, and never does.
 //   - A session receives a message once at most, and after those whose outcome its
 //     sender knew before it was sent; where all the links are duplex, after all those
 //     that were sent before it.

@@ -71,12 +71,6 @@ func (h Header) FailedAt(key string) bool {
 	return slices.Contains(h.Failed, key)
 }
 
-// MayHaveArrived tells whether a copy of the packet has been handed to a neighbour, this
-// one or one before. Where that is lost, nobody knows what has become of the copy.
-func (h Header) MayHaveArrived() bool {
-	return h.shared
-}
-
 // Parcel is the part of a packet that goes to one neighbour. It is made for one
 // link and never moves to another.
 type Parcel struct {
@@ -90,9 +84,11 @@ type Parcel struct {
 	Dests []mino.Address
 	Keys  []string
 
-	// Sent tells, once the parcel has been drained, that it may have reached the
-	// neighbour.
+	// Sent tells, once the parcel has been drained, that it has been handed over.
 	Sent bool
+
+	// Refused is set once the neighbour has said that it has not taken the parcel.
+	Refused bool
 
 	// ID is the number of the parcel in its link, from 1. Rank is its place among the
 	// others: the parts of a split parcel keep the rank of the whole.
@@ -167,7 +163,7 @@ func (p *Parcel) rest() *Parcel {
 		return p
 	}
 
-	rest := &Parcel{Header: p.Header, Packet: p.Packet, Sent: p.Sent}
+	rest := &Parcel{Header: p.Header, Packet: p.Packet, Sent: p.Sent, Refused: p.Refused}
 
 	for i, told := range p.told {
 		if !told {
@@ -199,9 +195,20 @@ func (p *Parcel) Length() int {
 	return length
 }
 
-// Mark notes that the parcel is under way. From now on nobody may change its packet.
+// Share notes that the parcel is about to leave. From now on nobody may change its packet.
+func (p *Parcel) Share() {
+	p.shared = true
+}
+
+// Mark notes that the parcel has been handed over: it may arrive from now on.
 func (p *Parcel) Mark() {
-	p.Sent, p.shared = true, true
+	p.Share()
+	p.Sent = true
+}
+
+// MayArrive tells whether the neighbour may have passed the parcel on, or may do so yet.
+func (p *Parcel) MayArrive() bool {
+	return p.Sent && !p.Refused
 }
 
 // Divisible tells whether there are several destinations that can be sent to one by one.

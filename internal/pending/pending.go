@@ -34,6 +34,9 @@ type Set struct {
 
 	// settled has a bit for the place of each of a few that is not pending any more.
 	settled uint8
+
+	// doubts has the destinations that are in doubt, and why. It is nil for most packets.
+	doubts map[string]error
 }
 
 // Waiter is told the outcomes.
@@ -97,6 +100,29 @@ func (s *Set) Settle(key string, err error) bool {
 	s.waiter.Settled(i, s.left, err)
 
 	return true
+}
+
+// Doubt notes that a copy for a destination is out of sight: nobody will tell whether it arrives.
+// The cause is why. The first one counts.
+func (s *Set) Doubt(key string, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.doubts == nil {
+		s.doubts = make(map[string]error)
+	}
+
+	if s.doubts[key] == nil {
+		s.doubts[key] = cause
+	}
+}
+
+// InDoubt returns why a copy for a destination is out of sight, or nil if none is.
+func (s *Set) InDoubt(key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.doubts[key]
 }
 
 // takeLocked returns the place of a destination that is not pending from now on, and

@@ -212,6 +212,11 @@ func (s *sending) checkOutcome(w *world, x *attempt, dest string, want scenario.
 		w.failf(s.line, "%s to %q: it was delivered, but has not arrived", x.label, dest)
 	}
 
+	// Promise O7: each reason but a timeout says that no copy was delivered.
+	if len(failures) > 0 && got != session.ReasonTimeout && len(arrived) > 0 {
+		w.failf(s.line, "%s to %q: it has arrived, and the outcome is %v", x.label, dest, told(failures))
+	}
+
 	switch {
 	case !slices.Contains(want.Reasons, got):
 		w.failf(s.line, "%s to %q: %v\n%s", x.label, dest, told(failures), w.book.story())

@@ -262,7 +262,7 @@ func TestDuplex_ReachedDestinationsStayReachedAtTheEnd(t *testing.T) {
 		synctest.Wait()
 		sess.Close()
 
-		require.Equal(t, map[string]session.Reason{"grpc://c:1": session.ReasonClosed}, reasons(w.outcomes(errs)))
+		require.Equal(t, map[string]session.Reason{"grpc://c:1": session.ReasonTimeout}, reasons(w.outcomes(errs)))
 	})
 }
 

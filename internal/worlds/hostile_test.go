@@ -199,7 +199,7 @@ func TestHostile_FrozenChildDoesNotHoldUpClose(t *testing.T) {
 		parent.End(io.EOF)
 		<-sess.(session.Lifecycle).Done()
 		require.Equal(t, 2*time.Second, time.Since(start))
-		require.Equal(t, session.ReasonClosed, w.outcomes(errs)[0].Reason)
+		require.Equal(t, session.ReasonTimeout, w.outcomes(errs)[0].Reason)
 		close(freed)
 	})
 }

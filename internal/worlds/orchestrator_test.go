@@ -111,7 +111,7 @@ func TestDialRelay_ExistingRootIsLost(t *testing.T) {
 
 		errs := w.outcomes(sess.Send(fake.Message("hello"), addr("b")))
 		require.Len(t, errs, 1)
-		require.Equal(t, session.ReasonUnreachable, errs[0].Reason)
+		require.Equal(t, session.ReasonTimeout, errs[0].Reason)
 
 		stream.End(status.Error(codes.Unavailable, "by the test"))
 		synctest.Wait()

@@ -109,7 +109,7 @@ func TestOrphan_ParentThatTakesNothingIsTriedForAWhile(t *testing.T) {
 
 		start := time.Now()
 		errs := w.outcomes(sess.Send(fake.Message("hello"), addr("z")))
-		require.Equal(t, session.ReasonUnreachable, errs[0].Reason)
+		require.Equal(t, session.ReasonTimeout, errs[0].Reason)
 		require.Equal(t, 3*time.Second, time.Since(start))
 
 		late := sess.Send(fake.Message("hello"), addr("z"))

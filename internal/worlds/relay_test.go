@@ -78,7 +78,7 @@ func TestStreamRelay_LossOfTheRootIsTheEnd(t *testing.T) {
 		stream.End(errLost)
 
 		failed := w.outcomes(errs)
-		require.Equal(t, session.ReasonUnreachable, failed[0].Reason)
+		require.Equal(t, session.ReasonTimeout, failed[0].Reason)
 		require.ErrorIs(t, failed[0], errLost)
 
 		_, _, err := sess.Recv(t.Context())

@@ -165,7 +165,7 @@ func TestLoss_OfTheRootIsTheEnd(t *testing.T) {
 				root.current().End(errLost)
 
 				failed := w.outcomes(errs)
-				require.Equal(t, session.ReasonUnreachable, failed[0].Reason)
+				require.Equal(t, session.ReasonTimeout, failed[0].Reason)
 				require.ErrorIs(t, failed[0], errLost)
 
 				// Recv returns the received messages first.
@@ -221,7 +221,7 @@ func TestLoss_GoodbyeOfAParentEndsIt(t *testing.T) {
 
 		_, _, err := sess.Recv(t.Context())
 		require.ErrorIs(t, err, io.EOF)
-		require.Equal(t, session.ReasonClosed, w.outcomes(errs)[0].Reason)
+		require.Equal(t, session.ReasonTimeout, w.outcomes(errs)[0].Reason)
 		require.Zero(t, time.Since(start))
 	})
 }

@@ -201,7 +201,7 @@ func (m *Machine) first() *parcel.Parcel {
 
 	p := m.order.begin()
 	if p != nil {
-		p.Mark()
+		p.Share()
 	}
 
 	return p
@@ -285,6 +285,8 @@ func (m *Machine) cut(f *frame) {
 		m.seal(f)
 	}
 
+	// What has left before is of no use without this piece.
+	t.parcel.Mark()
 	f.packet.Parcels = append(f.packet.Parcels, last)
 	f.parcels = append(f.parcels, t.parcel)
 	m.endTransfer()
