@@ -13,8 +13,12 @@
 // [Reason], the node that gave up and the cause. The channel is closed when the last
 // outcome is known, by the outcome deadline at the latest ([WithOutcomeTimeout]). Nothing
 // blocks if the caller does not read it. If a neighbour is lost on the way of a message, the
-// session sends the message by another route, where the routing table has one. Only a
-// deadline that passes leaves the outcome open: [ReasonTimeout].
+// session sends the message by another route, where the routing table has one.
+//
+// Truth. Every reason but [ReasonTimeout] says that no copy of the message was delivered, or will be.
+// The outcome is a timeout when the deadline passes, and when a copy was handed over to a neighbour
+// that was lost, closed or silent before it answered: then the loss is the cause. If no copy is out
+// of sight in that way, there is no timeout before the deadline.
 //
 // Order. The queue of a session is first in, first out. What one session sends to one
 // player arrives in the order of the Send calls, awaited or not, as long as every link

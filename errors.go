@@ -35,26 +35,30 @@ var ErrSource = fmt.Errorf("%w: impossible source", ErrStranger)
 // nothing and passed nothing on, and will not do so later. See [LinkRefused].
 var ErrNotTaken = errors.New("packet not taken")
 
-// Reason says why a destination was not reached.
+// Reason says why a destination was not reached. Every reason but [ReasonTimeout] means that no copy
+// of the message was delivered, or will be.
 type Reason int
 
 const (
 	// ReasonNoRoute: no node knows a way to the destination.
 	ReasonNoRoute Reason = iota + 1
 
-	// ReasonUnreachable: the destination is known, but every way to it failed.
+	// ReasonUnreachable: the destination is known, but every way to it failed before the message
+	// was handed over.
 	ReasonUnreachable
 
 	// ReasonOverflow: the queue of the destination, or the outbox of a node on the way, is
 	// full. The message is gone. The sender must slow down by itself; see [WithOutboxLimits].
 	ReasonOverflow
 
-	// ReasonTimeout: the outcome was not known in time. The message may have been
-	// delivered, or may still be.
+	// ReasonTimeout: nobody knows the outcome. The message may have been delivered, or may still
+	// be. Either the deadline has passed, or a copy was handed over to a neighbour that was lost,
+	// closed or silent before it answered. That loss is the cause then, with what became of the
+	// other copies.
 	ReasonTimeout
 
-	// ReasonClosed: the session of the destination, or of the sender, has ended. Recv and
-	// [Lifecycle] Err say why the sender's own session did.
+	// ReasonClosed: the session of the destination, or of the sender, has ended. The cause says
+	// why, where that is known.
 	ReasonClosed
 
 	// ReasonRejected: a node refused the message for what it is, for example

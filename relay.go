@@ -91,8 +91,9 @@ type Relay interface {
 	// packets for the same neighbour have to wait.
 	//
 	// An error with one of the gRPC codes ResourceExhausted, DeadlineExceeded and
-	// InvalidArgument is about the packet. Any other means that the neighbour takes no more
-	// packets.
+	// InvalidArgument is about the packet; the first and the last say that the neighbour has not
+	// taken it. Any other means that the neighbour takes no more packets, and that nobody knows
+	// what has become of this one.
 	Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error)
 
 	// Close says goodbye: it closes the sending direction of a stream that this

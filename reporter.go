@@ -35,7 +35,8 @@ func (r *reporter) failureOf(err error) *DeliveryError {
 		return r.failure(ReasonClosed, errCanceled)
 	case errors.Is(err, link.ErrPacket), code == codes.InvalidArgument:
 		return r.failure(ReasonRejected, err)
-	case errors.Is(err, link.ErrExpired), errors.Is(err, link.ErrAnswer), errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded:
+	case errors.Is(err, link.ErrExpired), errors.Is(err, link.ErrAnswer),
+		errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded:
 		return r.failure(ReasonTimeout, err)
 	case code == codes.ResourceExhausted:
 		return r.failure(ReasonOverflow, err)

@@ -75,6 +75,8 @@ type Session interface {
 	//   - InvalidArgument for any other error, which is about the packet: it cannot be decoded,
 	//     has come before there is a parent, or names an impossible source.
 	//
+	// If the error wraps [ErrNotTaken], the trailer of the call has [LinkRefused].
+	//
 	// For most other codes, such as the Unknown of a plain error, the neighbour takes this node
 	// for lost.
 	RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error)
@@ -99,8 +101,8 @@ type Lifecycle interface {
 	Leave(cause error)
 
 	// Err returns the cause with which the session was closed, or nil while it is open and after
-	// a clean end. If the last parent was lost, Err says how. The outcomes of messages that were
-	// under way then, or are sent later, may only say that the session is closed.
+	// a clean end. If the last parent was lost, Err says how, and so do the outcomes of messages
+	// that were under way then, or are sent later.
 	Err() error
 
 	// Done returns a channel that is closed when the session has been closed and

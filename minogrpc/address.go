@@ -10,6 +10,7 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/certs"
 )
 
 // NewAddressFactory returns the factory for the addresses of the overlay, which
@@ -75,8 +76,7 @@ func isSame(a, b session.Address) bool {
 func (m *Minogrpc) spelt(me session.Address) (session.Address, error) {
 	if !m.noTLS {
 		// A damaged certificate is that of a node, too.
-		stored, err := m.store.Load(me)
-		if isDamaged := err != nil; isDamaged || len(stored) > 0 {
+		if stored, err := m.store.Load(me); isKnown(stored, err) {
 			return me, nil
 		}
 	}
@@ -84,6 +84,11 @@ func (m *Minogrpc) spelt(me session.Address) (session.Address, error) {
 	scheme, _, _ := strings.Cut(me.String(), "://")
 
 	return session.NewAddressFromURL(url.URL{Scheme: scheme, Host: spelling.Key(me.GetDialAddress())})
+}
+
+// isKnown tells whether the store has something for an address, if only a damaged certificate.
+func isKnown(stored certs.CertChain, err error) bool {
+	return err != nil || len(stored) > 0
 }
 
 // textOf returns the text form of an address.

@@ -51,9 +51,8 @@ func TestTruth_FailedCallIsInDoubtUnlessRefused(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				w.peer("b", &sessiontest.Peer{OnForward: func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
-					return tc.answer(ctx)
-				}})
+				answer := func(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) { return tc.answer(ctx) }
+				w.peer("b", &sessiontest.Peer{OnForward: answer})
 				sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")))
 
 				errs := w.outcomes(sess.Send(fake.Message("hello"), addr("b")))
