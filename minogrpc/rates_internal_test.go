@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -132,8 +133,8 @@ func TestRates_SuccessCostsNothing(t *testing.T) {
 			require.NoError(t, r.mayTryToken("host"))
 		}
 
-		require.Empty(t, r.handshakes.hosts)
-		require.Empty(t, r.tokens.hosts)
+		require.Zero(t, r.handshakes.Len())
+		require.Zero(t, r.tokens.Len())
 	})
 }
 
@@ -193,20 +194,19 @@ func TestRates_RememberABoundedNumberOfHosts(t *testing.T) {
 			r.handshakeFailed("bad")
 		}
 
-		for i := range 2*rememberedHosts - 1 {
+		for i := range 2*gate.RememberedHosts - 1 {
 			r.handshakeFailed(fmt.Sprintf("first %d", i))
-			require.LessOrEqual(t, len(r.handshakes.hosts), rememberedHosts)
+			require.LessOrEqual(t, r.handshakes.Len(), gate.RememberedHosts)
 		}
 
-		require.Len(t, r.handshakes.hosts, rememberedHosts)
+		require.Equal(t, gate.RememberedHosts, r.handshakes.Len())
 		requireTooMany(t, r.admits("bad"), "failed handshakes")
 
 		// By then all but the bad one have paid for their failure, and several of them go.
 		time.Sleep(16 * time.Second)
 		r.handshakeFailed("bad")
 		r.handshakeFailed("late")
-		require.Less(t, len(r.handshakes.hosts), rememberedHosts)
-		require.Contains(t, r.handshakes.hosts, "late")
+		require.Less(t, r.handshakes.Len(), gate.RememberedHosts)
 		requireTooMany(t, r.admits("bad"), "failed handshakes")
 	})
 }
@@ -235,7 +235,8 @@ func TestRates_AreExactForManyAtOnce(t *testing.T) {
 
 		wg.Wait()
 		require.EqualValues(t, 2*4, allowed.Load())
-		require.InDelta(t, 4-100, r.handshakes.hosts["host"].Tokens(), 0)
+		// It owes 96 tokens, and the next one comes after those.
+		require.Equal(t, 97*15*time.Second, r.handshakes.Wait("host"))
 		require.InDelta(t, 6-4, r.allTokens.Tokens(), 0)
 	})
 }
