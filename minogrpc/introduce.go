@@ -41,6 +41,11 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, statusOfLearning(err)
 	}
 
+	// From now on the caller is known. It should not have to make room while the others are told.
+	if conn := proofOf(ctx).conn; conn != nil {
+		conn.free()
+	}
+
 	if changed {
 		o.share(ctx, addr, request.GetChain())
 	}

@@ -76,6 +76,9 @@ const (
 	// bytes. Those that nodes make take less than one.
 	maxChain = 16 << 10
 
+	// maxCertificates is how many certificates a caller may present.
+	maxCertificates = 8
+
 	// maxLeaf is the size of the certificate of the node in it, in bytes.
 	maxLeaf = 8 << 10
 )

@@ -12,6 +12,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
@@ -49,6 +50,7 @@ type Minogrpc struct {
 	server  *grpc.Server
 	tally   *tally
 	rates   *rates
+	budget  *session.MemoryBudget
 	peers   peers
 	keyring keyring
 	renewal renewal
@@ -93,6 +95,7 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 		refusalLog: rate.Sometimes{First: loggedRefusals, Interval: time.Second},
 	}
 	m.rates = newRates(m.limits)
+	m.budget = session.NewMemoryBudget(m.memory)
 
 	listener, err := m.listen(listen)
 	if err != nil {
@@ -132,6 +135,8 @@ func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l := newListener(inner, m.limits, m.tally)
 	l.rates = m.rates
+	l.budget = m.budget
+	l.secure = !m.noTLS
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
 
 	return l
@@ -167,7 +172,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
-	m.session = append(m.sessionOptions(session.NewMemoryBudget(m.memory)), m.session...)
+	m.session = append(m.sessionOptions(m.budget), m.session...)
 	if m.strict() {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}
@@ -181,7 +186,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 // serve starts to accept connections. The end of the server is the end of the
 // listener.
 func (m *Minogrpc) serve(listener net.Listener) {
-	ptypes.RegisterOverlayServer(m.server, &overlay{Minogrpc: m})
+	ptypes.RegisterOverlayServer(gate.Uncompressed{ServiceRegistrar: m.server}, &overlay{Minogrpc: m})
 
 	m.tasks.start(func() {
 		// It may be stopped before it has begun.

@@ -44,7 +44,7 @@ func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed b
 	chain = leaf.Raw
 
 	if changed, err = m.replace(addr, chain, leaf); changed {
-		m.keyring.add(leaf)
+		m.keyring.add(addr, leaf)
 		m.learned(addr)
 	}
 

@@ -276,7 +276,7 @@ func TestListener_ClosesTheConnectionsOfAHostThatFails(t *testing.T) {
 
 		_, err = bad.Read(make([]byte, 1))
 		require.Error(t, err)
-		require.Len(t, l.tally.counts, 2) // the connection of the good one, and its set-up
+		require.Len(t, l.tally.counts, 3) // the connection of the good one, for its host and for all, and its set-up
 
 		// After a while it may try again.
 		time.Sleep(16 * time.Second)
@@ -295,7 +295,8 @@ func TestListener_ClosesTheConnectionsOfAHostThatFails(t *testing.T) {
 	})
 }
 
-// Promise S3: a stranger cannot fill the memory with what is refused in the end.
+// Promise S4: before its key is believed a peer sends little for the handshake, and little more after
+// it. The listener of a node without TLS has nobody to believe.
 func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := sessiontest.NewNetwork()
@@ -306,14 +307,19 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 
 		refused := make(chan error, 2)
 		l := newListener(inner, quickLimits(), newTally())
+		l.secure = true
 		l.refused = func(_ net.Addr, cause error) { refused <- cause }
 
-		client, err := network.Dialer("stranger:1")(t.Context(), "node:1")
-		require.NoError(t, err)
-		conn, err := l.Accept()
-		require.NoError(t, err)
+		connect := func() (net.Conn, *accepted) {
+			client, err := network.Dialer("stranger:1")(t.Context(), "node:1")
+			require.NoError(t, err)
+			server, err := l.Accept()
+			require.NoError(t, err)
 
-		server := conn.(*accepted)
+			return client, server.(*accepted)
+		}
+
+		client, server := connect()
 		exchange := func(bytes int) error {
 			_, err := client.Write(make([]byte, bytes))
 			require.NoError(t, err)
@@ -321,20 +327,34 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 
 			return err
 		}
+		requireClosed := func(err error) {
+			require.Equal(t, codes.ResourceExhausted, status.Code(err))
+			require.Equal(t, codes.ResourceExhausted, status.Code(<-refused))
 
+			_, err = client.Write([]byte{1})
+			require.Error(t, err)
+		}
+
+		require.NoError(t, exchange(handshakeBytes))
+		requireClosed(exchange(1))
+
+		client, server = connect()
 		require.NoError(t, exchange(1_000))
-
 		require.NoError(t, server.confine())
-		require.NoError(t, server.spend(strangerBytes-10))
+		require.NoError(t, server.spend(strangerBytes-1_010))
 		require.NoError(t, exchange(10))
-		require.Equal(t, codes.ResourceExhausted, status.Code(exchange(1)))
-		require.Equal(t, codes.ResourceExhausted, status.Code(<-refused))
+		requireClosed(exchange(1))
 
+		// Who is believed sends as much as it likes.
+		client, server = connect()
+		require.NoError(t, server.confine())
 		server.free()
-		require.NoError(t, exchange(1_000))
+		require.NoError(t, exchange(strangerBytes))
 		require.NoError(t, server.spend(strangerBytes))
 		require.Empty(t, refused)
+		require.NoError(t, server.Close())
 
+		client, server = connect()
 		require.NoError(t, server.confine())
 
 		for range strangerCalls {
@@ -349,7 +369,8 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 		_, err = client.Write([]byte{1})
 		require.Error(t, err)
 
-		require.NoError(t, client.Close())
+		require.Empty(t, l.tally.counts)
+		require.Zero(t, l.arrivals.Len()+l.handshakes.Len()+l.strangers.Len())
 		require.NoError(t, l.Close())
 	})
 }

@@ -1,0 +1,141 @@
+package minogrpc
+
+import (
+	"context"
+	"math"
+	"net"
+
+	"github.com/minogrpc/session/internal/headers"
+	"github.com/minogrpc/session/minogrpc/internal/gate"
+	"google.golang.org/grpc/tap"
+)
+
+const (
+	// headerPatience is how long headers of several frames may take that another node than a
+	// stranger sends: those of the largest stream, over a slow line.
+	headerPatience = 6 * acceptTimeout
+
+	// headerFields is how many fields of headers a host may have decoded in a second. They take
+	// about a fifth of a processor. Ten thousand calls have fewer.
+	headerFields = 1_000_000
+
+	// lightHeaders is the size of headers, in bytes, that are not charged to the memory budget. A
+	// call takes more than that in any case.
+	lightHeaders = 8 << 10
+)
+
+// headerRules are those of all the connections of the node.
+func (m *Minogrpc) headerRules() gate.Rules {
+	return gate.Rules{
+		Longest:          int(min(m.maxHeaderList(), math.MaxInt32)),
+		StrangerPatience: acceptTimeout,
+		Patience:         headerPatience,
+		Work:             gate.NewBuckets(headerFields, headerFields),
+	}
+}
+
+// guarded returns a connection that counts the headers before the server decodes them. The raw one is
+// the connection of the listener.
+func guarded(conn, raw net.Conn, rules gate.Rules) net.Conn {
+	c, ok := raw.(*accepted)
+	if !ok {
+		return conn
+	}
+
+	return gate.NewConn(conn, rules, c)
+}
+
+// Host implements gate.Peer.
+func (c *accepted) Host() string {
+	return c.visit.host
+}
+
+// Unproved implements gate.Peer.
+func (c *accepted) Unproved() bool {
+	return c.celled.Load()
+}
+
+// Claim implements gate.Peer. All the connections of a host may claim as much as all its streams may
+// hold, and all the hosts together what is left of the memory budget.
+func (c *accepted) Claim(bytes int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	// What is claimed after the end nobody would give back.
+	if c.closed.Load() {
+		return errHeaderMemory
+	}
+
+	l := c.listener
+
+	err := c.visit.claim(claim{kind: headerBytes}, bytes, times(l.limits.maxMetadata, hostMetadata))
+	if err != nil {
+		return err
+	}
+
+	if !l.budget.Reserve(bytes) {
+		return errHeaderMemory
+	}
+
+	c.headers += bytes
+
+	return nil
+}
+
+// Unclaim implements gate.Peer.
+func (c *accepted) Unclaim() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	c.visit.release(headerBytes)
+	c.listener.budget.Release(c.headers)
+	c.headers = 0
+}
+
+// Refuse implements gate.Peer.
+func (c *accepted) Refuse(cause error) {
+	c.listener.refuse(c, cause)
+	_ = c.Close()
+}
+
+// Done implements gate.Peer.
+func (c *accepted) Done() <-chan struct{} {
+	return c.gone
+}
+
+// screen refuses the calls of a stranger that has had enough, and those whose headers do not fit into
+// the memory budget, before anything is kept of them. It runs where the connection is read, and so
+// leaves the rest to the calls.
+func (m *Minogrpc) screen(ctx context.Context, info *tap.Info) (context.Context, error) {
+	size := headers.Size(info.Header)
+
+	var err error
+	if conn := connectionOf(ctx); conn != nil {
+		err = conn.spend(size)
+	}
+
+	// The context of a call that is refused here does not end.
+	if err == nil {
+		err = m.chargeHeaders(ctx, size)
+	}
+
+	m.observeCall(ctx, info.FullMethodName, err)
+
+	return ctx, err
+}
+
+// chargeHeaders takes the memory for the headers of a call for as long as it lasts. The error has a
+// status.
+func (m *Minogrpc) chargeHeaders(ctx context.Context, size int) error {
+	if size <= lightHeaders {
+		return nil
+	}
+
+	if !m.budget.Reserve(size) {
+		return errHeaderMemory
+	}
+
+	context.AfterFunc(ctx, func() { m.budget.Release(size) })
+
+	return nil
+}

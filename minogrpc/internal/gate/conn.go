@@ -1,0 +1,210 @@
+package gate
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// What an unproved peer may put into one block of headers. A node that joins takes a tenth of it.
+const (
+	strangerBlock  = 8 << 10
+	strangerFields = 128
+)
+
+const (
+	// lightWeight is what a block may weigh without being charged to anybody: a few hundred fields.
+	lightWeight = 32 << 10
+
+	// smallWork is what is added up before the bucket of the host is asked: a few calls.
+	smallWork = 64
+)
+
+var (
+	errStrangerHeaders = status.Error(codes.ResourceExhausted, "a stranger has sent too many headers")
+	errSlowHeaders     = status.Error(codes.ResourceExhausted, "headers have not been completed in time")
+	errLongHeaders     = status.Error(codes.ResourceExhausted, "headers are longer than the metadata limit")
+)
+
+// Rules are what all the connections of a node are held to. The fields do not change.
+type Rules struct {
+	// Longest is the size of a block of headers on the wire, in bytes.
+	Longest int
+
+	// StrangerPatience is how long a block of an unproved peer may take, and Patience one of
+	// another peer, if it has more than one frame.
+	StrangerPatience, Patience time.Duration
+
+	// Work has a bucket for each host. It holds a token for each field that is decoded. Nil stands
+	// for no bound.
+	Work *Buckets
+}
+
+// Peer is the other end of a connection, as the owner of the connection knows it. The methods may be
+// called from several goroutines at once.
+type Peer interface {
+	// Host is the host whose work it is.
+	Host() string
+
+	// Unproved tells whether the peer is in the cell.
+	Unproved() bool
+
+	// Claim takes memory for headers that are about to be decoded, in bytes. It returns an error
+	// with a status when there is too little.
+	Claim(bytes int) error
+
+	// Unclaim gives all of that back.
+	Unclaim()
+
+	// Refuse closes the connection.
+	Refuse(cause error)
+
+	// Done is closed when the connection has been closed.
+	Done() <-chan struct{}
+}
+
+// Conn is a connection on which an HTTP/2 client sends, above TLS if there is any. It counts the
+// headers before anybody decodes them. Read is for one goroutine at a time.
+type Conn struct {
+	net.Conn
+
+	rules Rules
+	peer  Peer
+
+	frames frames
+	// claimed is what has been claimed for the blocks since the last time that none was under way.
+	claimed int
+	// done is the work of the last block that has been taken into account, and owed what is not
+	// yet in the bucket.
+	done, owed int
+
+	mu sync.Mutex
+	// end closes the connection when a block takes too long. It is nil while none is under way.
+	end *time.Timer
+}
+
+// NewConn returns the connection with the rules.
+func NewConn(inner net.Conn, rules Rules, peer Peer) *Conn {
+	return &Conn{Conn: inner, rules: rules, peer: peer, frames: newFrames()}
+}
+
+// Read implements net.Conn. Where a peer has more decoded than it may, its bytes come later.
+func (c *Conn) Read(p []byte) (int, error) {
+	// The server asks for more when it has decoded what it has.
+	if c.claimed > 0 && c.frames.block.Ended {
+		c.claimed = 0
+		c.peer.Unclaim()
+	}
+
+	n, err := c.Conn.Read(p)
+
+	if refusal := c.frames.read(p[:n], c.headers); refusal != nil {
+		c.stopTimer()
+		c.peer.Refuse(refusal)
+
+		return 0, refusal
+	}
+
+	c.pause()
+
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *Conn) Close() error {
+	c.stopTimer()
+
+	return c.Conn.Close()
+}
+
+// headers decides about a block of which more has come.
+func (c *Conn) headers(b Block) error {
+	unproved := c.peer.Unproved()
+
+	switch {
+	case unproved && (b.Bytes > strangerBlock || b.Fields > strangerFields):
+		return errStrangerHeaders
+	case b.Bytes > c.rules.Longest:
+		return errLongHeaders
+	case b.Ended:
+		c.stopTimer()
+	case unproved:
+		c.startTimer(c.rules.StrangerPatience)
+	case !b.Last:
+		c.startTimer(c.rules.Patience)
+	}
+
+	if b.Work < c.done {
+		c.done = 0
+	}
+
+	c.owed += b.Work - c.done
+	c.done = b.Work
+
+	if b.Ended {
+		c.done = 0
+	}
+
+	return c.weigh(b)
+}
+
+// weigh claims the memory of a block of which more has come.
+func (c *Conn) weigh(b Block) error {
+	weight := b.Weight() - lightWeight
+	if weight <= c.claimed {
+		return nil
+	}
+
+	if err := c.peer.Claim(weight - c.claimed); err != nil {
+		return err
+	}
+
+	c.claimed = weight
+
+	return nil
+}
+
+// pause waits until the host has paid for the work.
+func (c *Conn) pause() {
+	if c.owed < smallWork || c.rules.Work == nil {
+		return
+	}
+
+	wait := c.rules.Work.Spend(c.peer.Host(), c.owed)
+	c.owed = 0
+
+	if wait <= 0 {
+		return
+	}
+
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+
+	select {
+	case <-timer.C:
+	case <-c.peer.Done():
+	}
+}
+
+// startTimer bounds what a block may take, unless that has been done.
+func (c *Conn) startTimer(patience time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if c.end == nil {
+		c.end = time.AfterFunc(patience, func() { c.peer.Refuse(errSlowHeaders) })
+	}
+}
+
+func (c *Conn) stopTimer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if c.end != nil {
+		c.end.Stop()
+		c.end = nil
+	}
+}
