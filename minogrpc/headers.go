@@ -7,6 +7,7 @@ import (
 
 	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/tap"
 )
 
@@ -15,13 +16,17 @@ const (
 	// stranger sends: those of the largest stream, over a slow line.
 	headerPatience = 6 * acceptTimeout
 
-	// headerFields is how many fields of headers a host may have decoded in a second. They take
-	// about a fifth of a processor. Ten thousand calls have fewer.
-	headerFields = 1_000_000
+	// headerFields is how many fields of headers a host may have decoded in a second, beside those of
+	// any call, and headerBurst how many at once: those of some of the largest streams.
+	headerFields = 300_000
+	headerBurst  = 2_000_000
 
-	// lightHeaders is the size of headers, in bytes, that are not charged to the memory budget. A
-	// call takes more than that in any case.
-	lightHeaders = 8 << 10
+	// lightHeaders is what headers may take, in bytes, without being charged to anybody. A call takes
+	// more than that in any case.
+	lightHeaders = 16 << 10
+
+	// perValue is what a field of headers takes beside its texts, in bytes.
+	perValue = 96
 )
 
 // headerRules are those of all the connections of the node.
@@ -30,7 +35,7 @@ func (m *Minogrpc) headerRules() gate.Rules {
 		Longest:          int(min(m.maxHeaderList(), math.MaxInt32)),
 		StrangerPatience: acceptTimeout,
 		Patience:         headerPatience,
-		Work:             gate.NewBuckets(headerFields, headerFields),
+		Work:             gate.NewBuckets(headerFields, headerBurst),
 	}
 }
 
@@ -107,16 +112,14 @@ func (c *accepted) Done() <-chan struct{} {
 // the memory budget, before anything is kept of them. It runs where the connection is read, and so
 // leaves the rest to the calls.
 func (m *Minogrpc) screen(ctx context.Context, info *tap.Info) (context.Context, error) {
-	size := headers.Size(info.Header)
-
 	var err error
 	if conn := connectionOf(ctx); conn != nil {
-		err = conn.spend(size)
+		err = conn.spend(headers.Size(info.Header))
 	}
 
 	// The context of a call that is refused here does not end.
 	if err == nil {
-		err = m.chargeHeaders(ctx, size)
+		err = m.chargeHeaders(ctx, weightOf(info.Header))
 	}
 
 	m.observeCall(ctx, info.FullMethodName, err)
@@ -124,18 +127,44 @@ func (m *Minogrpc) screen(ctx context.Context, info *tap.Info) (context.Context,
 	return ctx, err
 }
 
+// weightOf estimates what the metadata take in memory, in bytes.
+func weightOf(md metadata.MD) int {
+	weight := 0
+
+	for key, values := range md {
+		weight += len(key) + perValue*len(values)
+		for _, value := range values {
+			weight += len(value)
+		}
+	}
+
+	return weight
+}
+
 // chargeHeaders takes the memory for the headers of a call for as long as it lasts. The error has a
 // status.
-func (m *Minogrpc) chargeHeaders(ctx context.Context, size int) error {
-	if size <= lightHeaders {
+func (m *Minogrpc) chargeHeaders(ctx context.Context, weight int) error {
+	if weight <= lightHeaders {
 		return nil
 	}
 
-	if !m.budget.Reserve(size) {
-		return errHeaderMemory
+	v := m.tally.visit(remoteHost(ctx))
+
+	err := v.claim(claim{kind: headerBytes}, weight, times(m.maxMetadata, hostMetadata))
+	if err == nil && !m.budget.Reserve(weight) {
+		err = errHeaderMemory
 	}
 
-	context.AfterFunc(ctx, func() { m.budget.Release(size) })
+	if err != nil {
+		v.end()
+
+		return err
+	}
+
+	context.AfterFunc(ctx, func() {
+		v.end()
+		m.budget.Release(weight)
+	})
 
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 	setUps      kind = "pending set-ups"
 	openStreams kind = "streams"
 	storedBytes kind = "bytes of metadata"
-	headerBytes kind = "bytes of headers that are being decoded"
+	headerBytes kind = "bytes of headers"
 
 	// allConnections are those of all the hosts.
 	allConnections kind = "connections of all hosts"

@@ -19,12 +19,25 @@ const (
 	// lightWeight is what a block may weigh without being charged to anybody: a few hundred fields.
 	lightWeight = 32 << 10
 
+	// fewFrames is how many frames a block may have beside one for each frameBytes. Clients fill each
+	// frame but the last, with 16 KiB.
+	fewFrames  = 16
+	frameBytes = 1 << 10
+
+	// shortPause is for how long a connection need not wait, as there are no shorter timers to speak of.
+	shortPause = 10 * time.Millisecond
+
+	// longPause is how much longer than half of the time a connection may be made to wait.
+	longPause = 2 * time.Second
+
 	// smallWork is what is added up before the bucket of the host is asked: a few calls.
 	smallWork = 64
 )
 
 var (
 	errStrangerHeaders = status.Error(codes.ResourceExhausted, "a stranger has sent too many headers")
+	errManyFrames      = status.Error(codes.ResourceExhausted, "headers in too many frames")
+	errBusyHeaders     = status.Error(codes.ResourceExhausted, "too many headers for too long")
 	errSlowHeaders     = status.Error(codes.ResourceExhausted, "headers have not been completed in time")
 	errLongHeaders     = status.Error(codes.ResourceExhausted, "headers are longer than the metadata limit")
 )
@@ -38,8 +51,8 @@ type Rules struct {
 	// another peer, if it has more than one frame.
 	StrangerPatience, Patience time.Duration
 
-	// Work has a bucket for each host. It holds a token for each field that is decoded. Nil stands
-	// for no bound.
+	// Work has a bucket for each host. It holds a token for each field that is decoded beyond those of
+	// any call, and for other frames that cost as much. Nil stands for no bound.
 	Work *Buckets
 }
 
@@ -80,6 +93,10 @@ type Conn struct {
 	// done is the work of the last block that has been taken into account, and owed what is not
 	// yet in the bucket.
 	done, owed int
+	// paused is for how long the connection has been made to wait, less half of the time since, and
+	// last when that was.
+	paused time.Duration
+	last   time.Time
 
 	mu sync.Mutex
 	// end closes the connection when a block takes too long. It is nil while none is under way.
@@ -101,14 +118,20 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 	n, err := c.Conn.Read(p)
 
-	if refusal := c.frames.read(p[:n], c.headers); refusal != nil {
+	refusal := c.frames.read(p[:n], c.headers)
+	c.owed += c.frames.work
+	c.frames.work = 0
+
+	if refusal == nil {
+		refusal = c.pause()
+	}
+
+	if refusal != nil {
 		c.stopTimer()
 		c.peer.Refuse(refusal)
 
 		return 0, refusal
 	}
-
-	c.pause()
 
 	return n, err
 }
@@ -129,6 +152,8 @@ func (c *Conn) headers(b Block) error {
 		return errStrangerHeaders
 	case b.Bytes > c.rules.Longest:
 		return errLongHeaders
+	case b.Frames > fewFrames+b.Bytes/frameBytes:
+		return errManyFrames
 	case b.Ended:
 		c.stopTimer()
 	case unproved:
@@ -167,26 +192,39 @@ func (c *Conn) weigh(b Block) error {
 	return nil
 }
 
-// pause waits until the host has paid for the work.
-func (c *Conn) pause() {
+// pause waits until the host has paid for the work. It returns an error when the connection waits most
+// of the time: nobody would notice that its peer has gone, with so much still to come.
+func (c *Conn) pause() error {
 	if c.owed < smallWork || c.rules.Work == nil {
-		return
+		return nil
 	}
 
 	wait := c.rules.Work.Spend(c.peer.Host(), c.owed)
 	c.owed = 0
 
-	if wait <= 0 {
-		return
+	if wait <= shortPause {
+		return nil
 	}
 
-	timer := time.NewTimer(wait)
+	begun := time.Now()
+	c.paused = max(0, c.paused-begun.Sub(c.last)/2)
+	timer := time.NewTimer(min(wait, longPause))
+
 	defer timer.Stop()
 
 	select {
 	case <-timer.C:
 	case <-c.peer.Done():
 	}
+
+	c.last = time.Now()
+	c.paused += c.last.Sub(begun)
+
+	if c.paused >= longPause {
+		return errBusyHeaders
+	}
+
+	return nil
 }
 
 // startTimer bounds what a block may take, unless that has been done.

@@ -5,9 +5,14 @@ const (
 	frameHeader  = 9 // bytes
 	prefaceBytes = len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
+	dataFrame         = 0x0
 	headersFrame      = 0x1
+	resetFrame        = 0x3
+	settingsFrame     = 0x4
+	pingFrame         = 0x6
 	continuationFrame = 0x9
 
+	endStream  = 0x1
 	endHeaders = 0x4
 	padded     = 0x8
 	prioritize = 0x20
@@ -20,9 +25,11 @@ type Block struct {
 	// Bytes is the size of its frames, their own headers included. A frame counts in full as soon
 	// as it has been announced.
 	Bytes int
+	// Frames is the number of frames.
+	Frames int
 	// Fields is the number of fields that have come.
 	Fields int
-	// Work is what decoding has cost so far, in fields.
+	// Work is what decoding has cost so far, in fields. The first ones are those of any call.
 	Work int
 	// Last is true once the last frame has been announced, and Ended once all of it is there.
 	Last, Ended bool
@@ -43,6 +50,14 @@ const (
 	copied = 4 << 10
 	// decoded is how many bytes of texts it decodes in that time.
 	decoded = 64
+
+	// usualFields is how many fields a block has for nothing.
+	usualFields = 32
+
+	// What the frames cost that a client has little reason to send, in fields.
+	resetWork = 100
+	replyWork = 32
+	emptyWork = 8
 )
 
 // frames reads what a client sends over an HTTP/2 connection, in pieces of any size, and keeps
@@ -64,6 +79,9 @@ type frames struct {
 
 	block  Block
 	fields fields
+
+	// work is what the frames have cost that belong to no block, since somebody took it.
+	work int
 }
 
 func newFrames() frames {
@@ -112,6 +130,8 @@ func (f *frames) header(p []byte, told func(Block) error) (int, error) {
 	f.left = int(f.head[0])<<16 | int(f.head[1])<<8 | int(f.head[2])
 
 	if !f.ofBlock() {
+		f.work += f.cost()
+
 		return n, nil
 	}
 
@@ -122,6 +142,21 @@ func (f *frames) header(p []byte, told func(Block) error) (int, error) {
 	}
 
 	return n, told(f.block)
+}
+
+// cost returns what a frame costs that belongs to no block, in fields: a call that is reset, a frame
+// that the server answers, and one with nothing in it.
+func (f *frames) cost() int {
+	switch kind := f.head[3]; {
+	case kind == resetFrame:
+		return resetWork
+	case kind == settingsFrame || kind == pingFrame:
+		return replyWork
+	case kind == dataFrame && f.left == 0 && f.head[4]&endStream == 0:
+		return emptyWork
+	default:
+		return 0
+	}
 }
 
 // ofBlock tells whether the frame belongs to a block of headers.
@@ -147,10 +182,15 @@ func (f *frames) announce() {
 		}
 	}
 
+	f.block.Frames++
 	f.block.Bytes += frameHeader + f.left
 	f.block.Last = flags&endHeaders != 0
 	// The decoder looks at the text that is not complete with each frame.
-	f.block.Work += 1 + f.fields.partial/copied
+	f.block.Work += f.fields.partial / copied
+
+	if f.head[3] == continuationFrame {
+		f.block.Work++
+	}
 }
 
 // payload takes bytes of a frame behind its header.
@@ -191,7 +231,7 @@ func (f *frames) fragment(p []byte) {
 	f.left -= len(p)
 
 	f.block.Fields = f.fields.count
-	f.block.Work += f.fields.count - fields + (f.fields.text-text)/decoded
+	f.block.Work += max(0, f.fields.count-max(fields, usualFields)) + (f.fields.text-text)/decoded
 }
 
 func (f *frames) endFrame() {
