@@ -19,7 +19,8 @@ const (
 	DefaultPeerStreams = 1_000
 
 	// DefaultHostStreams is the same for all the gateways at one remote host, as which
-	// somebody may pretend to be many. It is also the number of its connections.
+	// somebody may pretend to be many. It is also the number of its connections. All the
+	// hosts together may have four times as many connections.
 	DefaultHostStreams = 10_000
 
 	// DefaultPending is the number of connections and streams of one remote host that

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"syscall"
 	"time"
 
@@ -123,12 +123,12 @@ func addressOf(peer identity) mino.Address {
 func measure() state {
 	debug.FreeOSMemory()
 
-	var (
-		stats runtime.MemStats
-		usage syscall.Rusage
-	)
+	// What has become garbage since the collection began is not what the victim holds.
+	inUse := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(inUse)
 
-	runtime.ReadMemStats(&stats)
+	var usage syscall.Rusage
+
 	mustNot(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
 
 	var pages [2]int64
@@ -137,7 +137,7 @@ func measure() state {
 	must(fscan(text, &pages[0], &pages[1]))
 
 	return state{
-		Live:        int64(stats.HeapAlloc + stats.StackInuse),
+		Live:        int64(inUse[0].Value.Uint64() + inUse[1].Value.Uint64()),
 		Resident:    pages[1] * int64(os.Getpagesize()),
 		CPU:         time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
 		Descriptors: len(must(os.ReadDir("/proc/self/fd"))),
