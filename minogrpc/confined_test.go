@@ -184,8 +184,9 @@ func TestConfined_RemovedNodeIsAStrangerAtOnce(t *testing.T) {
 // Promises S2, S4: a caller that presents more certificates than a node has, or larger ones, has failed
 // before it proves that it has the key.
 func TestConfined_TooManyCertificatesAreAFailedHandshake(t *testing.T) {
-	node := start(t, minogrpc.WithHandshakeLimit(2))
-	mino.MustCreateRPC(node, rpcName, echo, texts{})
+	told := make(chan minogrpc.Refusal, 100)
+	node := start(t, minogrpc.WithHandshakeLimit(2),
+		minogrpc.WithObserver(minogrpc.Observer{Refused: func(r minogrpc.Refusal) { told <- r }}))
 
 	many, large := strangerCertificate(t), strangerCertificate(t)
 	for range 8 {
@@ -199,6 +200,7 @@ func TestConfined_TooManyCertificatesAreAFailedHandshake(t *testing.T) {
 	for _, cert := range []tls.Certificate{many, large} {
 		_, err := clientTo(t, node, cert).Call(t.Context(), &ptypes.Message{})
 		require.Equal(t, codes.Unavailable, status.Code(err), "%v", err)
+		require.ErrorContains(t, (<-told).Err, "certificates of")
 	}
 
 	// The host is refused now.

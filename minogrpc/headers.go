@@ -25,8 +25,9 @@ const (
 	// more than that in any case.
 	lightHeaders = 16 << 10
 
-	// perValue is what a field of headers takes beside its texts, in bytes.
-	perValue = 96
+	// perValue is what a field of headers takes beside its texts, in bytes: the server makes room for
+	// each in a map, of which half may be empty.
+	perValue = 192
 )
 
 // headerRules are those of all the connections of the node.

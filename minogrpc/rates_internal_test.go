@@ -354,7 +354,30 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 		require.Empty(t, refused)
 		require.NoError(t, server.Close())
 
-		client, server = connect()
+		require.Empty(t, l.tally.counts)
+		require.Zero(t, l.arrivals.Len()+l.handshakes.Len()+l.strangers.Len())
+		require.NoError(t, l.Close())
+	})
+}
+
+// Promise S4: nor does it make many calls, or stay for long.
+func TestListener_StrangerMakesFewCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := sessiontest.NewNetwork()
+		defer network.Close()
+
+		inner, err := network.Listen("node:1")
+		require.NoError(t, err)
+
+		l := newListener(inner, quickLimits(), newTally())
+		l.secure = true
+
+		client, err := network.Dialer("stranger:1")(t.Context(), "node:1")
+		require.NoError(t, err)
+		conn, err := l.Accept()
+		require.NoError(t, err)
+
+		server := conn.(*accepted)
 		require.NoError(t, server.confine())
 
 		for range strangerCalls {
@@ -370,7 +393,7 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 		require.Error(t, err)
 
 		require.Empty(t, l.tally.counts)
-		require.Zero(t, l.arrivals.Len()+l.handshakes.Len()+l.strangers.Len())
+		require.Zero(t, l.strangers.Len())
 		require.NoError(t, l.Close())
 	})
 }

@@ -44,8 +44,6 @@ func (m *Minogrpc) newServer() *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle}),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
-		// A connection that sends nothing needs no buffer to write to: those of strangers are many.
-		grpc.SharedWriteBuffer(true),
 		grpc.ConnectionTimeout(acceptTimeout),
 		grpc.InTapHandle(m.screen),
 		grpc.UnaryInterceptor(m.containUnary),

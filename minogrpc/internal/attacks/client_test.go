@@ -1,6 +1,6 @@
 //go:build linux
 
-package attacks
+package attacks_test
 
 import (
 	"bytes"
@@ -151,7 +151,7 @@ func (c *client) headers(method string, more ...string) []byte {
 
 // call begins one, and leaves it open.
 func (c *client) call(id uint32, block []byte) error {
-	return c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true})
+	return c.framer.WriteHeaders(opened(id, block))
 }
 
 // message begins a message of a call, of a size, with what there is of it.

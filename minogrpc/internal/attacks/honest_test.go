@@ -1,6 +1,6 @@
 //go:build linux
 
-package attacks
+package attacks_test
 
 import (
 	"bytes"
@@ -23,11 +23,13 @@ const pause = 5 * time.Millisecond
 type window struct {
 	// Sent is the number of messages that have an outcome, and Failed the outcomes that are not
 	// what they should be. Missing are the answers that have not come.
-	Sent, Failed, Missing int
+	Sent    int `json:"sent"`
+	Failed  int `json:"failed"`
+	Missing int `json:"missing"`
 	// Median is the time until the outcome.
-	Median time.Duration
+	Median time.Duration `json:"median"`
 	// Cause is one of the failures.
-	Cause string
+	Cause string `json:"cause"`
 }
 
 // sender is the honest node's side of a stream.

@@ -1,6 +1,6 @@
 //go:build linux
 
-package attacks
+package attacks_test
 
 import (
 	"context"

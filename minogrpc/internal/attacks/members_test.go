@@ -1,12 +1,13 @@
 //go:build linux
 
-package attacks
+package attacks_test
 
 import (
 	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func sized(memory int64) bounds {
 // decoded, and pays for the work with time.
 func TestMembers_Headers(t *testing.T) {
 	w := newWorld(t, setup{})
-	a, me := w.member(t)
+	a, _ := w.member(t)
 
 	for _, c := range []struct {
 		name        string
@@ -39,54 +40,61 @@ func TestMembers_Headers(t *testing.T) {
 		bounds      bounds
 		do          func(ctx context.Context, host string) error
 	}{
-		{"that never end", 200, sized(memberBound), func(ctx context.Context, host string) error {
-			c, err := a.connect(ctx, host)
-			if err == nil {
-				err = c.endless(1, 215<<10)
-			}
-
-			return err
-		}},
-		// A quarter of a processor is for what is decoded, the rest for what comes before.
-		{"one block after the other", 8, bounds{memory: memberBound, cpu: 0.8}, func(ctx context.Context, host string) error {
-			c, err := a.connect(ctx, host)
-			for id := uint32(1); err == nil; id += 2 {
-				err = c.call(id, append(c.headers("Forward"), references(15<<10)...))
-			}
-
-			return err
-		}},
-		{"of calls that wait for their messages", 8, sized(memberBound), func(ctx context.Context, host string) error {
-			c, err := a.connect(ctx, host)
-			for id := uint32(1); err == nil && id < 4000; id += 2 {
-				err = c.call(id, append(c.headers("Forward", "gateway", me), references(15<<10)...))
-			}
-
-			return err
-		}},
-		{"of frames with nothing in them", 8, bounds{memory: strangersBound, cpu: 0.8}, func(ctx context.Context, host string) error {
-			c, err := a.connect(ctx, host)
-			if err == nil {
-				// A text that is not complete, which the decoder would copy again and again.
-				err = c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: append(
-					[]byte{0, 1, 'x', 0x7f, 0x81, 0xff, 0xff, 0x03}, make([]byte, 16<<10-8)...)})
-			}
-
-			for i := 0; err == nil && i < 64; i++ {
-				err = c.framer.WriteContinuation(1, false, make([]byte, 16<<10))
-			}
-
-			nothing := bytes.Repeat([]byte{0, 0, 0, 9, 0, 0, 0, 0, 1}, 1000)
-			for err == nil {
-				_, err = c.Write(nothing)
-			}
-
-			return err
-		}},
+		{"that never end", 200, sized(memberBound), endless(a)},
+		{"one block after the other", 8, bounds{memory: memberBound, cpu: 0.8}, calls(a, math.MaxInt32, references(15<<10))},
+		{"of calls that wait for their messages", 8, sized(memberBound), calls(a, 4000, references(15<<10))},
+		{"of frames with nothing in them", 8, bounds{memory: strangersBound, cpu: 0.8}, unfinished(a)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.withstands(t, c.bounds, func(ctx context.Context) { w.every(ctx, c.connections, 1, c.do) })
 		})
+	}
+}
+
+// endless begins a call whose headers never end.
+func endless(a attacker) func(context.Context, string) error {
+	return func(ctx context.Context, host string) error {
+		c, err := a.connect(ctx, host)
+		if err == nil {
+			err = c.endless(1, 215<<10)
+		}
+
+		return err
+	}
+}
+
+// calls begins calls with more headers, up to one of that id, which all wait for their messages.
+func calls(a attacker, last uint32, more []byte) func(context.Context, string) error {
+	return func(ctx context.Context, host string) error {
+		c, err := a.connect(ctx, host)
+		for id := uint32(1); err == nil && id < last; id += 2 {
+			err = c.call(id, append(c.headers("Forward"), more...))
+		}
+
+		return err
+	}
+}
+
+// unfinished sends frames with nothing in them within a text that does not come to its end. A decoder
+// would copy that again and again.
+func unfinished(a attacker) func(context.Context, string) error {
+	return func(ctx context.Context, host string) error {
+		c, err := a.connect(ctx, host)
+		if err == nil {
+			err = c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: append(
+				[]byte{0, 1, 'x', 0x7f, 0x81, 0xff, 0xff, 0x03}, make([]byte, 16<<10-8)...)})
+		}
+
+		for i := 0; err == nil && i < 64; i++ {
+			err = c.framer.WriteContinuation(1, false, make([]byte, 16<<10))
+		}
+
+		nothing := bytes.Repeat([]byte{0, 0, 0, 9, 0, 0, 0, 0, 1}, 1000)
+		for err == nil {
+			_, err = c.Write(nothing)
+		}
+
+		return err
 	}
 }
 
@@ -101,7 +109,7 @@ func TestMembers_Frames(t *testing.T) {
 		write func(c *client, f *http2.Framer, id uint32)
 	}{
 		{"calls that are reset", func(c *client, f *http2.Framer, id uint32) {
-			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: c.headers("Forward"), EndHeaders: true})
+			_ = f.WriteHeaders(opened(id, c.headers("Forward")))
 			_ = f.WriteRSTStream(id, http2.ErrCodeCancel)
 		}},
 		{"settings", func(_ *client, f *http2.Framer, id uint32) {
@@ -110,14 +118,14 @@ func TestMembers_Frames(t *testing.T) {
 		{"pings", func(_ *client, f *http2.Framer, _ uint32) { _ = f.WritePing(false, [8]byte{}) }},
 		{"data with nothing in them", func(c *client, f *http2.Framer, id uint32) {
 			if id == 1 {
-				_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: c.headers("Forward"), EndHeaders: true})
+				_ = f.WriteHeaders(opened(1, c.headers("Forward")))
 			}
 
 			_ = f.WriteData(1, false, nil)
 		}},
 		{"tables of headers", func(c *client, f *http2.Framer, id uint32) {
-			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndHeaders: true, EndStream: true,
-				BlockFragment: c.headers("Forward", fmt.Sprint("x", id), strings.Repeat("x", 3000))})
+			_ = f.WriteHeaders(opened(id, c.headers("Forward", fmt.Sprint("x", id), strings.Repeat("x", 3000))))
+			_ = f.WriteData(id, true, nil)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -146,6 +154,11 @@ func TestMembers_Frames(t *testing.T) {
 			})
 		})
 	}
+}
+
+// opened returns the frame that begins a call.
+func opened(id uint32, block []byte) http2.HeadersFrameParam {
+	return http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true}
 }
 
 // Promise S4: a message that is compressed is refused before it is inflated, though the application

@@ -1,6 +1,6 @@
 //go:build linux
 
-package attacks
+package attacks_test
 
 import (
 	"context"
@@ -31,22 +31,8 @@ func TestOpen_Headers(t *testing.T) {
 		name string
 		do   func(ctx context.Context, host string) error
 	}{
-		{"that never end", func(ctx context.Context, host string) error {
-			c, err := a.connect(ctx, host)
-			if err == nil {
-				err = c.endless(1, 215<<10)
-			}
-
-			return err
-		}},
-		{"of calls that wait for their messages", func(ctx context.Context, host string) error {
-			c, err := a.connect(ctx, host)
-			for id := uint32(1); err == nil && id < 4000; id += 2 {
-				err = c.call(id, append(c.headers("Forward"), references(15<<10)...))
-			}
-
-			return err
-		}},
+		{"that never end", endless(a)},
+		{"of calls that wait for their messages", calls(a, 4000, references(15<<10))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.withstands(t, sized(memory*5/2+64*mib), func(ctx context.Context) { w.every(ctx, 64, 8, c.do) })

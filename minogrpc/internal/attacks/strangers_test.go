@@ -1,6 +1,6 @@
 //go:build linux
 
-package attacks
+package attacks_test
 
 import (
 	"context"
@@ -167,7 +167,7 @@ func TestStrangers_OtherHandshakes(t *testing.T) {
 
 		secure := tls.Client(conn, config)
 
-		return secure, secure.Handshake()
+		return secure, secure.HandshakeContext(t.Context())
 	}
 
 	_, err := shake(&tls.Config{MaxVersion: tls.VersionTLS12, NextProtos: []string{"h2"}})

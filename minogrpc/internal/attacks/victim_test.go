@@ -1,6 +1,6 @@
 //go:build linux
 
-package attacks
+package attacks_test
 
 import (
 	"context"
@@ -23,35 +23,38 @@ import (
 
 // setup is how a node begins.
 type setup struct {
-	NoTLS bool
+	NoTLS bool `json:"noTLS"`
 	// Memory is the budget of the node in bytes, or 0 for the default.
-	Memory int
+	Memory int `json:"memory"`
 	// Players are those of the stream of the honest node.
-	Players []identity
+	Players []identity `json:"players"`
 }
 
 // identity is a node as the others have to know it.
 type identity struct {
-	Address, Chain []byte
+	Address []byte `json:"address"`
+	Chain   []byte `json:"chain"`
 }
 
 // question is what the victim is asked.
 type question struct {
 	// Know is a node that it has to know from now on.
-	Know *identity
+	Know *identity `json:"know"`
 	// Token asks for a token.
-	Token bool
+	Token bool `json:"token"`
 }
 
 // state is what the victim answers: what it takes after a collection.
 type state struct {
 	// Live is the memory that is in use, and Resident what the process has, in bytes.
-	Live, Resident int64
+	Live     int64 `json:"live"`
+	Resident int64 `json:"resident"`
 	// CPU is the time of the processor so far.
-	CPU time.Duration
+	CPU time.Duration `json:"cpu"`
 	// Descriptors are the open files and connections.
-	Descriptors int
-	Token       string
+	Descriptors int `json:"descriptors"`
+	// Token is what was asked for.
+	Token string `json:"token"`
 }
 
 // procedure is what the honest node calls.

@@ -16,8 +16,9 @@ const (
 )
 
 const (
-	// lightWeight is what a block may weigh without being charged to anybody: a few hundred fields.
-	lightWeight = 32 << 10
+	// lightWeight is what a block may weigh without being charged to anybody: some hundred fields. One
+	// of a stranger is lighter.
+	lightWeight = 64 << 10
 
 	// fewFrames is how many frames a block may have beside one for each frameBytes. Clients fill each
 	// frame but the last, with 16 KiB.

@@ -44,7 +44,7 @@ func (b Block) Weight() int {
 
 const (
 	// perField is what one field takes beside its texts.
-	perField = 128
+	perField = 256
 
 	// copied is how many bytes of an incomplete text the decoder moves in the time of a field.
 	copied = 4 << 10

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -81,9 +82,10 @@ func TestFrames_CountWhatTheDecoderFinds(t *testing.T) {
 		s := newSent()
 
 		for range rapid.IntRange(1, 4).Draw(t, "blocks") {
-			var fields []hpack.HeaderField
+			count := rapid.IntRange(0, 8).Draw(t, "fields")
+			fields := make([]hpack.HeaderField, 0, count)
 
-			for range rapid.IntRange(0, 8).Draw(t, "fields") {
+			for range count {
 				fields = append(fields, hpack.HeaderField{
 					Name:      strings.Repeat("n", rapid.IntRange(1, 40).Draw(t, "name")),
 					Value:     strings.Repeat("v", rapid.SampledFrom([]int{0, 3, 130, 5000}).Draw(t, "value")),
@@ -195,7 +197,7 @@ func FuzzFrames(f *testing.F) {
 			}
 
 			if err != nil {
-				if _, ok := err.(http2.StreamError); !ok {
+				if _, ok := errors.AsType[http2.StreamError](err); !ok {
 					return
 				}
 			}
