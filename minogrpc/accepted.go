@@ -57,6 +57,9 @@ type accepted struct {
 	left   atomic.Int64
 	calls  atomic.Int64
 
+	// known asks again whether the peer has become known. It is set by confine.
+	known func() bool
+
 	// proved is what the peer has shown to be by its key the last time.
 	proved atomic.Pointer[proved]
 
@@ -176,20 +179,44 @@ func (c *accepted) leave(room *gate.Room) {
 // request of a call before anybody can ask who the caller is, so that a stranger could
 // fill the memory with calls that are refused in the end, or never come to that. The
 // error has a status.
-func (c *accepted) confine() error {
+//
+// A member that has just joined is a stranger until its certificate has come here. So known is asked
+// before the peer is refused for what it has used up, and before its connection is closed.
+func (c *accepted) confine(known func() bool) error {
 	if err := c.enter(c.listener.strangers); err != nil {
 		return err
 	}
 
+	c.known = known
 	c.left.Add(strangerBytes - handshakeBytes)
 	c.calls.Store(strangerCalls)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	c.end = time.AfterFunc(strangerPeriod, func() { _ = c.Close() })
+	c.end = time.AfterFunc(strangerPeriod, func() {
+		if c.isStranger() {
+			_ = c.Close()
+		}
+	})
 
 	return nil
+}
+
+// isStranger asks again whether the peer is one, and frees it if not.
+func (c *accepted) isStranger() bool {
+	if !c.celled.Load() {
+		return false
+	}
+
+	// During the handshake there is nobody to ask about.
+	if c.known == nil || !c.known() {
+		return true
+	}
+
+	c.free()
+
+	return false
 }
 
 // free ends the cell. It may be called at any time.
@@ -211,7 +238,7 @@ func (c *accepted) free() {
 // spend returns an error with a status when the peer may not make a call with headers of
 // that many bytes any more.
 func (c *accepted) spend(headers int) error {
-	if c.celled.Load() && (c.left.Add(-int64(headers)) < 0 || c.calls.Add(-1) < 0) {
+	if c.celled.Load() && (c.left.Add(-int64(headers)) < 0 || c.calls.Add(-1) < 0) && c.isStranger() {
 		return errStranger
 	}
 
@@ -226,7 +253,7 @@ func (c *accepted) Read(p []byte) (int, error) {
 		c.heard.Store(true)
 	}
 
-	if c.celled.Load() && c.left.Add(-int64(n)) < 0 {
+	if c.celled.Load() && c.left.Add(-int64(n)) < 0 && c.isStranger() {
 		c.Refuse(errStranger)
 
 		return 0, errStranger

@@ -21,6 +21,9 @@ const (
 	headerFields = 300_000
 	headerBurst  = 2_000_000
 
+	// busyHosts is how many times as many all the hosts together may have.
+	busyHosts = 2
+
 	// lightHeaders is what headers may take, in bytes, without being charged to anybody. A call takes
 	// more than that in any case.
 	lightHeaders = 16 << 10
@@ -37,6 +40,7 @@ func (m *Minogrpc) headerRules() gate.Rules {
 		StrangerPatience: acceptTimeout,
 		Patience:         headerPatience,
 		Work:             gate.NewBuckets(headerFields, headerBurst),
+		AllWork:          gate.NewBuckets(busyHosts*headerFields, busyHosts*headerBurst),
 	}
 }
 
@@ -59,6 +63,11 @@ func (c *accepted) Host() string {
 // Unproved implements gate.Peer.
 func (c *accepted) Unproved() bool {
 	return c.celled.Load()
+}
+
+// Known implements gate.Peer.
+func (c *accepted) Known() bool {
+	return !c.isStranger()
 }
 
 // Claim implements gate.Peer. All the connections of a host may claim as much as all its streams may
@@ -152,7 +161,7 @@ func (m *Minogrpc) chargeHeaders(ctx context.Context, weight int) error {
 	v := m.tally.visit(remoteHost(ctx))
 
 	err := v.claim(claim{kind: headerBytes}, weight, times(m.maxMetadata, hostMetadata))
-	if err == nil && !m.budget.Reserve(weight) {
+	if err == nil && !m.headerBudget.Reserve(weight) {
 		err = errHeaderMemory
 	}
 
@@ -164,7 +173,7 @@ func (m *Minogrpc) chargeHeaders(ctx context.Context, weight int) error {
 
 	context.AfterFunc(ctx, func() {
 		v.end()
-		m.budget.Release(weight)
+		m.headerBudget.Release(weight)
 	})
 
 	return nil

@@ -41,19 +41,19 @@ var (
 type Minogrpc struct {
 	config
 
-	me      session.Address
-	text    string // of the address
-	router  router.Router
-	context serde.Context
-	cert    *tls.Certificate // the first one, nil without TLS; see certificate
-	conns   *session.ConnManager
-	server  *grpc.Server
-	tally   *tally
-	rates   *rates
-	budget  *session.MemoryBudget
-	peers   peers
-	keyring keyring
-	renewal renewal
+	me           session.Address
+	text         string // of the address
+	router       router.Router
+	context      serde.Context
+	cert         *tls.Certificate // the first one, nil without TLS; see certificate
+	conns        *session.ConnManager
+	server       *grpc.Server
+	tally        *tally
+	rates        *rates
+	headerBudget *session.MemoryBudget
+	peers        peers
+	keyring      keyring
+	renewal      renewal
 
 	// refusalLog keeps a hostile peer from filling the log.
 	refusalLog rate.Sometimes
@@ -95,7 +95,7 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 		refusalLog: rate.Sometimes{First: loggedRefusals, Interval: time.Second},
 	}
 	m.rates = newRates(m.limits)
-	m.budget = session.NewMemoryBudget(m.memory)
+	m.headerBudget = session.NewMemoryBudget(m.memory)
 
 	listener, err := m.listen(listen)
 	if err != nil {
@@ -135,7 +135,7 @@ func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l := newListener(inner, m.limits, m.tally)
 	l.rates = m.rates
-	l.budget = m.budget
+	l.budget = m.headerBudget
 	l.secure = !m.noTLS
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
 
@@ -172,7 +172,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
-	m.session = append(m.sessionOptions(m.budget), m.session...)
+	m.session = append(m.sessionOptions(m.headerBudget), m.session...)
 	if m.strict() {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}

@@ -340,14 +340,14 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 
 		client, server = connect()
 		require.NoError(t, exchange(1_000))
-		require.NoError(t, server.confine())
+		require.NoError(t, server.confine(func() bool { return false }))
 		require.NoError(t, server.spend(strangerBytes-1_010))
 		require.NoError(t, exchange(10))
 		requireClosed(exchange(1))
 
 		// Who is believed sends as much as it likes.
 		client, server = connect()
-		require.NoError(t, server.confine())
+		require.NoError(t, server.confine(func() bool { return false }))
 		server.free()
 		require.NoError(t, exchange(strangerBytes))
 		require.NoError(t, server.spend(strangerBytes))
@@ -378,7 +378,7 @@ func TestListener_StrangerMakesFewCalls(t *testing.T) {
 		require.NoError(t, err)
 
 		server := conn.(*accepted)
-		require.NoError(t, server.confine())
+		require.NoError(t, server.confine(func() bool { return false }))
 
 		for range strangerCalls {
 			require.NoError(t, server.spend(0))

@@ -172,7 +172,7 @@ func (c watchedCredentials) identify(raw net.Conn, info credentials.AuthInfo) (p
 	case !c.node.strict() || c.node.knowsCaller(caller.leaf):
 		caller.conn.free()
 	default:
-		return caller, caller.conn.confine()
+		return caller, caller.conn.confine(func() bool { return c.node.knowsCaller(caller.leaf) })
 	}
 
 	return caller, nil

@@ -131,8 +131,9 @@ func (b *Buckets) makeRoomLocked(now time.Time) {
 }
 
 // Spend takes n tokens, and returns how long the host has to wait until it has paid for them. It
-// has to pay for what it takes beyond the burst as well.
-func (b *Buckets) Spend(host string, n int) time.Duration {
+// has to pay for what it takes beyond the burst as well. A host is heavy if it has used up more than
+// half of the burst.
+func (b *Buckets) Spend(host string, n int) (wait time.Duration, heavy bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
@@ -143,7 +144,10 @@ func (b *Buckets) Spend(host string, n int) time.Duration {
 		limiter.ReserveN(now, min(n, b.burst))
 	}
 
-	return max(0, time.Duration(-limiter.TokensAt(now)/b.perSecond*float64(time.Second)))
+	left := limiter.TokensAt(now)
+	wait = max(0, time.Duration(-left/b.perSecond*float64(time.Second)))
+
+	return wait, left < float64(b.burst)/2
 }
 
 // NewLimiter returns a bucket that holds as many tokens as the burst, and is full at first. So many

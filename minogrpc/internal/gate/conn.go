@@ -55,6 +55,9 @@ type Rules struct {
 	// Work has a bucket for each host. It holds a token for each field that is decoded beyond those of
 	// any call, and for other frames that cost as much. Nil stands for no bound.
 	Work *Buckets
+
+	// AllWork has one bucket for all the hosts. Only heavy ones wait for it. Nil stands for no bound.
+	AllWork *Buckets
 }
 
 // Peer is the other end of a connection, as the owner of the connection knows it. The methods may be
@@ -65,6 +68,9 @@ type Peer interface {
 
 	// Unproved tells whether the peer is in the cell.
 	Unproved() bool
+
+	// Known asks again whether that has become wrong, before the peer is refused for it.
+	Known() bool
 
 	// Claim takes memory for headers that are about to be decoded, in bytes. It returns an error
 	// with a status when there is too little.
@@ -149,7 +155,7 @@ func (c *Conn) headers(b Block) error {
 	unproved := c.peer.Unproved()
 
 	switch {
-	case unproved && (b.Bytes > strangerBlock || b.Fields > strangerFields):
+	case unproved && (b.Bytes > strangerBlock || b.Fields > strangerFields) && !c.peer.Known():
 		return errStrangerHeaders
 	case b.Bytes > c.rules.Longest:
 		return errLongHeaders
@@ -200,7 +206,14 @@ func (c *Conn) pause() error {
 		return nil
 	}
 
-	wait := c.rules.Work.Spend(c.peer.Host(), c.owed)
+	wait, heavy := c.rules.Work.Spend(c.peer.Host(), c.owed)
+
+	if c.rules.AllWork != nil {
+		if all, _ := c.rules.AllWork.Spend("", c.owed); heavy {
+			wait = max(wait, all)
+		}
+	}
+
 	c.owed = 0
 
 	if wait <= shortPause {

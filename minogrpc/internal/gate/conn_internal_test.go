@@ -29,6 +29,7 @@ func newPeer(unproved bool) *peer {
 
 func (p *peer) Host() string          { return "host" }
 func (p *peer) Unproved() bool        { return p.unproved }
+func (p *peer) Known() bool           { return !p.unproved }
 func (p *peer) Unclaim()              { p.claimed = 0 }
 func (p *peer) Refuse(cause error)    { p.refused <- cause }
 func (p *peer) Done() <-chan struct{} { return p.done }
@@ -189,6 +190,36 @@ func TestConn_WorkIsPaidFor(t *testing.T) {
 
 		l.requireRefused(t, "too many headers for too long")
 	})
+}
+
+// Promise S4: many hosts cannot share the work that would be too much for one. One that sends little
+// does not wait for them.
+func TestConn_WorkOfAllHostsIsBounded(t *testing.T) {
+	for heavy, wait := range map[bool]time.Duration{false: 0, true: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			rules := quick()
+			rules.AllWork = NewBuckets(1000, 1000)
+			rules.AllWork.Spend("", 1900)
+
+			l := newLine(t, newPeer(false), rules)
+			fields := 132
+
+			if heavy {
+				fields = 632
+			}
+
+			begun := time.Now()
+
+			require.NoError(t, l.headers(fields, true))
+			require.NoError(t, l.headers(1, true))
+
+			if heavy {
+				require.Greater(t, time.Since(begun), wait)
+			} else {
+				require.Zero(t, time.Since(begun))
+			}
+		})
+	}
 }
 
 // forever writes until that fails.
