@@ -66,6 +66,7 @@ func TestRoom_HostWithTheMostMakesRoom(t *testing.T) {
 		// The others have one more than this one, which waits its turn.
 		require.Nil(t, v.enter("c", "c2", 500*time.Millisecond))
 		require.NotNil(t, v.enter("c", "c2", time.Second))
+		synctest.Wait()
 		require.Len(t, v.evicted(), 1)
 		require.Equal(t, 5, v.room.Len())
 	})
@@ -106,6 +107,8 @@ func TestRoom_NobodyStaysWhoIsWaitedFor(t *testing.T) {
 			require.NotNil(t, v.enter("a", name, time.Minute))
 		}
 
+		// The last one may still be told.
+		synctest.Wait()
 		require.Equal(t, []string{"1", "2", "3", "4"}, v.evicted())
 	})
 }
