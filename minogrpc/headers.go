@@ -18,7 +18,7 @@ const (
 
 	// headerFields is how many fields of headers a host may have decoded in a second, beside those of
 	// any call, and headerBurst how many at once: those of some of the largest streams.
-	headerFields = 300_000
+	headerFields = 200_000
 	headerBurst  = 2_000_000
 
 	// busyHosts is how many times as many all the hosts together may have.

@@ -41,7 +41,8 @@ func TestMembers_Headers(t *testing.T) {
 		do          func(ctx context.Context, host string) error
 	}{
 		{"that never end", 200, sized(memberBound), endless(a)},
-		{"one block after the other", 8, bounds{memory: memberBound, cpu: 0.8}, calls(a, math.MaxInt32, references(15<<10))},
+		{"one block after the other", 8, bounds{memory: memberBound, cpu: 0.8},
+			calls(a, math.MaxInt32, references(15<<10))},
 		{"of calls that wait for their messages", 8, sized(memberBound), calls(a, 4000, references(15<<10))},
 		{"of frames with nothing in them", 8, bounds{memory: strangersBound, cpu: 0.8}, unfinished(a)},
 	} {

@@ -232,7 +232,7 @@ func forever(write func() error) {
 // What cannot be but an attack ends at once.
 func TestConn_NobodySendsThat(t *testing.T) {
 	for text, write := range map[string]func(l *line) error{
-		"headers in too many frames":           func(l *line) error { return l.framer.WriteContinuation(1, false, nil) },
+		"in too many frames":                   func(l *line) error { return l.framer.WriteContinuation(1, false, nil) },
 		"headers are longer than the metadata": func(l *line) error { return l.headers(16<<10, false) },
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -49,7 +49,7 @@ const (
 	// copied is how many bytes of an incomplete text the decoder moves in the time of a field.
 	copied = 4 << 10
 	// decoded is how many bytes of texts it decodes in that time.
-	decoded = 64
+	decoded = 16
 
 	// usualFields is how many fields a block has for nothing.
 	usualFields = 32
