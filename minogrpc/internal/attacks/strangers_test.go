@@ -128,7 +128,7 @@ func TestStrangers_Handshakes(t *testing.T) {
 		connections, hosts int
 		do                 func(ctx context.Context, host string) error
 	}{
-		{"tiny certificates by the thousand", 200, 8, present(largestMessage/smallest(w.stranger(t)))},
+		{"tiny certificates by the thousand", 200, 8, present(largestMessage / smallest(w.stranger(t)))},
 		{"as many certificates as are allowed", 600, 8, present(8)},
 		{"hellos that never end", 800, 8, func(ctx context.Context, host string) error {
 			conn, err := w.stranger(t).tcp(ctx, host)

@@ -232,8 +232,8 @@ func forever(write func() error) {
 // What cannot be but an attack ends at once.
 func TestConn_NobodySendsThat(t *testing.T) {
 	for text, write := range map[string]func(l *line) error{
-		"in too many frames":                   func(l *line) error { return l.framer.WriteContinuation(1, false, nil) },
-		"headers are longer than the metadata": func(l *line) error { return l.headers(16<<10, false) },
+		"in too many frames":             func(l *line) error { return l.framer.WriteContinuation(1, false, nil) },
+		"longer than the metadata limit": func(l *line) error { return l.headers(16<<10, false) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			rules := quick()
