@@ -10,6 +10,9 @@ BUF  := go tool -modfile=tools/buf.mod buf
 # How long each fuzz target runs, as in FUZZTIME=1m, or how often, as in FUZZTIME=300x.
 FUZZTIME ?= 10s
 
+# How long each attack goes on, as in FLOOD=1m.
+FLOOD ?= 20s
+
 # How long the model test goes on, as in SOAK=1h.
 SOAK ?= 10m
 
@@ -92,6 +95,10 @@ soak: ## Play new cases of the model test for long (SOAK=10m)
 .PHONY: matrix
 matrix: ## Put existing nodes and ours into one network in every way, in an hour
 	go test $(RACE) -timeout 0 ./internal/matrix -all
+
+.PHONY: attacks
+attacks: ## Flood a node in every way that is known, each for long (FLOOD=20s), in ten minutes
+	go test -timeout 0 ./minogrpc/internal/attacks -flood $(FLOOD) -v
 
 .PHONY: exhaustive
 exhaustive: ## Try all that can happen to two ends of a link, in some minutes

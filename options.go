@@ -265,6 +265,19 @@ func (b *MemoryBudget) Used() int {
 	return b.budget.Used()
 }
 
+// Reserve takes n bytes for what the owner of the sessions holds beside them, such as an overlay. It
+// returns false, and takes nothing, when there are not as many left. A nil budget has no limit.
+func (b *MemoryBudget) Reserve(n int) bool {
+	return b == nil || b.budget.Reserve(n)
+}
+
+// Release gives back n bytes that Reserve has taken.
+func (b *MemoryBudget) Release(n int) {
+	if b != nil {
+		b.budget.Release(n)
+	}
+}
+
 // WithMemoryBudget makes the session share a budget with others. Past it the outcome is
 // [ReasonOverflow]. A session without a budget has only its own limits.
 func WithMemoryBudget(budget *MemoryBudget) Option {

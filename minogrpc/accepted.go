@@ -3,22 +3,27 @@ package minogrpc
 import (
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/watch"
 	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
-// What a stranger may do over a connection: enough to join, several times.
+// What a peer may do over a connection before its key is believed: enough to join, several times.
 const (
-	// strangerBytes is what it may send, in bytes, TLS and the frames included, and what
-	// its headers may take.
-	strangerBytes = 16 * maxChain
+	// handshakeBytes is what it may send for the TLS handshake, in bytes.
+	handshakeBytes = 2 * maxChain
+
+	// strangerBytes is what it may send in all, in bytes, TLS and the frames included. Decoded
+	// headers count once more.
+	strangerBytes = 4 * maxChain
 
 	// strangerCalls is how many calls it may make.
 	strangerCalls = 16
@@ -27,23 +32,31 @@ const (
 	strangerPeriod = joinTimeout + acceptTimeout
 )
 
-// errStranger is told to a stranger who does more than that.
-var errStranger = status.Error(codes.ResourceExhausted, "a stranger has sent too much")
+var (
+	// errStranger is told to a stranger that does more than that.
+	errStranger = status.Error(codes.ResourceExhausted, "a stranger has sent too much")
 
-// accepted is a connection that somebody else has opened.
+	// errNoRoom is for a stranger that has to make room for another one.
+	errNoRoom = status.Error(codes.ResourceExhausted, "too many connections of unknown nodes")
+
+	errHeaderMemory = status.Error(codes.ResourceExhausted, "headers do not fit into the memory budget of the node")
+)
+
+// accepted is a connection that another node has opened.
 type accepted struct {
 	net.Conn
 
 	listener *listener
 	visit    *visit
 
-	// confined is true for the connection of somebody who may not bring more than
-	// what is left, in bytes and in calls.
-	confined atomic.Bool
-	left     atomic.Int64
-	calls    atomic.Int64
-	// end is what ends the connection while that is so.
-	end atomic.Pointer[time.Timer]
+	// heard is true once the peer has sent a byte.
+	heard atomic.Bool
+
+	// celled is true while the peer may not bring more than what is left, in bytes and, as far as
+	// its handshake is over, in calls.
+	celled atomic.Bool
+	left   atomic.Int64
+	calls  atomic.Int64
 
 	// known asks again whether the peer has become known. It is set by confine.
 	known func() bool
@@ -54,8 +67,40 @@ type accepted struct {
 	// meter counts what the peer sends.
 	meter *watch.Meter
 
-	// closed is set before the streams of the connection end because of it.
+	// evicted is true once the connection has had to make room for another one.
+	evicted atomic.Bool
+
+	// closed is set before the streams of the connection end because of it, and gone is closed then.
 	closed atomic.Bool
+	gone   chan struct{}
+	once   sync.Once
+
+	mu sync.Mutex
+	// places are those in the rooms of the listener.
+	places map[*gate.Room]*gate.Guest
+	// end closes the connection of a stranger.
+	end *time.Timer
+	// headers is what is charged for those that are being decoded, in bytes.
+	headers int
+}
+
+func newAccepted(conn net.Conn, l *listener, host string) *accepted {
+	c := &accepted{
+		Conn:     conn,
+		listener: l,
+		visit:    l.tally.visit(host),
+		meter:    watch.NewMeter(),
+		gone:     make(chan struct{}),
+		places:   make(map[*gate.Room]*gate.Guest),
+	}
+
+	// Without TLS there is nothing that the peer could prove.
+	if l.secure {
+		c.left.Store(handshakeBytes)
+		c.celled.Store(true)
+	}
+
+	return c
 }
 
 // remote is the address of the peer of a connection. gRPC tells a call this address and
@@ -99,39 +144,78 @@ type proved struct {
 	chain certs.CertChain
 }
 
-// confine bounds what the peer may do from now on. gRPC takes in the headers and the
+// enter waits for a place in a room of the listener.
+func (c *accepted) enter(room *gate.Room) error {
+	evict := func() {
+		c.evicted.Store(true)
+		c.Refuse(errNoRoom)
+	}
+
+	guest, err := room.Enter(c.visit.host, evict, c.gone, acceptTimeout)
+	if err != nil {
+		return errNoRoom
+	}
+
+	c.mu.Lock()
+	c.places[room] = guest
+	c.mu.Unlock()
+
+	// It may have been closed in the meantime.
+	if c.closed.Load() {
+		c.leave(room)
+
+		return errNoRoom
+	}
+
+	return nil
+}
+
+// leave gives the place in a room back, if there is one.
+func (c *accepted) leave(room *gate.Room) {
+	c.mu.Lock()
+	guest := c.places[room]
+	delete(c.places, room)
+	c.mu.Unlock()
+
+	room.Leave(guest)
+}
+
+// confine bounds what the peer may do after its handshake. gRPC takes in the headers and the
 // request of a call before anybody can ask who the caller is, so that a stranger could
 // fill the memory with calls that are refused in the end, or never come to that. The
-// error has a status: there may be as many strangers from a host as set-ups.
+// error has a status.
 //
 // A member that has just joined is a stranger until its certificate has come here. So known is asked
 // before the peer is refused for what it has used up, and before its connection is closed.
 func (c *accepted) confine(known func() bool) error {
-	err := c.visit.claim(claim{kind: strangers}, 1, c.listener.limits.pending)
-	if err != nil {
+	if err := c.enter(c.listener.strangers); err != nil {
 		return err
 	}
 
 	c.known = known
-	c.left.Store(strangerBytes)
+	c.left.Add(strangerBytes - handshakeBytes)
 	c.calls.Store(strangerCalls)
-	c.confined.Store(true)
-	c.end.Store(time.AfterFunc(strangerPeriod, func() {
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	c.end = time.AfterFunc(strangerPeriod, func() {
 		if c.isStranger() {
 			_ = c.Close()
 		}
-	}))
+	})
 
 	return nil
 }
 
 // isStranger asks again whether the peer is one, and frees it if not.
 func (c *accepted) isStranger() bool {
-	if !c.confined.Load() {
+	if !c.celled.Load() {
 		return false
 	}
 
-	if !c.known() {
+	// During the handshake there is nobody to ask about.
+	if c.known == nil || !c.known() {
 		return true
 	}
 
@@ -140,23 +224,26 @@ func (c *accepted) isStranger() bool {
 	return false
 }
 
-// free is the end of confine. It may be called at any time.
+// free ends the cell. It may be called at any time.
 func (c *accepted) free() {
-	if !c.confined.Swap(false) {
+	if !c.celled.Swap(false) {
 		return
 	}
 
-	if timer := c.end.Load(); timer != nil {
-		timer.Stop()
-	}
+	c.leave(c.listener.strangers)
 
-	c.visit.release(strangers)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if c.end != nil {
+		c.end.Stop()
+	}
 }
 
 // spend returns an error with a status when the peer may not make a call with headers of
 // that many bytes any more.
 func (c *accepted) spend(headers int) error {
-	if c.confined.Load() && (c.left.Add(-int64(headers)) < 0 || c.calls.Add(-1) < 0) && c.isStranger() {
+	if c.celled.Load() && (c.left.Add(-int64(headers)) < 0 || c.calls.Add(-1) < 0) && c.isStranger() {
 		return errStranger
 	}
 
@@ -168,8 +255,12 @@ func (c *accepted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.meter.Note(n)
 
-	if c.confined.Load() && c.left.Add(-int64(n)) < 0 && c.isStranger() {
-		c.listener.refuse(c, errStranger)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+
+	if c.celled.Load() && c.left.Add(-int64(n)) < 0 && c.isStranger() {
+		c.Refuse(errStranger)
 
 		return 0, errStranger
 	}
@@ -182,6 +273,7 @@ func (c *accepted) Read(p []byte) (int, error) {
 func (c *accepted) SetDeadline(t time.Time) error {
 	if t.IsZero() {
 		c.listener.settled(c)
+		c.leave(c.listener.arrivals)
 		c.visit.release(setUps)
 	}
 
@@ -191,8 +283,15 @@ func (c *accepted) SetDeadline(t time.Time) error {
 // Close implements net.Conn.
 func (c *accepted) Close() error {
 	c.closed.Store(true)
+	c.once.Do(func() { close(c.gone) })
 	c.free()
 	c.listener.settled(c)
+
+	for _, room := range []*gate.Room{c.listener.arrivals, c.listener.handshakes, c.listener.strangers} {
+		c.leave(room)
+	}
+
+	c.Unclaim()
 	c.visit.end()
 
 	return c.Conn.Close()

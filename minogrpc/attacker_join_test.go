@@ -42,10 +42,14 @@ func (s *siege) believed(t *testing.T) map[string]map[string]string {
 func (s *siege) joinAs(t *testing.T, cert *tls.Certificate, token, address string, chain certs.CertChain) error {
 	t.Helper()
 
-	_, err := s.client(t, rootNode, cert).Join(t.Context(), &ptypes.JoinRequest{
+	conn := s.connect(t, rootNode, presenting(cert))
+	_, err := ptypes.NewOverlayClient(conn).Join(t.Context(), &ptypes.JoinRequest{
 		Token: token,
 		Chain: &ptypes.CertificateChain{Address: []byte(address), Value: chain},
 	})
+
+	// A host has few connections of strangers.
+	require.NoError(t, conn.Close())
 
 	return err
 }

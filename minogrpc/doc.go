@@ -87,10 +87,17 @@
 //	of that, for one peer                 a quarter   WithPeerShare
 //	certificate chain                        16 KiB
 //	id of a stream                        256 bytes
-//	a stranger's connection                 256 KiB
+//	connections of all hosts                 40,000   WithStreamLimits
+//	strangers' connections of a host             32
+//	strangers' connections of all hosts         256
+//	bytes over a stranger's connection       64 KiB
+//	headers of a stranger's call              8 KiB
 //
-// A host is an IPv4 address, or an IPv6 network of 64 bits, and a stranger somebody who is
-// not in the store.
+// A host is an IPv4 address, or an IPv6 network of 64 bits. A stranger is a caller that is not
+// in the store.
+//
+// Headers are counted before they are decoded, and charged to the memory of the node when they are
+// large. Compressed messages are refused.
 //
 // A connection may take 10 seconds for its handshakes, and is closed when nobody has
 // called over it for 5 minutes. It serves 4,096 calls beside its streams at once. The

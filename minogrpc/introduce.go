@@ -52,6 +52,11 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		conn.free()
 	}
 
+	// From now on the caller is known. It should not have to make room while the others are told.
+	if conn := proofOf(ctx).conn; conn != nil {
+		conn.free()
+	}
+
 	if changed {
 		o.beginShare(addr, request.GetChain())
 	}

@@ -24,9 +24,9 @@ const (
 // only how much the owner may send before its first call.
 type keyring struct {
 	mu sync.Mutex
-	// sums are the keys of all the certificates, and chains what they were read from, so
-	// that each is parsed once.
-	sums   map[keySum]struct{}
+	// sums are the keys of all the certificates, with a node of each, and chains what they were
+	// read from, so that each is parsed once.
+	sums   map[keySum]mino.Address
 	chains map[mino.Address]readChain
 	// next is when the store may be read again.
 	next time.Time
@@ -45,7 +45,7 @@ type readChain struct {
 func (k *keyring) knows(store certs.Storage, leaf *x509.Certificate) bool {
 	sum := sumOf(leaf)
 
-	if k.has(sum) {
+	if k.holds(store, sum) {
 		return true
 	}
 
@@ -54,28 +54,36 @@ func (k *keyring) knows(store certs.Storage, leaf *x509.Certificate) bool {
 		k.finish(read(store, before))
 	}
 
-	return ok && k.has(sum)
+	return ok && k.holds(store, sum)
 }
 
-func (k *keyring) has(sum keySum) bool {
+// holds tells whether the store still has the key, as far as has been read where to look for it. An
+// operator may have removed the node just now.
+func (k *keyring) holds(store certs.Storage, sum keySum) bool {
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	addr, found := k.sums[sum]
+	before := k.chains[addr]
+	k.mu.Unlock()
 
-	_, found := k.sums[sum]
+	if !found {
+		return false
+	}
 
-	return found
+	chain, err := store.Load(addr)
+
+	return err == nil && parse(chain, before).sum == sum
 }
 
-// add notes a key that has been stored just now.
-func (k *keyring) add(leaf *x509.Certificate) {
+// add notes a key that has been stored for a node just now.
+func (k *keyring) add(addr mino.Address, leaf *x509.Certificate) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 
 	if k.sums == nil {
-		k.sums = make(map[keySum]struct{})
+		k.sums = make(map[keySum]mino.Address)
 	}
 
-	k.sums[sumOf(leaf)] = struct{}{}
+	k.sums[sumOf(leaf)] = addr
 }
 
 // begin tells whether the store may be read, and returns what was read before, which
@@ -96,9 +104,9 @@ func (k *keyring) begin() (map[mino.Address]readChain, bool) {
 
 // finish takes over what has been read since the start.
 func (k *keyring) finish(chains map[mino.Address]readChain, started time.Time) {
-	sums := make(map[keySum]struct{}, len(chains))
-	for _, chain := range chains {
-		sums[chain.sum] = struct{}{}
+	sums := make(map[keySum]mino.Address, len(chains))
+	for addr, chain := range chains {
+		sums[chain.sum] = addr
 	}
 
 	k.mu.Lock()
@@ -114,21 +122,27 @@ func read(store certs.Storage, before map[mino.Address]readChain) (map[mino.Addr
 	chains := make(map[mino.Address]readChain, len(before))
 
 	_ = store.Range(func(addr mino.Address, chain certs.CertChain) bool {
-		known, ok := before[addr]
-		if !ok || !bytes.Equal(known.chain, chain) {
-			known = readChain{chain: chain}
-
-			if list, err := x509.ParseCertificates(chain); err == nil && len(list) > 0 {
-				known.sum = sumOf(list[0])
-			}
-		}
-
-		chains[addr] = known
+		chains[addr] = parse(chain, before[addr])
 
 		return true
 	})
 
 	return chains, started
+}
+
+// parse returns a chain of the store. It does nothing if that is what was there before.
+func parse(chain certs.CertChain, before readChain) readChain {
+	if len(chain) > 0 && bytes.Equal(before.chain, chain) {
+		return before
+	}
+
+	parsed := readChain{chain: chain}
+
+	if list, err := x509.ParseCertificates(chain); err == nil && len(list) > 0 {
+		parsed.sum = sumOf(list[0])
+	}
+
+	return parsed
 }
 
 func sumOf(cert *x509.Certificate) keySum {

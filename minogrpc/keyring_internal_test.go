@@ -64,8 +64,31 @@ func TestKeyring_ReadsTheStoreOnceInASecond(t *testing.T) {
 		require.Equal(t, 2, store.reads)
 
 		newcomer := newLeaf(t)
-		ring.add(newcomer)
+		ring.add(session.NewAddress("c:1"), newcomer)
+		require.NoError(t, store.Store(session.NewAddress("c:1"), newcomer.Raw))
 		require.True(t, ring.knows(store, newcomer))
 		require.Equal(t, 2, store.reads)
+	})
+}
+
+// Promise S4: a key that the operator removes is that of a stranger at once.
+func TestKeyring_ForgetsAtOnceWhatIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ring keyring
+
+		store := &countedStore{Storage: certs.NewInMemoryStore()}
+		removed, other := newLeaf(t), newLeaf(t)
+		addr := session.NewAddress("a:1")
+		require.NoError(t, store.Store(addr, removed.Raw))
+		require.True(t, ring.knows(store, removed))
+
+		require.NoError(t, store.Delete(addr))
+		require.False(t, ring.knows(store, removed))
+
+		// Another node may have its place.
+		require.NoError(t, store.Store(addr, removed.Raw))
+		require.True(t, ring.knows(store, removed))
+		require.NoError(t, store.Store(addr, other.Raw))
+		require.False(t, ring.knows(store, removed))
 	})
 }

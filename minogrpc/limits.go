@@ -20,7 +20,8 @@ const (
 	DefaultPeerStreams = 1_000
 
 	// DefaultHostStreams is the same for all the gateways at one remote host, as which
-	// somebody may pretend to be many. It is also the number of its connections.
+	// somebody may pretend to be many. It is also the number of its connections. All the
+	// hosts together may have four times as many connections.
 	DefaultHostStreams = 10_000
 
 	// DefaultPending is the number of connections and streams of one remote host that
@@ -76,6 +77,9 @@ const (
 	// maxChain is the size of a certificate chain that comes from the network, in
 	// bytes. Those that nodes make take less than one.
 	maxChain = 16 << 10
+
+	// maxCertificates is how many certificates a caller may present.
+	maxCertificates = 8
 
 	// maxLeaf is the size of the certificate of the node in it, in bytes.
 	maxLeaf = 8 << 10

@@ -3,17 +3,39 @@ package minogrpc
 import (
 	"cmp"
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
-	"github.com/minogrpc/session/internal/watch"
+	"github.com/minogrpc/session/minogrpc/internal/gate"
 )
 
 // acceptTimeout is how long a client may take for the handshakes of a new
 // connection.
 const acceptTimeout = 10 * time.Second
+
+// How many connections there may be before their peers are believed.
+const (
+	// allArrivals is how many are not set up yet. Most of them have sent nothing.
+	allArrivals = 1024
+
+	// allHandshakes is how many shake hands in TLS at once. The others wait for them, and each may
+	// take handshakeGrace if others wait.
+	allHandshakes  = 256
+	handshakeGrace = time.Second
+
+	// hostStrangers is how many connections of unknown nodes one remote host may have, and
+	// allStrangers all the hosts together. Each may stay for strangerGrace if others wait.
+	hostStrangers = 32
+	allStrangers  = 256
+	strangerGrace = time.Second
+
+	// fullHosts is how many times the connections of one host those of all the hosts may be.
+	fullHosts = 4
+)
 
 // listener counts the connections of each host, and knows which of them are in
 // their handshake. A server that stops waits for these: so the end of the listener
@@ -23,6 +45,14 @@ type listener struct {
 
 	limits limits
 	tally  *tally
+	budget *session.MemoryBudget
+
+	// secure is true where a peer can prove who it is.
+	secure bool
+
+	// arrivals is for the connections that are not set up yet, handshakes for those that shake hands
+	// in TLS, and strangers for those whose key nobody knows.
+	arrivals, handshakes, strangers *gate.Room
 
 	// rates tell which hosts may try a handshake. Without them all may.
 	rates *rates
@@ -36,7 +66,15 @@ type listener struct {
 }
 
 func newListener(inner net.Listener, l limits, t *tally) *listener {
-	return &listener{Listener: inner, limits: l, tally: t, fresh: make(map[*accepted]struct{})}
+	return &listener{
+		Listener:   inner,
+		limits:     l,
+		tally:      t,
+		arrivals:   gate.NewRoom(math.MaxInt, allArrivals, 0),
+		handshakes: gate.NewRoom(allHandshakes, allHandshakes, handshakeGrace),
+		strangers:  gate.NewRoom(hostStrangers, allStrangers, strangerGrace),
+		fresh:      make(map[*accepted]struct{}),
+	}
 }
 
 // Accept implements net.Listener. A panic of the inner listener is an error, since nobody
@@ -73,30 +111,41 @@ func (l *listener) refuse(conn net.Conn, cause error) {
 // admit returns the connection as the server sees it, or the limit that it passes.
 func (l *listener) admit(conn net.Conn) (*accepted, error) {
 	host := hostOf(conn.RemoteAddr())
-	c := &accepted{Conn: conn, listener: l, visit: l.tally.visit(host), meter: watch.NewMeter()}
+	c := newAccepted(conn, l, host)
 
 	err := cmp.Or(
 		l.rates.admits(host),
 		c.visit.claim(claim{kind: connections}, 1, l.limits.hostStreams),
+		c.visit.claim(claim{kind: allConnections}, 1, times(l.limits.hostStreams, fullHosts)),
 		c.visit.claim(claim{kind: setUps}, 1, l.limits.pending),
+		l.keep(c),
 	)
-
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	if l.closed {
-		err = net.ErrClosed
+	if err == nil {
+		// It does not wait: another connection has to go.
+		err = c.enter(l.arrivals)
 	}
 
 	if err != nil {
-		c.visit.end()
+		_ = c.Close()
 
 		return nil, err
 	}
 
+	return c, nil
+}
+
+// keep notes that a connection is in its handshake.
+func (l *listener) keep(c *accepted) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	if l.closed {
+		return net.ErrClosed
+	}
+
 	l.fresh[c] = struct{}{}
 
-	return c, nil
+	return nil
 }
 
 // Close implements net.Listener. It also closes the connections that are in their

@@ -12,6 +12,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
@@ -49,6 +50,8 @@ type Minogrpc struct {
 	server  *grpc.Server
 	tally   *tally
 	rates   *rates
+	// shared is the memory of the node: that of its sessions and of large headers.
+	shared  *session.MemoryBudget
 	peers   peers
 	hearsay hearsay
 	replies chan struct{} // has a place for each answer to a Join that is put together
@@ -102,13 +105,23 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 	}
 	m.rates = newRates(m.limits)
 
+	shared, wrong := m.budget()
+	m.shared = shared
+
+	// A listener that is given is closed also if the node does not start.
 	listener, err := m.listen(listen)
 	if err != nil {
 		return nil, err
 	}
 
 	// The store, the random source and the key are those of somebody else.
-	err = m.contain(func() error { return m.setUp(listener.Addr(), public) })
+	err = m.contain(func() error {
+		if wrong != nil {
+			return wrong
+		}
+
+		return m.setUp(listener.Addr(), public)
+	})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -140,6 +153,8 @@ func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l := newListener(inner, m.limits, m.tally)
 	l.rates = m.rates
+	l.budget = m.shared
+	l.secure = !m.noTLS
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
 
 	return l
@@ -179,13 +194,8 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
-	budget, err := m.budget()
-	if err != nil {
-		return err
-	}
-
-	shared := append(m.sessionOptions(budget), session.WithDialLimit(session.NewDialLimit(maxSetUps-maxShares)))
-	m.session = append(shared, m.session...)
+	limits := append(m.sessionOptions(m.shared), session.WithDialLimit(session.NewDialLimit(maxSetUps-maxShares)))
+	m.session = append(limits, m.session...)
 	if m.strict() {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}
@@ -199,7 +209,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 // serve starts to accept connections. The end of the server is the end of the
 // listener.
 func (m *Minogrpc) serve(listener net.Listener) {
-	ptypes.RegisterOverlayServer(m.server, &overlay{Minogrpc: m})
+	ptypes.RegisterOverlayServer(gate.Uncompressed{ServiceRegistrar: m.server}, &overlay{Minogrpc: m})
 
 	m.tasks.start(func() {
 		// It may be stopped before it has begun.

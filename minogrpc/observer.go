@@ -69,13 +69,20 @@ func (m *Minogrpc) observeCall(ctx context.Context, method string, err error) {
 	m.refused(r)
 }
 
-// handshakeFailed counts a connection that has not come so far as to call. One that is
-// closed before a byte has come is nobody's attempt, and those that are cut off when the
-// node stops have not failed.
-func (m *Minogrpc) handshakeFailed(from net.Addr, err error) {
-	if errors.Is(err, io.EOF) || m.life.closing.Err() != nil {
+// handshakeFailed counts a connection that has not come so far as to call. Only a peer that has sent
+// something has tried: a health check connects, and closes or resets the connection, or is silent.
+// The node itself ends a connection when it stops, and to make room for another one.
+func (m *Minogrpc) handshakeFailed(raw net.Conn, err error) {
+	conn, _ := raw.(*accepted)
+
+	switch {
+	case errors.Is(err, io.EOF) || m.life.closing.Err() != nil:
+		return
+	case conn != nil && (conn.evicted.Load() || !conn.heard.Load()):
 		return
 	}
+
+	from := raw.RemoteAddr()
 
 	// Who does not believe this node, as it has the certificate of another key, means no
 	// harm, tries again and again, and may live at the same host as others.

@@ -72,7 +72,7 @@ func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain, isProved b
 	}
 
 	if changed {
-		m.keyring.add(leaf)
+		m.keyring.add(addr, leaf)
 		m.learned(addr)
 	}
 

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -132,8 +133,8 @@ func TestRates_SuccessCostsNothing(t *testing.T) {
 			require.NoError(t, r.mayTryToken("host"))
 		}
 
-		require.Empty(t, r.handshakes.hosts)
-		require.Empty(t, r.tokens.hosts)
+		require.Zero(t, r.handshakes.Len())
+		require.Zero(t, r.tokens.Len())
 	})
 }
 
@@ -193,20 +194,19 @@ func TestRates_RememberABoundedNumberOfHosts(t *testing.T) {
 			r.handshakeFailed("bad")
 		}
 
-		for i := range 2*rememberedHosts - 1 {
+		for i := range 2*gate.RememberedHosts - 1 {
 			r.handshakeFailed(fmt.Sprintf("first %d", i))
-			require.LessOrEqual(t, len(r.handshakes.hosts), rememberedHosts)
+			require.LessOrEqual(t, r.handshakes.Len(), gate.RememberedHosts)
 		}
 
-		require.Len(t, r.handshakes.hosts, rememberedHosts)
+		require.Equal(t, gate.RememberedHosts, r.handshakes.Len())
 		requireTooMany(t, r.admits("bad"), "failed handshakes")
 
 		// By then all but the bad one have paid for their failure, and several of them go.
 		time.Sleep(16 * time.Second)
 		r.handshakeFailed("bad")
 		r.handshakeFailed("late")
-		require.Less(t, len(r.handshakes.hosts), rememberedHosts)
-		require.Contains(t, r.handshakes.hosts, "late")
+		require.Less(t, r.handshakes.Len(), gate.RememberedHosts)
 		requireTooMany(t, r.admits("bad"), "failed handshakes")
 	})
 }
@@ -235,7 +235,8 @@ func TestRates_AreExactForManyAtOnce(t *testing.T) {
 
 		wg.Wait()
 		require.EqualValues(t, 2*4, allowed.Load())
-		require.InDelta(t, 4-100, r.handshakes.hosts["host"].Tokens(), 0)
+		// It owes 96 tokens, and the next one comes after those.
+		require.Equal(t, 97*15*time.Second, r.handshakes.Wait("host"))
 		require.InDelta(t, 6-4, r.allTokens.Tokens(), 0)
 	})
 }
@@ -275,7 +276,7 @@ func TestListener_ClosesTheConnectionsOfAHostThatFails(t *testing.T) {
 
 		_, err = bad.Read(make([]byte, 1))
 		require.Error(t, err)
-		require.Len(t, l.tally.counts, 2) // the connection of the good one, and its set-up
+		require.Len(t, l.tally.counts, 3) // the connection of the good one, for its host and for all, and its set-up
 
 		// After a while it may try again.
 		time.Sleep(16 * time.Second)
@@ -294,7 +295,8 @@ func TestListener_ClosesTheConnectionsOfAHostThatFails(t *testing.T) {
 	})
 }
 
-// Promise S3: a stranger cannot fill the memory with what is refused in the end.
+// Promise S4: before its key is believed a peer sends little for the handshake, and little more after
+// it. The listener of a node without TLS has nobody to believe.
 func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := sessiontest.NewNetwork()
@@ -305,14 +307,19 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 
 		refused := make(chan error, 2)
 		l := newListener(inner, quickLimits(), newTally())
+		l.secure = true
 		l.refused = func(_ net.Addr, cause error) { refused <- cause }
 
-		client, err := network.Dialer("stranger:1")(t.Context(), "node:1")
-		require.NoError(t, err)
-		conn, err := l.Accept()
-		require.NoError(t, err)
+		connect := func() (net.Conn, *accepted) {
+			client, err := network.Dialer("stranger:1")(t.Context(), "node:1")
+			require.NoError(t, err)
+			server, err := l.Accept()
+			require.NoError(t, err)
 
-		server := conn.(*accepted)
+			return client, server.(*accepted)
+		}
+
+		client, server := connect()
 		exchange := func(bytes int) error {
 			_, err := client.Write(make([]byte, bytes))
 			require.NoError(t, err)
@@ -320,20 +327,57 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 
 			return err
 		}
+		requireClosed := func(err error) {
+			require.Equal(t, codes.ResourceExhausted, status.Code(err))
+			require.Equal(t, codes.ResourceExhausted, status.Code(<-refused))
 
+			_, err = client.Write([]byte{1})
+			require.Error(t, err)
+		}
+
+		require.NoError(t, exchange(handshakeBytes))
+		requireClosed(exchange(1))
+
+		client, server = connect()
 		require.NoError(t, exchange(1_000))
-
 		require.NoError(t, server.confine(func() bool { return false }))
-		require.NoError(t, server.spend(strangerBytes-10))
+		require.NoError(t, server.spend(strangerBytes-1_010))
 		require.NoError(t, exchange(10))
-		require.Equal(t, codes.ResourceExhausted, status.Code(exchange(1)))
-		require.Equal(t, codes.ResourceExhausted, status.Code(<-refused))
+		requireClosed(exchange(1))
 
+		// Who is believed sends as much as it likes.
+		client, server = connect()
+		require.NoError(t, server.confine(func() bool { return false }))
 		server.free()
-		require.NoError(t, exchange(1_000))
+		require.NoError(t, exchange(strangerBytes))
 		require.NoError(t, server.spend(strangerBytes))
 		require.Empty(t, refused)
+		require.NoError(t, server.Close())
 
+		require.Empty(t, l.tally.counts)
+		require.Zero(t, l.arrivals.Len()+l.handshakes.Len()+l.strangers.Len())
+		require.NoError(t, l.Close())
+	})
+}
+
+// Promise S4: nor does it make many calls, or stay for long.
+func TestListener_StrangerMakesFewCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := sessiontest.NewNetwork()
+		defer network.Close()
+
+		inner, err := network.Listen("node:1")
+		require.NoError(t, err)
+
+		l := newListener(inner, quickLimits(), newTally())
+		l.secure = true
+
+		client, err := network.Dialer("stranger:1")(t.Context(), "node:1")
+		require.NoError(t, err)
+		conn, err := l.Accept()
+		require.NoError(t, err)
+
+		server := conn.(*accepted)
 		require.NoError(t, server.confine(func() bool { return false }))
 
 		for range strangerCalls {
@@ -348,7 +392,8 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 		_, err = client.Write([]byte{1})
 		require.Error(t, err)
 
-		require.NoError(t, client.Close())
+		require.Empty(t, l.tally.counts)
+		require.Zero(t, l.strangers.Len())
 		require.NoError(t, l.Close())
 	})
 }

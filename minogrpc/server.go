@@ -9,7 +9,6 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
-	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde"
@@ -18,7 +17,6 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
 )
 
 // The flow-control windows that both ends of a connection have.
@@ -199,20 +197,6 @@ func (o *overlay) forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ac
 	default:
 		return ack, taken, nil
 	}
-}
-
-// screen refuses the calls of a stranger who has had enough, before anything is kept of
-// them. It runs where the connection is read, and so leaves the rest to the calls.
-func (m *Minogrpc) screen(ctx context.Context, info *tap.Info) (context.Context, error) {
-	caller := proofOf(ctx)
-	if caller.conn == nil {
-		return ctx, nil
-	}
-
-	err := caller.conn.spend(headers.Size(info.Header))
-	m.observeCall(ctx, info.FullMethodName, err)
-
-	return ctx, err
 }
 
 // refuseWhenStopped returns an error with a status once the node is being stopped.

@@ -187,24 +187,38 @@ func (s *siege) serve(t *testing.T, traitor *sessiontest.Peer) {
 func (s *siege) client(t *testing.T, name string, cert *tls.Certificate) ptypes.OverlayClient {
 	t.Helper()
 
+	return s.clientWith(t, name, presenting(cert))
+}
+
+// presenting returns the configuration of a client that presents a certificate, unless that is nil.
+func presenting(cert *tls.Certificate) *tls.Config {
 	config := &tls.Config{InsecureSkipVerify: true}
 	if cert != nil {
 		config.Certificates = []tls.Certificate{*cert}
 	}
 
-	return s.clientWith(t, name, config)
+	return config
 }
 
 func (s *siege) clientWith(t *testing.T, name string, config *tls.Config) ptypes.OverlayClient {
+	t.Helper()
+
+	conn := s.connect(t, name, config)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+
+	return ptypes.NewOverlayClient(conn)
+}
+
+// connect is clientWith for a test that closes the connection itself.
+func (s *siege) connect(t *testing.T, name string, config *tls.Config) *grpc.ClientConn {
 	t.Helper()
 
 	conn, err := grpc.NewClient("passthrough:///"+name+":1",
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithContextDialer(s.network.Dialer(attacker)))
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close()) })
 
-	return ptypes.NewOverlayClient(conn)
+	return conn
 }
 
 // addressAt returns the address of a node of a siege.

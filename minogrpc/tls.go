@@ -6,15 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
-	"google.golang.org/grpc/codes"
+	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 )
 
 // errPlainPeer is why a node that proves who it is does not talk to one that cannot.
@@ -27,15 +25,23 @@ var errNothingPresented = errors.New("no certificate was presented")
 // a client presents is fine as long as it has the key: what the client may do with it is
 // decided at each call, by what the store holds then.
 func (m *Minogrpc) serverCredentials() credentials.TransportCredentials {
+	rules := m.headerRules()
+
 	if m.cert == nil {
-		return insecure.NewCredentials()
+		return plainCredentials{TransportCredentials: insecure.NewCredentials(), rules: rules}
 	}
 
 	return watchedCredentials{
+		rules: rules,
 		TransportCredentials: credentials.NewTLS(&tls.Config{
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.certificate(), nil },
 			MinVersion:     m.minTLS(),
 			ClientAuth:     tls.RequestClientCert,
+			// It runs before the client proves that it has the key, so that nobody holds a connection
+			// open with what is refused.
+			VerifyPeerCertificate: func(presented [][]byte, _ [][]*x509.Certificate) error {
+				return checkPresented(presented)
+			},
 			// Our clients do not resume, and with tickets each handshake would make two.
 			SessionTicketsDisabled: true,
 		}),
@@ -52,12 +58,53 @@ func (m *Minogrpc) minTLS() uint16 {
 	return tls.VersionTLS13
 }
 
+// checkPresented returns an error for more certificates than a node has. In memory a small one takes
+// many times its size.
+func checkPresented(presented [][]byte) error {
+	size := 0
+	for _, cert := range presented {
+		size += len(cert)
+	}
+
+	if len(presented) > maxCertificates || size > maxChain {
+		return fmt.Errorf("%d certificates of %d bytes are more than %d, or than %d bytes",
+			len(presented), size, maxCertificates, maxChain)
+	}
+
+	return nil
+}
+
+// plainCredentials count the headers of callers that prove nothing.
+type plainCredentials struct {
+	credentials.TransportCredentials
+
+	rules gate.Rules
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (c plainCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	return guarded(conn, raw, c.rules), info, nil
+}
+
+// Clone implements credentials.TransportCredentials.
+func (c plainCredentials) Clone() credentials.TransportCredentials {
+	c.TransportCredentials = c.TransportCredentials.Clone()
+
+	return c
+}
+
 // watchedCredentials tell of the handshakes that fail, and confine those who are not in
 // the store.
 type watchedCredentials struct {
 	credentials.TransportCredentials
 
-	node *Minogrpc
+	node  *Minogrpc
+	rules gate.Rules
 }
 
 // proof is what a caller has proved in the handshake.
@@ -77,9 +124,9 @@ func (proof) AuthType() string {
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (c watchedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
+	conn, info, err := c.shakeHands(raw)
 	if err != nil {
-		c.node.handshakeFailed(raw.RemoteAddr(), err)
+		c.node.handshakeFailed(raw, err)
 
 		return nil, nil, err
 	}
@@ -91,7 +138,21 @@ func (c watchedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 		return nil, nil, err
 	}
 
-	return conn, caller, nil
+	return guarded(conn, raw, c.rules), caller, nil
+}
+
+// shakeHands does so when there is room for it.
+func (c watchedCredentials) shakeHands(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if own, ok := raw.(*accepted); ok {
+		room := own.listener.handshakes
+		if err := own.enter(room); err != nil {
+			return nil, nil, err
+		}
+
+		defer own.leave(room)
+	}
+
+	return c.TransportCredentials.ServerHandshake(raw)
 }
 
 // identify returns what the caller has proved, and confines it if it is a stranger. The
@@ -105,17 +166,17 @@ func (c watchedCredentials) identify(raw net.Conn, info credentials.AuthInfo) (p
 
 	if presented := state.State.PeerCertificates; len(presented) > 0 {
 		caller.leaf = presented[0]
-
-		if size := len(slices.Concat(rawOf(presented)...)); size > maxChain {
-			return proof{}, status.Errorf(codes.ResourceExhausted, "certificates of more than %d bytes", maxChain)
-		}
 	}
 
-	if caller.conn == nil || !c.node.strict() || c.node.knowsCaller(caller.leaf) {
-		return caller, nil
+	switch {
+	case caller.conn == nil:
+	case !c.node.strict() || c.node.knowsCaller(caller.leaf):
+		caller.conn.free()
+	default:
+		return caller, caller.conn.confine(func() bool { return c.node.knowsCaller(caller.leaf) })
 	}
 
-	return caller, caller.conn.confine(func() bool { return c.node.knowsCaller(caller.leaf) })
+	return caller, nil
 }
 
 // Clone implements credentials.TransportCredentials.

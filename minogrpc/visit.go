@@ -20,7 +20,10 @@ const (
 	setUps      kind = "pending set-ups"
 	openStreams kind = "streams"
 	storedBytes kind = "bytes of metadata"
-	strangers   kind = "connections of unknown nodes"
+	headerBytes kind = "bytes of headers"
+
+	// allConnections are those of all the hosts.
+	allConnections kind = "connections of all hosts"
 )
 
 // claim is what somebody has a share of. Without a gateway it is that of the host.
@@ -62,7 +65,10 @@ func (v *visit) claim(c claim, n, limit int) error {
 	v.tally.mu.Lock()
 	defer v.tally.mu.Unlock()
 
-	c.host = v.host
+	if c.kind != allConnections {
+		c.host = v.host
+	}
+
 	if v.tally.counts[c]+n > limit {
 		return status.Errorf(codes.ResourceExhausted, "more than %d %s", limit, c.kind)
 	}
