@@ -131,7 +131,7 @@ func TestHandlers_EndInTime(t *testing.T) {
 
 	for name, row := range rows {
 		for kind, opts := range links {
-			if row.duplex && kind != "duplex" {
+			if row.duplex && (kind != "duplex" || *linksFlag != duplexLinks) {
 				continue
 			}
 
