@@ -168,7 +168,8 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	}
 
 	m.session = append(m.sessionOptions(session.NewMemoryBudget(m.memory)), m.session...)
-	if m.strict() {
+	// The authorizer decides who becomes a neighbour, so nobody else may send.
+	if m.strict() || m.authorizer != nil {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}
 

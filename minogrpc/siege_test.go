@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -195,11 +196,17 @@ func (s *siege) client(t *testing.T, name string, cert *tls.Certificate) ptypes.
 	return s.clientWith(t, name, config)
 }
 
+// clientWith is client for any configuration. Nil is for a client without TLS.
 func (s *siege) clientWith(t *testing.T, name string, config *tls.Config) ptypes.OverlayClient {
 	t.Helper()
 
+	creds := insecure.NewCredentials()
+	if config != nil {
+		creds = credentials.NewTLS(config)
+	}
+
 	conn, err := grpc.NewClient("passthrough:///"+name+":1",
-		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(s.network.Dialer(attacker)))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close()) })

@@ -1,0 +1,3 @@
+package minogrpc
+
+type TrustPolicy struct{}
