@@ -160,6 +160,7 @@ func (c *accepted) SetDeadline(t time.Time) error {
 // Close implements net.Conn.
 func (c *accepted) Close() error {
 	c.closed.Store(true)
+	c.listener.forget(c)
 	c.free()
 	c.listener.settled(c)
 	c.visit.end()

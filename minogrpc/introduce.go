@@ -28,6 +28,11 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
+	// A node that nobody would believe must not use up a token.
+	if err = o.checkLearned(addr, chain); err != nil {
+		return nil, statusOfLearning(err)
+	}
+
 	if !o.isMember(ctx, addr) {
 		err = o.checkToken(ctx, request.GetToken())
 	}
@@ -71,14 +76,14 @@ func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*p
 // isMember tells whether the caller has proved to be the node at the address, and is in
 // the store.
 func (m *Minogrpc) isMember(ctx context.Context, addr session.Address) bool {
-	leaf := presentedBy(ctx)
-	if leaf == nil {
+	presented := proofOf(ctx).chain
+	if len(presented) == 0 {
 		return false
 	}
 
 	known, err := m.store.Load(addr)
 
-	return err == nil && checkKey(known, leaf) == nil
+	return err == nil && m.believes(addr, known, presented) == nil
 }
 
 // checkMember returns an error with a status unless the caller may speak about others.
@@ -144,7 +149,7 @@ func (m *Minogrpc) checkOwner(ctx context.Context, addr session.Address, chain c
 	}
 
 	// Nobody would find it there.
-	if err := checkHost(addr, leaf); err != nil && !m.open {
+	if err := checkHost(addr, leaf); err != nil && !m.open && !m.trust.byAuthority {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 
@@ -181,6 +186,8 @@ func statusOfLearning(err error) error {
 		return status.Error(codes.AlreadyExists, err.Error())
 	case errors.Is(err, errTooManyPeers):
 		return status.Error(codes.ResourceExhausted, err.Error())
+	case errors.Is(err, errUntrusted):
+		return status.Error(codes.PermissionDenied, err.Error())
 	case errors.Is(err, errBadChain):
 		return status.Error(codes.InvalidArgument, err.Error())
 	default:

@@ -142,6 +142,10 @@ func (m *Minogrpc) joinCredentials(target session.Address, digest []byte) (crede
 		return nil, errPlainJoin
 	case target.ConnectionType() == mino.ACThttps && len(digest) > 0:
 		return nil, errNoDigest
+	case target.ConnectionType() == mino.ACTgRPCS && len(digest) == 0 && m.trust.byAuthority:
+		return m.pinned(target, func(presented []*x509.Certificate) error {
+			return m.checkServer(target, presented)
+		}), nil
 	case target.ConnectionType() == mino.ACThttps, len(digest) == 0:
 		return m.clientCredentials(target)
 	default:
@@ -173,11 +177,11 @@ func (m *Minogrpc) checkDigest(target session.Address, presented []*x509.Certifi
 		return err
 	}
 
-	if err = checkHost(target, presented[0]); err != nil {
+	if err = checkHost(target, presented[0]); err != nil && !m.trust.byAuthority {
 		return err
 	}
 
-	_, err = m.learn(target, chain)
+	_, err = m.learnOrRepair(target, chain, true)
 
 	return err
 }

@@ -52,6 +52,7 @@ type Minogrpc struct {
 	peers   peers
 	keyring keyring
 	renewal renewal
+	guard   guard
 
 	// refusalLog keeps a hostile peer from filling the log.
 	refusalLog rate.Sometimes
@@ -132,6 +133,7 @@ func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l := newListener(inner, m.limits, m.tally)
 	l.rates = m.rates
+	l.ended = m.guard.forget
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
 
 	return l
@@ -183,6 +185,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 // listener.
 func (m *Minogrpc) serve(listener net.Listener) {
 	ptypes.RegisterOverlayServer(m.server, &overlay{Minogrpc: m})
+	m.keepWatch()
 
 	m.tasks.start(func() {
 		// It may be stopped before it has begun.

@@ -41,7 +41,6 @@ type config struct {
 
 	authorizer Authorizer
 	trust      TrustPolicy
-	certSource func() (*tls.Certificate, error)
 
 	listener net.Listener
 	idle     time.Duration

@@ -20,6 +20,7 @@ const chainOverhead = 8
 
 var (
 	errTooManyPeers = errors.New("no room for the certificate of another node")
+	errNotStored    = errors.New("store certificate")
 	errBadChain     = errors.New("malformed certificate chain")
 )
 
@@ -34,16 +35,28 @@ type peers struct {
 // learn adds a chain that comes from the network to the store, unless another key is
 // stored for the address. It tells whether that has changed anything.
 func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed bool, err error) {
+	return m.learnOrRepair(addr, chain, false)
+}
+
+// learnOrRepair is learn for a chain that may also take the place of a damaged one. That is for
+// what this node asked for itself: a member must not use the damage to replace a key.
+func (m *Minogrpc) learnOrRepair(addr session.Address, chain certs.CertChain, repair bool) (changed bool, err error) {
 	leaf, err := checkChain(addr, chain)
 	if err != nil {
 		return false, err
 	}
 
-	// By the rest of the chain nobody is known, and all of it would go into each answer
-	// to a join.
-	chain = leaf.Raw
+	if err = m.checkLearned(addr, chain); err != nil {
+		return false, err
+	}
 
-	if changed, err = m.replace(addr, chain, leaf); changed {
+	// By the rest of the chain nobody is known, and all of it would go into each answer
+	// to a join. Only who believes authorities needs it.
+	if !m.trust.byAuthority {
+		chain = leaf.Raw
+	}
+
+	if changed, err = m.replace(addr, chain, leaf, repair); changed {
 		m.keyring.add(leaf)
 		m.learned(addr)
 	}
@@ -51,13 +64,16 @@ func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain) (changed b
 	return changed, err
 }
 
-func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x509.Certificate) (bool, error) {
+func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x509.Certificate, repair bool,
+) (bool, error) {
 	m.peers.mu.Lock()
 	defer m.peers.mu.Unlock()
 
 	stored, err := m.store.Load(addr)
 
 	switch {
+	case repair && errors.Is(err, certs.ErrDamaged):
+		err = nil // It has its room already.
 	case err != nil:
 		return false, fmt.Errorf("load certificate of %v: %w", addr, err)
 	case bytes.Equal(stored, chain):
@@ -70,7 +86,7 @@ func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x5
 		var newer bool
 
 		// What the node says of itself nobody else knows better.
-		newer, err = renews(stored, chain, leaf)
+		newer, err = m.renews(stored, chain, leaf)
 		if err == nil && (!newer || addr == m.me) {
 			return false, nil
 		}
@@ -81,10 +97,25 @@ func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x5
 	}
 
 	if err = m.store.Store(addr, chain); err != nil {
-		return false, fmt.Errorf("store certificate of %v: %w", addr, err)
+		return false, fmt.Errorf("%w of %v: %w", errNotStored, addr, err)
 	}
 
 	return true, nil
+}
+
+// renews tells whether a chain is to take the place of another one. For an authority the key
+// does not matter, and checkLearned has asked it.
+func (m *Minogrpc) renews(stored, chain certs.CertChain, leaf *x509.Certificate) (bool, error) {
+	if !m.trust.byAuthority {
+		return renews(stored, chain, leaf)
+	}
+
+	list, err := x509.ParseCertificates(stored)
+	if err != nil || len(list) == 0 {
+		return true, nil
+	}
+
+	return leaf.NotAfter.After(list[0].NotAfter), nil
 }
 
 // checkTwin returns an error when another key is stored for the same host and port with
@@ -190,7 +221,12 @@ func (m *Minogrpc) learnAll(ctx context.Context, chains []*ptypes.CertificateCha
 
 		addr, err := readAddress("of a peer", string(chain.GetAddress()))
 		if err == nil {
-			_, err = m.learn(addr, chain.GetValue())
+			_, err = m.learnOrRepair(addr, chain.GetValue(), true)
+		}
+
+		// The others are no better off: the disk is full, or cannot be written.
+		if errors.Is(err, errNotStored) {
+			return fmt.Errorf("%d of %d certificates have not been learned: %w", len(chains)-i, len(chains), err)
 		}
 
 		if err != nil {

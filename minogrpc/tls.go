@@ -63,8 +63,9 @@ type watchedCredentials struct {
 type proof struct {
 	credentials.CommonAuthInfo
 
-	// leaf is the certificate whose key the caller has, or nil.
-	leaf *x509.Certificate
+	// leaf is the certificate whose key the caller has, or nil, and chain begins with it.
+	leaf  *x509.Certificate
+	chain []*x509.Certificate
 	// conn is nil where the connection does not come from the listener of the node.
 	conn *accepted
 }
@@ -103,14 +104,14 @@ func (c watchedCredentials) identify(raw net.Conn, info credentials.AuthInfo) (p
 	caller.conn, _ = raw.(*accepted)
 
 	if presented := state.State.PeerCertificates; len(presented) > 0 {
-		caller.leaf = presented[0]
+		caller.leaf, caller.chain = presented[0], presented
 
 		if size := len(slices.Concat(rawOf(presented)...)); size > maxChain {
 			return proof{}, status.Errorf(codes.ResourceExhausted, "certificates of more than %d bytes", maxChain)
 		}
 	}
 
-	if caller.conn == nil || !c.node.strict() || c.node.knowsCaller(caller.leaf) {
+	if caller.conn == nil || !c.node.strict() || c.node.knowsCaller(caller.chain) {
 		return caller, nil
 	}
 
@@ -149,7 +150,7 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 	}
 
 	return m.pinned(peer, func(presented []*x509.Certificate) error {
-		return m.checkServer(peer, presented[0])
+		return m.checkServer(peer, presented)
 	}), nil
 }
 
