@@ -89,6 +89,8 @@ func (m *Minogrpc) firstCertificate() (cert *tls.Certificate, err error) {
 	switch {
 	case m.given != nil:
 		cert = m.given
+	case m.certSource != nil:
+		cert, err = askSource(m.certSource)
 	case m.trust.byAuthority:
 		err = errNoAuthorized
 	default:

@@ -186,6 +186,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 func (m *Minogrpc) serve(listener net.Listener) {
 	ptypes.RegisterOverlayServer(m.server, &overlay{Minogrpc: m})
 	m.keepWatch()
+	m.keepRenewed()
 
 	m.tasks.start(func() {
 		// It may be stopped before it has begun.

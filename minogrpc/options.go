@@ -41,6 +41,7 @@ type config struct {
 
 	authorizer Authorizer
 	trust      TrustPolicy
+	certSource func() (*tls.Certificate, error)
 
 	listener net.Listener
 	idle     time.Duration
