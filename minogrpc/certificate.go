@@ -47,8 +47,8 @@ func (m *Minogrpc) GetCertificateChain() certs.CertChain {
 // GetCertificateStore returns the store of the nodes that this one believes: each is
 // who has the key of the certificate that is stored for its address. Storing another
 // one, or none, is the operator's decision, and nobody else's: see [Minogrpc.Join]. It
-// counts from the next call of that node on, and for the calls to it from the next
-// connection on.
+// counts from the next call of that node on, and ends the connections with a node that it
+// takes away: see [certs.Watchable] and [WithTrust].
 func (m *Minogrpc) GetCertificateStore() certs.Storage {
 	return m.store
 }
