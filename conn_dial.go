@@ -95,7 +95,7 @@ func newDialTarget(addr mino.Address) (dialTarget, error) {
 }
 
 // connect makes a connection. It does not use the network yet.
-func (m *ConnManager) connect(target dialTarget) (*grpc.ClientConn, error) {
+func (m *ConnManager) connect(target dialTarget, to *way) (*grpc.ClientConn, error) {
 	creds, err := m.credentials(target.addr)
 	if err != nil {
 		return nil, fmt.Errorf("no credentials: %w", err)
@@ -115,11 +115,12 @@ func (m *ConnManager) connect(target dialTarget) (*grpc.ClientConn, error) {
 	}
 
 	opts = append(opts, m.dialOptions...)
+	opts = append(opts, grpc.WithResolvers(to.resolver))
 
 	// The default scheme is dns, which would ask a real resolver for the names of a network in
 	// memory. With passthrough the dialler gets the host as it is. The dialler of the system
 	// resolves names, too.
-	conn, err := grpc.NewClient("passthrough:///"+target.host, opts...)
+	conn, err := grpc.NewClient(passthrough+":///"+target.host, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("failed to make a client: %w", err)
 	}

@@ -85,6 +85,10 @@ type dial struct {
 	done chan struct{}
 	conn *grpc.ClientConn
 	err  error
+
+	// way makes the connection take another transport: see Renew. It is set before done is
+	// closed.
+	way *way
 }
 
 // NewConnManager returns a manager without connections.
@@ -127,7 +131,8 @@ func (m *ConnManager) Acquire(addr mino.Address) (grpc.ClientConnInterface, erro
 	closeConn(stale)
 
 	if first {
-		conn, err := contain.Call(func() (*grpc.ClientConn, error) { return m.connect(target) })
+		d.way = newWay(target.host)
+		conn, err := contain.Call(func() (*grpc.ClientConn, error) { return m.connect(target, d.way) })
 		m.finish(target.key, d, conn, err)
 	}
 
@@ -156,6 +161,28 @@ func (m *ConnManager) Evict(addr mino.Address) {
 // Replace implements [ConnectionReplacer].
 func (m *ConnManager) Replace(addr mino.Address, conn grpc.ClientConnInterface) {
 	closeConn(m.dropOnly(followerOf(addr), conn))
+}
+
+// Renew makes the calls and streams that begin from now on take a new handshake, with the
+// credentials as they are by then. What goes on stays on its connection until it ends. An overlay
+// calls Renew when its certificate has changed.
+func (m *ConnManager) Renew() {
+	m.mu.Lock()
+
+	ways := make([]*way, 0, len(m.peers))
+
+	for _, peer := range m.peers {
+		// A dial that goes on has used no credentials yet.
+		if peer.current != nil && peer.current.conn != nil {
+			ways = append(ways, peer.current.way)
+		}
+	}
+
+	m.mu.Unlock()
+
+	for _, w := range ways {
+		w.renew()
+	}
 }
 
 // Close closes all the connections, those in use included, and makes Acquire fail.

@@ -1,6 +1,6 @@
 module github.com/minogrpc/session
 
-go 1.26.0
+go 1.26.8
 
 tool (
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc

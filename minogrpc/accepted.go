@@ -284,6 +284,7 @@ func (c *accepted) SetDeadline(t time.Time) error {
 func (c *accepted) Close() error {
 	c.closed.Store(true)
 	c.once.Do(func() { close(c.gone) })
+	c.listener.forget(c)
 	c.free()
 	c.listener.settled(c)
 

@@ -157,6 +157,7 @@ func TestAttack_ProofOfThePastCountsForNothing(t *testing.T) {
 				require.NoError(t, attackCall.call(t.Context(), client, md))
 
 				end(s)
+				synctest.Wait() // The connection of a node that is forgotten has ended.
 
 				for _, a := range []attack{attackCall, attackStream, attackForward, attackShare} {
 					err := a.call(t.Context(), client, md)

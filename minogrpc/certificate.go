@@ -47,8 +47,8 @@ func (m *Minogrpc) GetCertificateChain() certs.CertChain {
 // GetCertificateStore returns the store of the nodes that this one believes: each is
 // who has the key of the certificate that is stored for its address. Storing another
 // one, or none, is the operator's decision, and nobody else's: see [Minogrpc.Join]. It
-// counts from the next call of that node on, and for the calls to it from the next
-// connection on.
+// counts from the next call of that node on, and ends the connections with a node that it
+// takes away: see [certs.Watchable] and [WithTrust].
 func (m *Minogrpc) GetCertificateStore() certs.Storage {
 	return m.store
 }
@@ -64,28 +64,88 @@ func (m *Minogrpc) setUpCertificate() error {
 		return fmt.Errorf("the node serves TLS but advertises %v: see NoTLS", m.me)
 	}
 
-	m.cert = m.given
-
-	if m.cert == nil {
-		var err error
-		if m.cert, err = m.ownCertificate(); err != nil {
-			return err
-		}
-	}
-
-	if signer, ok := m.cert.PrivateKey.(crypto.Signer); ok {
-		own := *m.cert
-		own.PrivateKey = containedKey{signer, signer.Public()}
-		m.cert = &own
+	var err error
+	if m.cert, err = m.firstCertificate(); err != nil {
+		return err
 	}
 
 	m.reviewCertificate()
 
-	if err := m.store.Store(m.me, m.GetCertificateChain()); err != nil {
+	if err = m.checkOwn(m.GetCertificateChain()); err != nil {
+		return fmt.Errorf("the certificate of this node does not prove %v: %w", m.me, err)
+	}
+
+	if err = m.storeOwn(m.GetCertificateChain()); err != nil {
 		return fmt.Errorf("store own certificate: %w", err)
 	}
 
+	m.reviewStore()
+
 	return nil
+}
+
+// firstCertificate returns the certificate that the node begins with.
+func (m *Minogrpc) firstCertificate() (cert *tls.Certificate, err error) {
+	switch {
+	case m.given != nil:
+		cert = m.given
+	case m.certSource != nil:
+		cert, err = askSource(m.certSource)
+	case m.trust.byAuthority:
+		err = errNoAuthorized
+	default:
+		cert, err = m.ownCertificate()
+	}
+
+	if err != nil {
+		return nil, err
+	}
+
+	return contained(cert), nil
+}
+
+// storeOwn keeps the chain of the node in its store, so that it believes itself and tells the
+// others. What is there already need not be written: the disk may be one that cannot be.
+func (m *Minogrpc) storeOwn(chain certs.CertChain) error {
+	kept, err := m.store.Load(m.me)
+	if err == nil && bytes.Equal(kept, chain) {
+		return nil
+	}
+
+	stored := m.store.Store(m.me, chain)
+	if stored == nil {
+		return nil
+	}
+
+	// The others believe a node by its key, and so does the node itself.
+	if same, failed := certs.SameKey(kept, chain); err == nil && failed == nil && same {
+		m.logger.Warn().Err(stored).Msg("own certificate cannot be stored; the one there has the same key")
+
+		return nil
+	}
+
+	return stored
+}
+
+// reviewStore tells the operator at the start which certificates cannot be read.
+func (m *Minogrpc) reviewStore() {
+	err := m.store.Range(func(mino.Address, certs.CertChain) bool { return true })
+	if err != nil {
+		m.logger.Warn().Err(err).Msg("certificates that cannot be read: join again to repair them")
+	}
+}
+
+// contained returns the certificate with a key whose panics are errors.
+func contained(cert *tls.Certificate) *tls.Certificate {
+	signer, ok := cert.PrivateKey.(crypto.Signer)
+	if !ok {
+		return cert
+	}
+
+	own := *cert
+	own.PrivateKey = containedKey{signer, signer.Public()}
+
+	return &own
 }
 
 // reviewCertificate warns of what makes the others refuse the node.

@@ -2,6 +2,7 @@ package minogrpc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -79,7 +80,7 @@ func (m *Minogrpc) checkCaller(ctx context.Context, addr session.Address) error 
 
 	known, err := m.believed(addr, leaf)
 	if err == nil {
-		err = caller.check(addr, known)
+		err = m.checkProof(caller, addr, known)
 	}
 
 	switch {
@@ -140,37 +141,47 @@ func presentedBy(ctx context.Context) *x509.Certificate {
 	return proofOf(ctx).leaf
 }
 
-// check is checkKey for the certificate of the caller, who is nobody to be confined then.
-// One that was renewed is compared once with what is stored, and not with each call.
-func (p proof) check(addr session.Address, known certs.CertChain) error {
+// checkProof is believes for what the caller has proved. A caller that is believed is not
+// confined any more. The certificates are compared once with what is stored, and not with each
+// call.
+func (m *Minogrpc) checkProof(p proof, addr session.Address, known certs.CertChain) error {
 	if p.conn == nil {
-		return checkKey(known, p.leaf)
+		return m.believes(addr, known, p.chain)
 	}
 
 	last := p.conn.proved.Load()
 	if last != nil && last.addr == addr && bytes.Equal(last.chain, known) {
-		return checkTime(p.leaf)
+		return cmp.Or(checkTime(p.leaf), m.checkRevoked(p.leaf))
 	}
 
-	err := checkKey(known, p.leaf)
+	err := m.believes(addr, known, p.chain)
 	if err == nil {
 		p.conn.free()
 		p.conn.proved.Store(&proved{addr: addr, chain: known})
+		m.guard.watch(p.conn, addr, p.chain)
+
+		if !m.unchanged(addr, known) {
+			m.review(&addr)
+		}
 	}
 
 	return err
 }
 
-// knowsCaller tells whether the key of the certificate is that of any of the nodes in the
-// store. Which one it is the caller says with each call.
-func (m *Minogrpc) knowsCaller(leaf *x509.Certificate) (known bool) {
-	if leaf == nil {
+// knowsCaller tells whether the certificates are those of any of the nodes that this one
+// believes. With each call the caller says which one it is.
+func (m *Minogrpc) knowsCaller(presented []*x509.Certificate) (known bool) {
+	if len(presented) == 0 {
 		return false
 	}
 
 	// A store that fails costs its owner something, and lets nobody in.
 	_ = m.contain(func() error {
-		known = m.keyring.knows(m.store, leaf)
+		if m.trust.byAuthority {
+			known = m.trust.verifyAny(presented, time.Now()) == nil
+		} else {
+			known = m.keyring.knows(m.store, presented[0])
+		}
 
 		return nil
 	})
@@ -201,23 +212,36 @@ func (m *Minogrpc) checkStored(addr session.Address) error {
 	return nil
 }
 
-// checkServer returns an error unless the certificate that the server at the address
-// presents is that of the node there.
-func (m *Minogrpc) checkServer(addr session.Address, leaf *x509.Certificate) error {
+// checkServer returns an error unless the certificates that the server at the address
+// presents are those of the node there.
+func (m *Minogrpc) checkServer(addr session.Address, presented []*x509.Certificate) error {
 	chain, err := m.store.Load(addr)
 	if err != nil {
 		return fmt.Errorf("load certificate: %w", err)
 	}
 
-	if err = checkKey(chain, leaf); err != nil {
+	if err = m.believes(addr, chain, presented); err != nil {
 		return err
 	}
 
-	if err = checkHost(addr, leaf); err == nil {
-		m.hearsay.proved(addr)
+	// An authority vouches for the whole address, and need not name the host once more.
+	if !m.trust.byAuthority {
+		err = checkHost(addr, presented[0])
 	}
 
-	return err
+	if err != nil {
+		return err
+	}
+
+	m.guard.dialled(addr, presented)
+
+	if !m.unchanged(addr, chain) {
+		return m.checkServer(addr, presented)
+	}
+
+	m.hearsay.proved(addr)
+
+	return nil
 }
 
 // checkPublic returns an error unless the operator lets the node dial an https address: where the
@@ -238,6 +262,11 @@ func (m *Minogrpc) checkPublic(addr session.Address) error {
 // checkKey returns an error unless the certificate is valid now, and for the key of the
 // one that the chain begins with. The rest of it may be newer than what is stored.
 func checkKey(stored certs.CertChain, leaf *x509.Certificate) error {
+	return cmp.Or(checkPinned(stored, leaf), checkTime(leaf))
+}
+
+// checkPinned is checkKey at any time.
+func checkPinned(stored certs.CertChain, leaf *x509.Certificate) error {
 	if len(stored) == 0 {
 		return errUnknown
 	}
@@ -254,7 +283,7 @@ func checkKey(stored certs.CertChain, leaf *x509.Certificate) error {
 		}
 	}
 
-	return checkTime(leaf)
+	return nil
 }
 
 // checkTime returns an error unless the certificate is valid now.

@@ -31,6 +31,11 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
+	// A node that nobody would believe must not use up a token.
+	if err = o.checkLearned(addr, chain); err != nil {
+		return nil, statusOfLearning(err)
+	}
+
 	if !o.isMember(ctx, addr) {
 		err = o.checkStranger(ctx, request.GetToken(), goesOn)
 	}
@@ -39,17 +44,13 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
-	changed, err := o.learn(addr, chain, presentedBy(ctx) != nil)
+	changed, err := o.learn(addr, chain, origin{proved: presentedBy(ctx) != nil})
 
 	switch {
 	case err != nil:
 		return nil, statusOfLearning(err)
 	case isSame(addr, o.me):
 		return nil, status.Error(codes.InvalidArgument, errOwnself.Error())
-	}
-
-	if conn := proofOf(ctx).conn; conn != nil {
-		conn.free()
 	}
 
 	// From now on the caller is known. It should not have to make room while the others are told.
@@ -114,7 +115,7 @@ func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*p
 		return nil, err
 	}
 
-	_, err = o.learn(addr, value, false)
+	_, err = o.learn(addr, value, origin{})
 
 	return &ptypes.CertificateAck{}, statusOfLearning(err)
 }
@@ -122,14 +123,14 @@ func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*p
 // isMember tells whether the caller has proved to be the node at the address, and is in
 // the store.
 func (m *Minogrpc) isMember(ctx context.Context, addr session.Address) bool {
-	leaf := presentedBy(ctx)
-	if leaf == nil {
+	presented := proofOf(ctx).chain
+	if len(presented) == 0 {
 		return false
 	}
 
-	known, err := m.believed(addr, leaf)
+	known, err := m.believed(addr, presented[0])
 
-	return err == nil && checkKey(known, leaf) == nil
+	return err == nil && m.believes(addr, known, presented) == nil
 }
 
 // checkMember returns an error with a status unless the caller may speak about others.
@@ -197,7 +198,7 @@ func (m *Minogrpc) checkOwner(ctx context.Context, addr session.Address, chain c
 	}
 
 	// Nobody would find it there.
-	if err := checkHost(addr, leaf); err != nil && !m.open {
+	if err := checkHost(addr, leaf); err != nil && !m.open && !m.trust.byAuthority {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 
@@ -234,6 +235,8 @@ func statusOfLearning(err error) error {
 		return status.Error(codes.AlreadyExists, err.Error())
 	case errors.Is(err, errTooManyPeers):
 		return status.Error(codes.ResourceExhausted, err.Error())
+	case errors.Is(err, errUntrusted):
+		return status.Error(codes.PermissionDenied, err.Error())
 	case errors.Is(err, errBadChain):
 		return status.Error(codes.InvalidArgument, err.Error())
 	default:

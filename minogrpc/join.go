@@ -144,6 +144,10 @@ func (m *Minogrpc) joinCredentials(target session.Address, digest []byte) (crede
 		return nil, errNoDigest
 	case target.ConnectionType() == mino.ACThttps:
 		return publicCredentials(), nil
+	case target.ConnectionType() == mino.ACTgRPCS && len(digest) == 0 && m.trust.byAuthority:
+		return m.pinned(target, func(presented []*x509.Certificate) error {
+			return m.checkServer(target, presented)
+		}), nil
 	case len(digest) == 0:
 		return m.clientCredentials(target)
 	default:
@@ -175,11 +179,11 @@ func (m *Minogrpc) checkDigest(target session.Address, presented []*x509.Certifi
 		return err
 	}
 
-	if err = checkHost(target, presented[0]); err != nil {
+	if err = checkHost(target, presented[0]); err != nil && !m.trust.byAuthority {
 		return err
 	}
 
-	_, err = m.learn(target, chain, true)
+	_, err = m.learn(target, chain, origin{proved: true, asked: true})
 
 	return err
 }

@@ -58,6 +58,8 @@ type listener struct {
 	rates *rates
 	// refused is told of the connections that are closed for a limit. It may be nil.
 	refused func(from net.Addr, cause error)
+	// ended is told of the connections that are closed. It may be nil.
+	ended func(*accepted)
 
 	mu     sync.Mutex
 	closed bool
@@ -146,6 +148,13 @@ func (l *listener) keep(c *accepted) error {
 	l.fresh[c] = struct{}{}
 
 	return nil
+}
+
+// forget tells who wants to know that a connection has ended.
+func (l *listener) forget(c *accepted) {
+	if l.ended != nil {
+		l.ended(c)
+	}
 }
 
 // Close implements net.Listener. It also closes the connections that are in their

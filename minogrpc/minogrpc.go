@@ -57,6 +57,7 @@ type Minogrpc struct {
 	replies chan struct{} // has a place for each answer to a Join that is put together
 	keyring keyring
 	renewal renewal
+	guard   guard
 
 	// refusalLog keeps a hostile peer from filling the log.
 	refusalLog rate.Sometimes
@@ -155,6 +156,7 @@ func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l.rates = m.rates
 	l.budget = m.shared
 	l.secure = !m.noTLS
+	l.ended = m.guard.forget
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
 
 	return l
@@ -196,7 +198,8 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 
 	limits := append(m.sessionOptions(m.shared), session.WithDialLimit(session.NewDialLimit(maxSetUps-maxShares)))
 	m.session = append(limits, m.session...)
-	if m.strict() {
+	// The authorizer decides who becomes a neighbour, so nobody else may send.
+	if m.strict() || m.authorizer != nil {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}
 
@@ -210,6 +213,8 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 // listener.
 func (m *Minogrpc) serve(listener net.Listener) {
 	ptypes.RegisterOverlayServer(gate.Uncompressed{ServiceRegistrar: m.server}, &overlay{Minogrpc: m})
+	m.keepWatch()
+	m.keepRenewed()
 
 	m.tasks.start(func() {
 		// It may be stopped before it has begun.

@@ -27,6 +27,11 @@ type Observer struct {
 	// Learned is called when the certificate of another node has been added to the store
 	// or renewed there by Join or Share. It may be called from within [Minogrpc.Join].
 	Learned func(addr mino.Address)
+
+	// Allowed is called for each Call and each stream of others that passed the proof of who
+	// calls and the [Authorizer], if there is one. It makes an audit log complete together with
+	// Refused, which is told when such a call fails a later check.
+	Allowed func(Caller, Procedure)
 }
 
 // Refusal is a call or a connection that has been refused.
@@ -38,7 +43,8 @@ type Refusal struct {
 	// empty for a connection that is refused before anything is called.
 	Method string
 
-	// Err is why. It has a gRPC status, which is what the caller of a method gets.
+	// Err is why. It has a gRPC status, which is what the caller of a method gets. The text of
+	// Err may say more than that status.
 	Err error
 }
 

@@ -42,6 +42,11 @@ type config struct {
 	tokens   tokens.Holder
 	logger   zerolog.Logger
 	observer Observer
+
+	authorizer Authorizer
+	trust      TrustPolicy
+	certSource func() (*tls.Certificate, error)
+
 	listener net.Listener
 	idle     time.Duration
 	liveness time.Duration

@@ -136,7 +136,7 @@ func TestBelieved_CostsTheSameForAStranger(t *testing.T) {
 		return testing.AllocsPerRun(100, func() {
 			known, err := m.believed(addr, leaf)
 			require.NoError(t, err)
-			require.Error(t, proof{leaf: leaf}.check(addr, known))
+			require.Error(t, m.checkProof(proof{leaf: leaf, chain: []*x509.Certificate{leaf}}, addr, known))
 		})
 	}
 

@@ -152,7 +152,12 @@ func (m *Minogrpc) admit(ctx context.Context, v *visit) (*incoming, error) {
 		return nil, err
 	}
 
-	return in, v.claim(claim{kind: openStreams, gateway: in.gateway}, 1, times(m.peerStreams, room))
+	err = v.claim(claim{kind: openStreams, gateway: in.gateway}, 1, times(m.peerStreams, room))
+	if err != nil {
+		return nil, err
+	}
+
+	return in, m.authorize(ctx, in.gateway, Procedure{URI: in.endpoint.uri, Access: in.access()})
 }
 
 // roomFor returns how many times the limits the streams may take with this one. What a

@@ -33,6 +33,7 @@ var secureKinds = []string{"FB", "FC"}
 var (
 	errBusy         = errors.New("others store certificates for it all the time")
 	errTooManyPeers = errors.New("no room for the certificate of another node")
+	errNotStored    = errors.New("store certificate")
 	errBadChain     = errors.New("malformed certificate chain")
 )
 
@@ -49,23 +50,38 @@ type peers struct {
 	shares map[session.Address]chan struct{}
 }
 
+// origin says what a node knows of a chain beside the chain.
+type origin struct {
+	// proved is for a chain whose key the node at the address has just shown to have. Otherwise only
+	// another node says so.
+	proved bool
+	// asked is for a chain that this node asked for itself. It may also take the place of a damaged
+	// one: a member must not use the damage to replace a key.
+	asked bool
+}
+
 // learn adds a chain that comes from the network to the store, unless another key is
-// stored for the address. It tells whether that has changed anything. It is not proved that
-// the node with the key is the one at the address if only another node says so.
-func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain, isProved bool) (changed bool, err error) {
+// stored for the address. It tells whether that has changed anything.
+func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain, from origin) (changed bool, err error) {
 	leaf, err := checkChain(addr, chain)
 	if err != nil {
 		return false, err
 	}
 
-	// By the rest of the chain nobody is known, and all of it would go into each answer
-	// to a join.
-	chain = leaf.Raw
+	if err = m.checkLearned(addr, chain); err != nil {
+		return false, err
+	}
 
-	changed, isNew, err := m.replace(addr, chain, leaf)
+	// By the rest of the chain nobody is known, and all of it would go into each answer
+	// to a join. Only who believes authorities needs it.
+	if !m.trust.byAuthority {
+		chain = leaf.Raw
+	}
+
+	changed, isNew, err := m.replace(addr, chain, leaf, from.asked)
 
 	switch {
-	case isProved && err == nil:
+	case from.proved && err == nil:
 		m.hearsay.proved(addr)
 	case isNew:
 		m.hearsay.add(addr)
@@ -81,10 +97,16 @@ func (m *Minogrpc) learn(addr session.Address, chain certs.CertChain, isProved b
 
 // replace stores a chain where that is right. Signatures are verified without the lock, so that
 // the decision is made again when somebody else has stored another chain meanwhile.
-func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x509.Certificate,
+func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x509.Certificate, repair bool,
 ) (changed, isNew bool, err error) {
 	for range maxDecisions {
 		stored, err := m.store.Load(addr)
+		if repair && errors.Is(err, certs.ErrDamaged) {
+			changed, err = m.storeAfter(addr, nil, chain, certs.ErrDamaged)
+
+			return changed, false, err
+		}
+
 		if err != nil {
 			return false, false, fmt.Errorf("load certificate of %v: %w", addr, err)
 		}
@@ -97,7 +119,7 @@ func (m *Minogrpc) replace(addr session.Address, chain certs.CertChain, leaf *x5
 			}
 		}
 
-		changed, err = m.storeAfter(addr, stored, chain)
+		changed, err = m.storeAfter(addr, stored, chain, nil)
 		if changed || err != nil {
 			return changed, isNew && changed, err
 		}
@@ -113,7 +135,7 @@ func (m *Minogrpc) supersedes(addr session.Address, stored, chain certs.CertChai
 		return false, nil
 	}
 
-	newer, err := renews(stored, chain, leaf)
+	newer, err := m.renews(stored, chain, leaf)
 	if err != nil {
 		return false, fmt.Errorf("certificate of %v: %w", addr, err)
 	}
@@ -122,17 +144,24 @@ func (m *Minogrpc) supersedes(addr session.Address, stored, chain certs.CertChai
 	return newer && addr != m.me, nil
 }
 
-// storeAfter stores a chain if what is stored is still what the caller has seen.
-func (m *Minogrpc) storeAfter(addr session.Address, seen, chain certs.CertChain) (bool, error) {
+// storeAfter stores a chain if what is stored is still what the caller has seen, which may be
+// that it is damaged.
+func (m *Minogrpc) storeAfter(addr session.Address, seen, chain certs.CertChain, damage error) (bool, error) {
 	m.peers.mu.Lock()
 	defer m.peers.mu.Unlock()
 
 	stored, err := m.store.Load(addr)
+	if damage != nil && errors.Is(err, damage) {
+		err = nil
+	}
+
 	if err != nil || !bytes.Equal(stored, seen) {
 		return false, err
 	}
 
-	if len(stored) == 0 {
+	// What is damaged has its room already.
+	isNew := damage == nil && len(stored) == 0
+	if isNew {
 		if err = m.makeRoomLocked(); err == nil {
 			err = m.checkTwinLocked(addr, chain)
 		}
@@ -143,15 +172,30 @@ func (m *Minogrpc) storeAfter(addr session.Address, seen, chain certs.CertChain)
 	}
 
 	if err = m.store.Store(addr, chain); err != nil {
-		return false, fmt.Errorf("store certificate of %v: %w", addr, err)
+		return false, fmt.Errorf("%w of %v: %w", errNotStored, addr, err)
 	}
 
-	if len(stored) == 0 {
+	if isNew {
 		m.peers.room--
 		m.peers.spellLocked(addr)
 	}
 
 	return true, nil
+}
+
+// renews tells whether a chain is to take the place of another one. For an authority the key
+// does not matter, and checkLearned has asked it.
+func (m *Minogrpc) renews(stored, chain certs.CertChain, leaf *x509.Certificate) (bool, error) {
+	if !m.trust.byAuthority {
+		return renews(stored, chain, leaf)
+	}
+
+	list, err := x509.ParseCertificates(stored)
+	if err != nil || len(list) == 0 {
+		return true, nil
+	}
+
+	return leaf.NotAfter.After(list[0].NotAfter), nil
 }
 
 // checkTwinLocked returns an error when another key is stored for the same host and port with
@@ -294,7 +338,12 @@ func (m *Minogrpc) learnAll(ctx context.Context, chains []*ptypes.CertificateCha
 
 		addr, err := readAddress("of a peer", string(chain.GetAddress()))
 		if err == nil {
-			_, err = m.learn(addr, chain.GetValue(), false)
+			_, err = m.learn(addr, chain.GetValue(), origin{asked: true})
+		}
+
+		// The others are no better off: the disk is full, or cannot be written.
+		if errors.Is(err, errNotStored) {
+			return fmt.Errorf("%d of %d certificates have not been learned: %w", len(chains)-i, len(chains), err)
 		}
 
 		if err != nil {

@@ -50,7 +50,7 @@ func TestPeers_NewestCertificateOfANodeStays(t *testing.T) {
 		{first, false, newer},
 		{made(30, thief), false, newer},
 	} {
-		changed, err := m.learn(addr, step.chain, true)
+		changed, err := m.learn(addr, step.chain, origin{proved: true})
 		require.NoError(t, err)
 		require.Equal(t, step.changed, changed)
 

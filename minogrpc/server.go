@@ -105,6 +105,10 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 		return nil, err
 	}
 
+	if err = o.authorize(ctx, from, Procedure{URI: in.endpoint.uri, Access: AccessCall}); err != nil {
+		return nil, err
+	}
+
 	if err = o.checkSize(msg.GetPayload()); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -200,6 +201,7 @@ func presenting(cert *tls.Certificate) *tls.Config {
 	return config
 }
 
+// clientWith is client for any configuration. Nil is for a client without TLS.
 func (s *siege) clientWith(t *testing.T, name string, config *tls.Config) ptypes.OverlayClient {
 	t.Helper()
 
@@ -213,8 +215,13 @@ func (s *siege) clientWith(t *testing.T, name string, config *tls.Config) ptypes
 func (s *siege) connect(t *testing.T, name string, config *tls.Config) *grpc.ClientConn {
 	t.Helper()
 
+	creds := insecure.NewCredentials()
+	if config != nil {
+		creds = credentials.NewTLS(config)
+	}
+
 	conn, err := grpc.NewClient("passthrough:///"+name+":1",
-		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(s.network.Dialer(attacker)))
 	require.NoError(t, err)
 

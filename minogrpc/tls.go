@@ -111,8 +111,9 @@ type watchedCredentials struct {
 type proof struct {
 	credentials.CommonAuthInfo
 
-	// leaf is the certificate whose key the caller has, or nil.
-	leaf *x509.Certificate
+	// leaf is the certificate whose key the caller has, or nil, and chain begins with it.
+	leaf  *x509.Certificate
+	chain []*x509.Certificate
 	// conn is nil where the connection does not come from the listener of the node.
 	conn *accepted
 }
@@ -165,15 +166,15 @@ func (c watchedCredentials) identify(raw net.Conn, info credentials.AuthInfo) (p
 	caller.conn, _ = raw.(*accepted)
 
 	if presented := state.State.PeerCertificates; len(presented) > 0 {
-		caller.leaf = presented[0]
+		caller.leaf, caller.chain = presented[0], presented
 	}
 
 	switch {
 	case caller.conn == nil:
-	case !c.node.strict() || c.node.knowsCaller(caller.leaf):
+	case !c.node.strict() || c.node.knowsCaller(caller.chain):
 		caller.conn.free()
 	default:
-		return caller, caller.conn.confine(func() bool { return c.node.knowsCaller(caller.leaf) })
+		return caller, caller.conn.confine(func() bool { return c.node.knowsCaller(caller.chain) })
 	}
 
 	return caller, nil
@@ -219,7 +220,7 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 	}
 
 	return m.pinned(peer, func(presented []*x509.Certificate) error {
-		return m.checkServer(peer, presented[0])
+		return m.checkServer(peer, presented)
 	}), nil
 }
 

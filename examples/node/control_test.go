@@ -16,7 +16,7 @@ import (
 )
 
 func TestListenIn_OneNodeInAFolder(t *testing.T) {
-	f := folder(t.TempDir())
+	f := folder(private(t))
 
 	first, err := listenIn(t.Context(), f)
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func TestListenIn_OneNodeInAFolder(t *testing.T) {
 
 // A process that is killed leaves its socket behind.
 func TestListenIn_TakesOverFromTheDead(t *testing.T) {
-	f := folder(t.TempDir())
+	f := folder(private(t))
 
 	dead, err := listenIn(t.Context(), f)
 	require.NoError(t, err)
@@ -52,7 +52,7 @@ func TestListenIn_TakesOverFromTheDead(t *testing.T) {
 
 // Neither a client that says nothing nor one that says nonsense holds up the end.
 func TestServe_EndsWithTheContext(t *testing.T) {
-	f := folder(t.TempDir())
+	f := folder(private(t))
 	ctx, cancel := context.WithCancel(t.Context())
 
 	c, err := listenIn(t.Context(), f)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/minogrpc/session"
@@ -26,6 +27,7 @@ var (
 type nodeFlags struct {
 	data   string
 	listen string
+	serve  string
 
 	join   string
 	token  string
@@ -42,6 +44,7 @@ func parseNode(args []string, stdout, stderr io.Writer) (func(context.Context) e
 	flags := newFlags("node", stderr, &f.data)
 	flags.StringVar(&f.listen, "listen", "", "the `address` of the node; with port 0 it is a free one, and that one "+
 		"again the next time (default where it was before, or 127.0.0.1:0)")
+	flags.StringVar(&f.serve, "serve", ".", "the `folder` whose files the other nodes may have counted here")
 	flags.StringVar(&f.join, "join", "", "the `address` of a node whose network is joined")
 	flags.StringVar(&f.token, "token", "", "the `token` of that node")
 	flags.StringVar(&f.digest, "digest", "", "the digest of the certificate of that node, in `hex`")
@@ -62,6 +65,11 @@ func parseNode(args []string, stdout, stderr io.Writer) (func(context.Context) e
 // options returns what the flags say.
 func (f nodeFlags) options() (opts nodeOptions, err error) {
 	opts = nodeOptions{data: f.data, token: f.token, uses: f.uses, expires: f.expires}
+
+	opts.serve, err = filepath.Abs(f.serve)
+	if err != nil {
+		return opts, fmt.Errorf("-serve: %w", err)
+	}
 
 	if f.listen != "" {
 		opts.listen, err = netip.ParseAddrPort(f.listen)

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -43,6 +44,21 @@ func (f folder) create() error {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 
+	return checkPrivate(string(f), 0o700)
+}
+
+// checkPrivate returns an error for what others than the owner may read or write: what is in the
+// folder is who the node is, and whom it believes. Windows has other rights.
+func checkPrivate(path string, right fs.FileMode) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("others may enter or read %s: chmod %o it, and think of the key as known to them", path, right)
+	}
+
 	return nil
 }
 
@@ -57,6 +73,11 @@ func (f folder) key() (*ecdsa.PrivateKey, error) {
 		return makeKey(path)
 	case err != nil:
 		return nil, fmt.Errorf("read the key: %w", err)
+	}
+
+	err = checkPrivate(path, 0o600)
+	if err != nil {
+		return nil, err
 	}
 
 	block, _ := pem.Decode(data)

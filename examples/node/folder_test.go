@@ -10,7 +10,7 @@ import (
 )
 
 func TestFolder_KeepsTheKeyForItsOwnerAlone(t *testing.T) {
-	f := folder(t.TempDir())
+	f := folder(private(t))
 
 	made, err := f.key()
 	require.NoError(t, err)
@@ -26,7 +26,7 @@ func TestFolder_KeepsTheKeyForItsOwnerAlone(t *testing.T) {
 
 // A key that cannot be read is not replaced: the node would be another one.
 func TestFolder_DamagedKeyIsAnError(t *testing.T) {
-	f := folder(t.TempDir())
+	f := folder(private(t))
 	path := filepath.Join(string(f), "key.pem")
 
 	for _, text := range []string{"", "nonsense", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
@@ -38,7 +38,7 @@ func TestFolder_DamagedKeyIsAnError(t *testing.T) {
 }
 
 func TestFolder_KeepsTheAddress(t *testing.T) {
-	f := folder(t.TempDir())
+	f := folder(private(t))
 
 	elsewhere, first := netip.MustParseAddrPort("127.0.0.2:0"), netip.MustParseAddrPort("127.0.0.2:2000")
 
@@ -70,7 +70,7 @@ func TestFolder_KeepsTheAddress(t *testing.T) {
 }
 
 func TestFolder_FailedWriteLeavesNothingBehind(t *testing.T) {
-	dir := t.TempDir()
+	dir := private(t)
 	path := filepath.Join(dir, "file")
 	require.NoError(t, os.MkdirAll(filepath.Join(path, "in the way"), 0o700))
 

@@ -11,7 +11,7 @@
 //	node count -data DIR [FOLDER]
 //
 // asks the node that runs in DIR, over a socket there, to orchestrate the count over all
-// the nodes that it knows. Everybody must find FOLDER under the same path.
+// the nodes that it knows. Everybody must find FOLDER under the same path, in what -serve names.
 //
 // The exit code is 1 when something fails, and 2 when the arguments make no sense.
 package main
@@ -25,6 +25,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/minogrpc/session/examples/internal/screen"
 )
 
 const (
@@ -64,7 +66,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	err = start(ctx)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "node:", err)
+		_, _ = fmt.Fprintln(stderr, "node:", screen.Printable(err.Error()))
 
 		return exitFailure
 	}

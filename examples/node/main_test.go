@@ -33,7 +33,7 @@ func runs(ctx context.Context, args ...string) (code int, stdout, stderr string)
 }
 
 func TestCommand_ExitCodes(t *testing.T) {
-	empty := t.TempDir()
+	empty := private(t)
 	long := filepath.Join(empty, string(bytes.Repeat([]byte("a"), 100)))
 
 	const peer = "grpcs://127.0.0.1:1"
@@ -85,7 +85,7 @@ func TestCommand_EndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 
-	code, stdout, stderr := runs(ctx, "-data", t.TempDir())
+	code, stdout, stderr := runs(ctx, "-data", private(t))
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "Stopping.")
 	require.Empty(t, stderr)
@@ -93,7 +93,7 @@ func TestCommand_EndsWithTheContext(t *testing.T) {
 
 // What is missing is said before the node has made a key.
 func TestCommand_MissingFlagsLeaveNoNodeBehind(t *testing.T) {
-	f := folder(t.TempDir())
+	f := folder(private(t))
 
 	code, _, _ := runs(t.Context(), "-data", string(f), "-join", "grpcs://127.0.0.1:1")
 	require.Equal(t, exitFailure, code)
@@ -110,4 +110,30 @@ func TestQuote_ShellReadsTheSameWord(t *testing.T) {
 	} {
 		require.Equal(t, want, quote(text))
 	}
+}
+
+// private returns a folder that is the owner's.
+func private(t *testing.T) string {
+	t.Helper()
+
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o700))
+
+	return dir
+}
+
+// A folder or a key that others can read is refused.
+func TestFolder_OfOthersIsRefused(t *testing.T) {
+	dir := private(t)
+	f := folder(dir)
+	require.NoError(t, f.create())
+
+	_, err := f.key()
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(filepath.Join(dir, "key.pem"), 0o640))
+
+	_, err = f.key()
+	require.ErrorContains(t, err, "chmod 600")
+	require.NoError(t, os.Chmod(dir, 0o755))
+	require.ErrorContains(t, f.create(), "chmod 700")
 }

@@ -31,6 +31,9 @@ var (
 type nodeOptions struct {
 	data string
 
+	// serve is the folder that others may have counted.
+	serve string
+
 	// listen is the zero value for where the node was before.
 	listen netip.AddrPort
 
@@ -136,7 +139,7 @@ func (n *node) start(opts nodeOptions, stderr io.Writer) error {
 		return fmt.Errorf("start the node: %w", err)
 	}
 
-	err = n.register()
+	err = n.register(opts.serve)
 	if err != nil {
 		return errors.Join(err, n.Stop())
 	}
@@ -178,13 +181,13 @@ func newLogger(stderr io.Writer) zerolog.Logger {
 }
 
 // register makes the node a player of the count, and its address one that stays.
-func (n *node) register() error {
+func (n *node) register(serve string) error {
 	worker, err := words.NewWorker(n.GetAddress(), words.Count)
 	if err != nil {
 		return err
 	}
 
-	n.rpc, err = n.CreateRPC("words", worker, words.Messages{})
+	n.rpc, err = n.CreateRPC("words", worker.Serving(serve), words.Messages{})
 	if err != nil {
 		return fmt.Errorf("create the procedure: %w", err)
 	}

@@ -47,7 +47,7 @@ func starts(t *testing.T, data string, args ...string) *process {
 
 	p := &process{t: t, data: data}
 	p.changed = sync.NewCond(&p.mu)
-	p.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"-data", data}, args...)...)
+	p.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"-data", data, "-serve", os.TempDir()}, args...)...)
 	p.cmd.Env = append(os.Environ(), childVariable+"=1")
 	p.cmd.Stdout = p
 	p.cmd.Stderr = p
@@ -77,7 +77,7 @@ func starts(t *testing.T, data string, args ...string) *process {
 func joins(t *testing.T, other *process) *process {
 	t.Helper()
 
-	return starts(t, t.TempDir(), "-join", other.address, "-token", other.token, "-digest", other.digest)
+	return starts(t, private(t), "-join", other.address, "-token", other.token, "-digest", other.digest)
 }
 
 // Write implements io.Writer, for what the process prints.
@@ -136,7 +136,7 @@ func (p *process) signal(s os.Signal) *os.ProcessState {
 func text(t *testing.T) string {
 	t.Helper()
 
-	dir := t.TempDir()
+	dir := private(t)
 	for i := range 40 {
 		name := filepath.Join(dir, fmt.Sprintf("%02d.txt", i))
 		require.NoError(t, os.WriteFile(name, []byte(strings.Repeat("word\n", i+1)), 0o600))
@@ -186,7 +186,7 @@ func certificateOf(t *testing.T, data, address string) string {
 // when it is back, under its address, with its certificate and without a token.
 func TestNode_FiveProcesses(t *testing.T) {
 	dir := text(t)
-	first := starts(t, t.TempDir())
+	first := starts(t, private(t))
 	all := []*process{first, joins(t, first), joins(t, first), joins(t, first), joins(t, first)}
 	lost := all[2]
 
@@ -234,7 +234,7 @@ func TestNode_FiveProcesses(t *testing.T) {
 
 // A node that comes back learns whom it has missed, also when nobody was there for a while.
 func TestNode_LearnsWhomItHasMissed(t *testing.T) {
-	first := starts(t, t.TempDir())
+	first := starts(t, private(t))
 	second := joins(t, first)
 	second.signal(syscall.SIGINT)
 
@@ -251,7 +251,7 @@ func TestNode_LearnsWhomItHasMissed(t *testing.T) {
 
 // Who comes back, and is not known any more, is told so, and asks nobody again.
 func TestNode_SaysWhoRefusesIt(t *testing.T) {
-	first := starts(t, t.TempDir())
+	first := starts(t, private(t))
 	second := joins(t, first)
 	second.signal(syscall.SIGINT)
 	first.signal(syscall.SIGINT)
@@ -276,7 +276,7 @@ func TestNode_SaysWhoRefusesIt(t *testing.T) {
 
 // What is printed is enough to find the process, and to start it again.
 func TestNode_PrintsHowToStartItAgain(t *testing.T) {
-	p := starts(t, t.TempDir())
+	p := starts(t, private(t))
 	require.Equal(t, strconv.Itoa(p.cmd.Process.Pid), p.await(`Pid +(\d+)\n`))
 
 	line := strings.Fields(p.await(`Start again with\n +` + program + ` (.*)\n`))
@@ -288,7 +288,7 @@ func TestNode_PrintsHowToStartItAgain(t *testing.T) {
 
 // A file that is damaged costs the node that it is about, and no other.
 func TestNode_LeavesOutWhomItCannotRead(t *testing.T) {
-	first := starts(t, t.TempDir())
+	first := starts(t, private(t))
 	second, third := joins(t, first), joins(t, first)
 	first.await("Knows (" + regexp.QuoteMeta(third.address) + ") now")
 	first.signal(syscall.SIGTERM)
@@ -304,7 +304,7 @@ func TestNode_LeavesOutWhomItCannotRead(t *testing.T) {
 // Who does not want to wait for a node that hangs has not lost it.
 func TestNode_CountThatIsGivenUpHarmsNobody(t *testing.T) {
 	dir := text(t)
-	first := starts(t, t.TempDir())
+	first := starts(t, private(t))
 	second := joins(t, first)
 
 	require.NoError(t, second.cmd.Process.Signal(syscall.SIGSTOP))
@@ -319,8 +319,8 @@ func TestNode_CountThatIsGivenUpHarmsNobody(t *testing.T) {
 }
 
 func TestNode_StrangersAreRefused(t *testing.T) {
-	first := starts(t, t.TempDir())
-	dir := t.TempDir()
+	first := starts(t, private(t))
+	dir := private(t)
 
 	code, stdout, stderr := runs(t.Context(), "-data", dir, "-join", first.address, "-token", "guessed",
 		"-digest", first.digest)
@@ -330,7 +330,7 @@ func TestNode_StrangersAreRefused(t *testing.T) {
 	first.await(`(refused)`)
 
 	digest := strings.Repeat("00", 32)
-	code, _, stderr = runs(t.Context(), "-data", t.TempDir(), "-join", first.address, "-token", first.token,
+	code, _, stderr = runs(t.Context(), "-data", private(t), "-join", first.address, "-token", first.token,
 		"-digest", digest)
 	require.Equal(t, exitFailure, code)
 	require.Contains(t, stderr, "wrong digest")

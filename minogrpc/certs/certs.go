@@ -35,7 +35,7 @@ type Storage interface {
 	Store(mino.Address, CertChain) error
 
 	// Load returns the chain of an address, or nil without an error when there is
-	// none.
+	// none. The error wraps ErrDamaged when a Store would repair it.
 	Load(mino.Address) (CertChain, error)
 
 	// Delete forgets the chain of an address. It is no error when there is none.

@@ -16,6 +16,10 @@ import (
 
 var errNoFactory = errors.New("no address factory")
 
+// ErrDamaged is for an address about which the storage holds something that is no chain. Who
+// the node there is can be learned anew.
+var ErrDamaged = errors.New("damaged file")
+
 // DiskStore is a [Storage] that keeps the chains in a folder, in a file for each
 // address, and in memory. Its methods may be used from several goroutines at once.
 //
@@ -31,13 +35,18 @@ var errNoFactory = errors.New("no address factory")
 // replaces such a file, and Delete removes it.
 //
 // The folder is read once, when it is opened: what somebody else writes to it
-// counts from the next opening. It must be that of one process: nothing is damaged
-// when there are two, but neither sees what the other stores, and the file that one
-// is writing may be cleaned up, as what is left of a crash, when the other opens
-// the folder; then Store returns an error.
+// counts from the next opening. It is that of one process, as another one would not
+// see what this one stores: a lock keeps others out, where the system has one that
+// ends with the process. Several stores of one process may share the folder, and do
+// not see either what the others store.
 type DiskStore struct {
 	folder  string
 	factory mino.AddressFactory
+
+	watchers watchers
+
+	// unlock gives the folder up.
+	unlock func() error
 
 	// writing is held while the folder changes, and acquired before mu: what is in
 	// memory is what is on the disk, whoever writes at the same time.
@@ -58,8 +67,9 @@ type entry struct {
 // NewDiskStore returns a store with what is in the folder. It makes the folder,
 // for the owner alone, if there is none, and removes from it what a crash has left
 // half written. The factory reads the text form of the addresses. Files that are
-// damaged are no error here; a folder that cannot be made or read is. There is
-// nothing to close.
+// damaged are no error here; a folder that cannot be made or read is, and one that
+// another process uses, which is [ErrInUse]. The disk need not be one that can be
+// written. The folder is free for another process after Close, or when the process ends.
 func NewDiskStore(folder string, factory mino.AddressFactory) (*DiskStore, error) {
 	if factory == nil {
 		return nil, errNoFactory
@@ -73,20 +83,42 @@ func NewDiskStore(folder string, factory mino.AddressFactory) (*DiskStore, error
 
 	s := &DiskStore{folder: path, factory: factory, entries: make(map[mino.Address]entry)}
 
-	if err = s.read(); err != nil {
+	if err = s.open(); err != nil {
 		return nil, fmt.Errorf("open certificate store: %w", err)
 	}
 
 	return s, nil
 }
 
-// read fills the memory with what is in the folder. It is called before anybody
-// else has the store.
-func (s *DiskStore) read() error {
+// open makes and locks the folder, and reads it.
+func (s *DiskStore) open() error {
 	if err := os.MkdirAll(s.folder, 0o700); err != nil {
 		return err
 	}
 
+	lock, err := lockFolder(s.folder)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.folder, err)
+	}
+
+	s.unlock = sync.OnceValue(lock.release)
+
+	if err = s.read(); err != nil {
+		return errors.Join(err, s.Close())
+	}
+
+	return nil
+}
+
+// Close gives the folder up. Nothing waits to be written, and what is in memory stays. Do not
+// change the store any more. Close may be called more than once.
+func (s *DiskStore) Close() error {
+	return s.unlock()
+}
+
+// read fills the memory with what is in the folder. It is called before anybody
+// else has the store.
+func (s *DiskStore) read() error {
 	files, err := os.ReadDir(s.folder)
 	if err != nil {
 		return err
@@ -125,7 +157,7 @@ func readEntry(addr mino.Address, path string) entry {
 // damaged returns the entry of a file that holds no chain. An operator will look
 // for the file by the one or by the other.
 func damaged(addr mino.Address, path string, cause error) entry {
-	return entry{err: fmt.Errorf("certificate of %v in %s: %w", addr, path, cause)}
+	return entry{err: fmt.Errorf("certificate of %v in %s: %w: %w", addr, path, ErrDamaged, cause)}
 }
 
 // Store implements [Storage]. It returns when the chain is on the disk. Unlike the
@@ -166,18 +198,28 @@ func (s *DiskStore) store(addr mino.Address, chain CertChain) error {
 		return errTooLarge
 	}
 
+	changed, err := s.write(addr, name, text, chain)
+	if changed {
+		s.watchers.tell(addr)
+	}
+
+	return err
+}
+
+// write replaces the file, and tells whether the chain counts from now on.
+func (s *DiskStore) write(addr mino.Address, name string, text []byte, chain CertChain) (changed bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 
 	if err = replaceFile(filepath.Join(s.folder, name), text); err != nil {
-		return err
+		return false, err
 	}
 
 	s.mu.Lock()
 	s.entries[addr] = entry{chain: slices.Clone(chain)}
 	s.mu.Unlock()
 
-	return syncFolder(s.folder)
+	return true, syncFolder(s.folder)
 }
 
 // Load implements [Storage]. It never waits for the disk. The error is that of a
@@ -205,6 +247,20 @@ func (s *DiskStore) Delete(addr mino.Address) error {
 		return nil // what cannot have a file has none
 	}
 
+	gone, err := s.remove(addr, name)
+	if gone {
+		s.watchers.tell(addr)
+	}
+
+	if err != nil {
+		return fmt.Errorf("delete certificate of %v: %w", addr, err)
+	}
+
+	return nil
+}
+
+// remove removes the file, and tells whether the chain does not count from now on.
+func (s *DiskStore) remove(addr mino.Address, name string) (gone bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 
@@ -212,18 +268,19 @@ func (s *DiskStore) Delete(addr mino.Address) error {
 	// not want it back at the next one.
 	err = os.Remove(filepath.Join(s.folder, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("delete certificate of %v: %w", addr, err)
+		return false, err
 	}
 
 	s.mu.Lock()
 	delete(s.entries, addr)
 	s.mu.Unlock()
 
-	if err = syncFolder(s.folder); err != nil {
-		return fmt.Errorf("delete certificate of %v: %w", addr, err)
-	}
+	return true, syncFolder(s.folder)
+}
 
-	return nil
+// Watch implements [Watchable].
+func (s *DiskStore) Watch(changed func(mino.Address)) (stop func()) {
+	return s.watchers.watch(changed)
 }
 
 // Range implements [Storage]. Like that of the store in memory it goes through

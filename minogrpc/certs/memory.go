@@ -17,6 +17,8 @@ var errNoAddress = errors.New("no address")
 // InMemoryStore is a [Storage] that forgets everything when the process ends. Its
 // methods may be used from several goroutines at once.
 type InMemoryStore struct {
+	watchers watchers
+
 	mu sync.Mutex
 	// chains is keyed by the follower form, which is the same value for all the
 	// forms of the address of a node.
@@ -40,10 +42,13 @@ func (s *InMemoryStore) Store(addr mino.Address, chain CertChain) error {
 		return fmt.Errorf("store certificate of %v: %w", addr, errEmptyChain)
 	}
 
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	addr = session.FollowerOf(addr)
 
-	s.chains[session.FollowerOf(addr)] = bytes.Clone(chain)
+	s.mu.Lock()
+	s.chains[addr] = bytes.Clone(chain)
+	s.mu.Unlock()
+
+	s.watchers.tell(addr)
 
 	return nil
 }
@@ -58,10 +63,15 @@ func (s *InMemoryStore) Load(addr mino.Address) (CertChain, error) {
 
 // Delete implements [Storage]. The error is always nil.
 func (s *InMemoryStore) Delete(addr mino.Address) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	addr = session.FollowerOf(addr)
 
-	delete(s.chains, session.FollowerOf(addr))
+	s.mu.Lock()
+	delete(s.chains, addr)
+	s.mu.Unlock()
+
+	if addr != nil {
+		s.watchers.tell(addr)
+	}
 
 	return nil
 }
@@ -81,6 +91,11 @@ func (s *InMemoryStore) Range(fn func(addr mino.Address, cert CertChain) bool) e
 	}
 
 	return nil
+}
+
+// Watch implements [Watchable].
+func (s *InMemoryStore) Watch(changed func(mino.Address)) (stop func()) {
+	return s.watchers.watch(changed)
 }
 
 // Fetch implements [Storage]. It gives the node 10 seconds to present its chain.

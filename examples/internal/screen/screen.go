@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // barWidth is the number of characters in a bar. With the figures beside it, the line
@@ -53,12 +54,26 @@ func (s *Screen) Printf(format string, args ...any) {
 	}
 
 	s.drawn = false
-	s.writeLocked(fmt.Sprintf(format, args...))
+	s.writeLocked(Printable(fmt.Sprintf(format, args...)))
+}
+
+// Printable returns the text without what would steer the terminal: others have a say in what the
+// examples print. The ends of lines stay.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // Progress shows that so many of all replies have come. A terminal has one bar that
 // changes, with what there is in total; elsewhere there is a line about each reply.
 func (s *Screen) Progress(done, all int, total, last string) {
+	total, last = Printable(total), Printable(last)
+
 	if !s.terminal {
 		s.Printf("  %2d of %d replies: %s\n", done, all, last)
 

@@ -62,7 +62,7 @@ func isText(folder fs.FS, name string) bool {
 
 // Count is a [Counter]: a word is what stands between white space.
 func Count(folder fs.FS, name string) (int, error) {
-	data, err := fs.ReadFile(folder, name)
+	data, err := readFile(folder, name)
 	if err != nil {
 		return 0, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/minogrpc/session/mino"
@@ -17,6 +16,9 @@ type Worker struct {
 
 	me    string
 	count Counter
+
+	// served is the folder that requests are held to. None stands for all.
+	served string
 }
 
 // NewWorker returns the handler for the player at the address.
@@ -65,7 +67,7 @@ func (w Worker) answer(req *request) *Reply {
 
 	files := share(req.Files, n, len(req.Players))
 
-	words, err := countAll(w.count, os.DirFS(req.Dir), files)
+	words, err := w.countIn(req.Dir, files)
 	if err != nil {
 		re.Error = err.Error()
 
@@ -75,4 +77,16 @@ func (w Worker) answer(req *request) *Reply {
 	re.Files, re.Words = len(files), words
 
 	return re
+}
+
+// countIn counts the files of a folder.
+func (w Worker) countIn(dir string, files []string) (int, error) {
+	folder, closer, err := w.open(dir)
+	if err != nil {
+		return 0, err
+	}
+
+	defer func() { _ = closer.Close() }() // nothing was written
+
+	return countAll(w.count, folder, files)
 }

@@ -1,0 +1,72 @@
+package certs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// ErrInUse is why [NewDiskStore] refuses a folder that another process has open.
+var ErrInUse = errors.New("another process uses the folder")
+
+// locks are the folders that this process holds, by their path without links. The stores of one
+// process may share a folder; a lock is between processes.
+var locks = struct {
+	mu   sync.Mutex
+	held map[string]*folderLock
+}{held: make(map[string]*folderLock)}
+
+// folderLock is a folder that this process holds. The system gives it up when the process ends.
+type folderLock struct {
+	path string
+	// file is nil on systems, and for folders, that have no locks.
+	file *os.File
+	// stores is how many stores of this process use it. The mutex of the locks guards it.
+	stores int
+}
+
+// lockFolder takes the folder for this process. It returns ErrInUse when another one has it.
+func lockFolder(folder string) (*folderLock, error) {
+	path, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return nil, err
+	}
+
+	locks.mu.Lock()
+	defer locks.mu.Unlock()
+
+	lock := locks.held[path]
+	if lock == nil {
+		file, err := lockFile(path)
+		if err != nil {
+			return nil, err
+		}
+
+		lock = &folderLock{path: path, file: file}
+		locks.held[path] = lock
+	}
+
+	lock.stores++
+
+	return lock, nil
+}
+
+// release gives the folder up with the last store that uses it.
+func (l *folderLock) release() error {
+	locks.mu.Lock()
+	defer locks.mu.Unlock()
+
+	l.stores--
+	if l.stores > 0 {
+		return nil
+	}
+
+	delete(locks.held, l.path)
+
+	if l.file == nil {
+		return nil
+	}
+
+	return l.file.Close()
+}
