@@ -34,7 +34,9 @@ func newWay(host string) *way {
 
 // state returns the one address that there is.
 func (w *way) state() resolver.State {
-	return resolver.State{Addresses: []resolver.Address{{Addr: w.host, Attributes: attributes.New(roundKey{}, w.round)}}}
+	to := resolver.Address{Addr: w.host, Attributes: attributes.New(roundKey{}, w.round)}
+
+	return resolver.State{Addresses: []resolver.Address{to}}
 }
 
 // renew begins another round.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,8 +34,8 @@ func except(name string) minogrpc.Option {
 	})
 }
 
-// requireDenied checks that the caller learned nothing, and the operator of the node everything.
-func (s *siege) requireDenied(t *testing.T, name, what string, err error) {
+// requireDenied checks that the caller of node a learned nothing, and its operator everything.
+func (s *siege) requireDenied(t *testing.T, what string, err error) {
 	t.Helper()
 	require.Equal(t, codes.PermissionDenied, status.Code(err), "%v", err)
 	require.Equal(t, "not permitted", status.Convert(err).Message())
@@ -43,8 +44,8 @@ func (s *siege) requireDenied(t *testing.T, name, what string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	require.Len(t, s.refusals[name], 1)
-	told := s.refusals[name][0].Err
+	require.Len(t, s.refusals["a"], 1)
+	told := s.refusals["a"][0].Err
 	require.ErrorIs(t, told, errRule)
 	require.Contains(t, told.Error(), fmt.Sprintf("%v may not %s", addressAt(mallory), what))
 	clear(s.refusals)
@@ -62,13 +63,13 @@ func TestAuthorizer_RefusedMemberHasNoWayIn(t *testing.T) {
 		asParent := md.Copy()
 		asParent.Set(session.HandshakeKey, leaf)
 
-		s.requireDenied(t, "a", `call "other"`, attackCall.call(t.Context(), client, md))
-		s.requireDenied(t, "a", `stream "other"`, attackStream.call(t.Context(), client, md))
-		s.requireDenied(t, "a", `adopt "other"`, attackStream.call(t.Context(), client, asParent))
+		s.requireDenied(t, `call "other"`, attackCall.call(t.Context(), client, md))
+		s.requireDenied(t, `stream "other"`, attackStream.call(t.Context(), client, md))
+		s.requireDenied(t, `adopt "other"`, attackStream.call(t.Context(), client, asParent))
 
 		// Also where it would be refused for something else, such as a resumed link.
 		resumed := withEpoch(s.metadataOf("a", "epoch", "2", "gateway", textAt(mallory)))
-		s.requireDenied(t, "a", `adopt "`+rpcName+`"`, attackStream.call(t.Context(), client, resumed))
+		s.requireDenied(t, `adopt "`+rpcName+`"`, attackStream.call(t.Context(), client, resumed))
 
 		// No stream has been begun that could be fed.
 		err := attackForward.call(t.Context(), client, md)
@@ -88,8 +89,11 @@ func TestAuthorizer_IsNotAskedAboutStrangers(t *testing.T) {
 
 	rule := func(_ context.Context, caller minogrpc.Caller, _ minogrpc.Procedure) error {
 		asked.Add(1)
-		require.Equal(t, []string{nameOf(caller.Address)}, caller.Certificate.DNSNames)
-		require.Equal(t, caller.Claimed, caller.Address)
+
+		names := []string{nameOf(caller.Address)}
+		if caller.Claimed != caller.Address || !slices.Equal(caller.Certificate.DNSNames, names) {
+			return errRule
+		}
 
 		return nil
 	}

@@ -47,13 +47,15 @@ func TestDisk_NodeStartsOnAReadOnlyOne(t *testing.T) {
 	public := urlOf(t, startExactly(t))
 
 	for range 2 {
-		node, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), public, tree.NewRouter(minogrpc.NewAddressFactory()), opts...)
+		node, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0),
+			public, tree.NewRouter(minogrpc.NewAddressFactory()), opts...)
 		require.NoError(t, err)
 		require.NoError(t, node.Stop())
 	}
 
 	// Nobody would know a node with another key.
-	_, err = minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), public, tree.NewRouter(minogrpc.NewAddressFactory()), opts[:1]...)
+	_, err = minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0),
+		public, tree.NewRouter(minogrpc.NewAddressFactory()), opts[:1]...)
 	require.ErrorIs(t, err, errDisk)
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/spelling"
@@ -190,12 +191,13 @@ func (m *Minogrpc) renews(stored, chain certs.CertChain, leaf *x509.Certificate)
 		return renews(stored, chain, leaf)
 	}
 
-	list, err := x509.ParseCertificates(stored)
-	if err != nil || len(list) == 0 {
-		return true, nil
+	var last time.Time // What cannot be read serves nobody, and anything is newer.
+
+	if list, malformed := x509.ParseCertificates(stored); malformed == nil && len(list) > 0 {
+		last = list[0].NotAfter
 	}
 
-	return leaf.NotAfter.After(list[0].NotAfter), nil
+	return leaf.NotAfter.After(last), nil
 }
 
 // checkTwinLocked returns an error when another key is stored for the same host and port with

@@ -131,7 +131,8 @@ func TestRenewal_SourceMustHaveACertificateAtTheStart(t *testing.T) {
 		"has no certificate":   func() (*tls.Certificate, error) { return nil, nil },
 		"panic":                func() (*tls.Certificate, error) { panic("no") },
 	} {
-		_, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil, tree.NewRouter(minogrpc.NewAddressFactory()),
+		_, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0),
+			nil, tree.NewRouter(minogrpc.NewAddressFactory()),
 			minogrpc.WithCertSource(source), minogrpc.WithStorage(certs.NewInMemoryStore()))
 		require.ErrorContains(t, err, reason)
 	}

@@ -53,7 +53,8 @@ func PinnedKeys() TrustPolicy {
 // for the application: the list of the nodes that this one may dial. Deleting a node there ends
 // the connections to it, and not the ones from it. See [TrustPolicy.WithRevocation] for that.
 //
-// [NewMinogrpc] returns an error unless [WithCert] or [WithCertSource] give the node a certificate that this policy believes.
+// [NewMinogrpc] returns an error unless [WithCert] or [WithCertSource] give the node a certificate
+// that this policy believes.
 func Authorities(roots *x509.CertPool) TrustPolicy {
 	return TrustPolicy{byAuthority: true, authorities: roots}
 }

@@ -84,16 +84,12 @@ func (a *authority) sign(t *testing.T, address string) *tls.Certificate {
 }
 
 // certified starts a node that believes the authority and presents the certificate.
-func certified(t *testing.T, network *sessiontest.Network, name string, a *authority, opts ...minogrpc.Option,
-) (*minogrpc.Minogrpc, mino.RPC) {
+func certified(t *testing.T, network *sessiontest.Network, name string, a *authority) (*minogrpc.Minogrpc, mino.RPC) {
 	t.Helper()
 
 	public := "grpcs://" + name + ":1"
-	opts = append([]minogrpc.Option{
-		minogrpc.WithCert(a.sign(t, public)),
-		minogrpc.WithTrust(minogrpc.Authorities(a.pool())),
-	}, opts...)
-	node := startIn(t, network, public, opts...)
+	node := startIn(t, network, public, minogrpc.WithCert(a.sign(t, public)),
+		minogrpc.WithTrust(minogrpc.Authorities(a.pool())))
 
 	return node, mino.MustCreateRPC(node, rpcName, echo, texts{})
 }
@@ -185,7 +181,8 @@ func TestTrust_NodeNeedsACertificateOfTheAuthority(t *testing.T) {
 		},
 	} {
 		opts = append([]minogrpc.Option{minogrpc.WithTrust(minogrpc.Authorities(a.pool()))}, opts...)
-		_, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), public, tree.NewRouter(minogrpc.NewAddressFactory()), opts...)
+		_, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0),
+			public, tree.NewRouter(minogrpc.NewAddressFactory()), opts...)
 		require.ErrorContains(t, err, reason)
 	}
 }

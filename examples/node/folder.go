@@ -56,7 +56,8 @@ func checkPrivate(path string, right fs.FileMode) error {
 	}
 
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("others may enter or read %s: chmod %o it, and think of the key as known to them", path, right)
+		return fmt.Errorf(
+			"others may enter or read %s: chmod %o it, and think of the key as known to them", path, right)
 	}
 
 	return nil

@@ -242,11 +242,16 @@ func (s *DiskStore) Delete(addr mino.Address) error {
 
 	addr = session.FollowerOf(addr)
 
-	name, err := fileName(addr)
-	if err != nil {
-		return nil // what cannot have a file has none
+	// What cannot have a file has none.
+	if name, err := fileName(addr); err == nil {
+		return s.deleteFile(addr, name)
 	}
 
+	return nil
+}
+
+// deleteFile is Delete for an address that may have a file.
+func (s *DiskStore) deleteFile(addr mino.Address, name string) error {
 	gone, err := s.remove(addr, name)
 	if gone {
 		s.watchers.tell(addr)
