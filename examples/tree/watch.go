@@ -13,13 +13,16 @@ import (
 // Asking implements words.Watcher.
 func (d *demo) Asking(players []mino.Address, files int) {
 	d.ways.begin(session.NewOrchestratorAddress(d.players[0]))
-	d.screen.Printf("Asking %s for their shares of %s:\n", screen.Count(len(players), "node"), screen.Count(files, "file"))
+	d.screen.Printf("Asking %s for their shares of %s:\n",
+		screen.Count(len(players), "node"), screen.Count(files, "file"))
 }
 
 // Counted implements words.Watcher.
 func (d *demo) Counted(player mino.Address, re words.Reply, done, all, sum int) {
+	name, words := find(d.nodes, player).name, screen.Count(re.Words, "word")
+
 	d.screen.Progress(done, all, screen.Count(sum, "word"),
-		fmt.Sprintf("%s counted %s in %d of the files", find(d.nodes, player).name, screen.Count(re.Words, "word"), re.Files))
+		fmt.Sprintf("%s counted %s in %d of the files", name, words, re.Files))
 }
 
 // Waiting implements words.Watcher.
