@@ -74,10 +74,6 @@ func (r *reporter) recipientsOf(addrs []mino.Address) recipients {
 		}
 	}
 
-	if len(addrs) == 0 {
-		to.bad = append(to.bad, r.failure(ReasonNoRoute, errors.New("no destination")))
-	}
-
 	return to
 }
 

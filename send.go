@@ -6,6 +6,7 @@ import (
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/pending"
+	"github.com/minogrpc/session/internal/reuse"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/serde"
 )
@@ -39,9 +40,8 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 		return errs
 	}
 
-	set := pending.New(to.keys, outcomes(errs))
-
 	data, err := serialize(msg, s.ctx, s.maxMessage)
+	set := pending.New(to.keys, reuse.Guard(outcomes(errs), msg, data))
 	e := effects{}
 
 	if err != nil {

@@ -83,11 +83,12 @@ type Sender interface {
 	// anywhere. The message is serialized before it returns, and the slice is not
 	// kept. For each destination that is not reached there is one error on the
 	// channel, which is closed when the outcome of all is known. Nobody has to
-	// read it.
+	// read it. Without addresses there are no outcomes: the channel is closed at once, and
+	// the message is not serialized.
 	//
-	// It never waits, also not for a slow player: past a bound on the way there is an
-	// error, and the message is gone. Who sends a lot keeps a window, and waits for
-	// outcomes before there are more messages without one.
+	// Send never waits, also not for a slow player. Past a bound on the way the outcome is an
+	// error, and the message is gone. A protocol that sends a lot keeps a window: it waits for
+	// outcomes before it sends more.
 	Send(msg serde.Message, addrs ...Address) <-chan error
 }
 

@@ -1,8 +1,10 @@
 package minogrpc
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -84,6 +86,33 @@ func (m *Minogrpc) spelt(me session.Address) (session.Address, error) {
 	scheme, _, _ := strings.Cut(me.String(), "://")
 
 	return session.NewAddressFromURL(url.URL{Scheme: scheme, Host: spelling.Key(me.GetDialAddress())})
+}
+
+// errEverywhere and errAnyPort are for addresses under which other nodes would reach something else:
+// two machines with such an address have the same name.
+var (
+	errEverywhere = errors.New("it stands for every address of a machine: " +
+		"give the public URL by which the others reach this node, such as grpcs://host.example:2000")
+	errAnyPort = errors.New("it has no port: " +
+		"give the one by which the others reach this node, or no public URL for the one that the node listens on")
+)
+
+// checkReachable returns an error for an address that cannot be a node's.
+func checkReachable(me session.Address) error {
+	host, port, err := net.SplitHostPort(me.GetDialAddress())
+	if err != nil {
+		return err
+	}
+
+	if ip, noIP := netip.ParseAddr(host); noIP == nil && ip.Unmap().IsUnspecified() {
+		return errEverywhere
+	}
+
+	if number, _ := strconv.ParseUint(port, 10, 16); number == 0 {
+		return errAnyPort
+	}
+
+	return nil
 }
 
 // isKnown tells whether the store has something for an address, if only a damaged certificate.

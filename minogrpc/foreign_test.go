@@ -3,15 +3,21 @@ package minogrpc_test
 import (
 	"context"
 	"net"
+	"net/url"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/router/tree"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -259,6 +265,64 @@ func (l *madListener) Close() error {
 	l.panicIn("Close")
 
 	return nil
+}
+
+// starved is a listener without a file descriptor for the next connections.
+type starved struct {
+	net.Listener
+
+	failures, calls int
+}
+
+func (l *starved) Accept() (net.Conn, error) {
+	l.calls++
+	if l.calls <= l.failures {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+
+	return l.Listener.Accept()
+}
+
+// Without file descriptors a node tells its operator, tries again after pauses that grow, and
+// serves when there are some.
+func TestListener_WithoutDescriptorsTellsAndTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := sessiontest.NewNetwork()
+		t.Cleanup(network.Close)
+
+		inner, err := network.Listen("a:1")
+		require.NoError(t, err)
+
+		var told []error
+
+		listener := &starved{Listener: inner, failures: 12}
+		node, err := minogrpc.NewMinogrpc(nil, &url.URL{Scheme: "grpc", Host: "a:1"},
+			tree.NewRouter(minogrpc.NewAddressFactory()), minogrpc.NoTLS(), minogrpc.WithListener(listener),
+			minogrpc.WithObserver(minogrpc.Observer{Refused: func(r minogrpc.Refusal) {
+				assert.Nil(t, r.Peer)
+
+				told = append(told, r.Err)
+			}}))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, node.Stop()) })
+		mino.MustCreateRPC(node, rpcName, echo, texts{})
+
+		time.Sleep(3 * time.Second) // of the bubble: gRPC's server pauses for up to a second
+		synctest.Wait()
+
+		require.GreaterOrEqual(t, len(told), 8)
+		require.LessOrEqual(t, len(told), 12)
+		require.ErrorContains(t, told[0], "too many open files: raise the limit of open files")
+
+		caller := startIn(t, network, "grpc://b:1")
+		rpc := mino.MustCreateRPC(caller, rpcName, echo, texts{})
+		answers, err := rpc.Call(t.Context(), text("hello"), mino.NewAddresses(node.GetAddress()))
+		require.NoError(t, err)
+
+		answer, err := (<-answers).GetMessageOrError()
+		require.NoError(t, err)
+		require.Equal(t, text("hello"), answer)
+	})
 }
 
 // Promise S1: a listener that panics costs its node what it listens for, and can be

@@ -167,12 +167,13 @@ func (m *Minogrpc) checkDigest(target session.Address, presented []*x509.Certifi
 		return err
 	}
 
-	// It is not told which one was found: that is from whoever has answered.
+	// The second digest is that of whoever has answered: the operator asks the other one again which
+	// of the two is right.
 	switch {
 	case len(digest) != len(found):
 		return fmt.Errorf("%w: it has %d bytes and must have %d: is it still text?", errDigest, len(digest), len(found))
 	case subtle.ConstantTimeCompare(found, digest) != 1:
-		return fmt.Errorf("%w: it is not %x", errDigest, digest)
+		return fmt.Errorf("%w: given %x, and the node there has %x", errDigest, digest, found)
 	}
 
 	if err = checkTime(presented[0]); err != nil {

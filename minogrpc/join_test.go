@@ -103,6 +103,8 @@ func TestJoin_NeedsTheDigestOfTheNode(t *testing.T) {
 
 	err := b.Join(urlOf(t, a), token, digestOf(t, other))
 	require.ErrorContains(t, err, "wrong digest")
+	require.ErrorContains(t, err, hex.EncodeToString(digestOf(t, other)))
+	require.ErrorContains(t, err, hex.EncodeToString(digestOf(t, a)))
 	requireKnows(t, b)
 
 	err = b.Join(urlOf(t, a), token, []byte(hex.EncodeToString(digestOf(t, a))))

@@ -3,14 +3,18 @@ package minogrpc
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // acceptTimeout is how long a client may take for the handshakes of a new
@@ -86,6 +90,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := contain.Call(l.Listener.Accept)
 		if err != nil {
+			l.notAccepted(err)
+
+			// The server waits and tries again where that makes sense, as without descriptors.
 			return nil, err
 		}
 
@@ -103,7 +110,21 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// refuse tells who wants to know that a limit has been passed.
+// notAccepted tells the operator that no connection could be accepted. The peer stays in the queue of
+// the kernel, and so nobody else notices.
+func (l *listener) notAccepted(cause error) {
+	if l.refused == nil || errors.Is(cause, net.ErrClosed) {
+		return
+	}
+
+	if errors.Is(cause, syscall.EMFILE) || errors.Is(cause, syscall.ENFILE) {
+		cause = fmt.Errorf("%w: raise the limit of open files, or lower WithStreamLimits", cause)
+	}
+
+	l.refused(nil, status.Errorf(codes.ResourceExhausted, "accept a connection: %v", cause))
+}
+
+// refuse tells the operator that a connection has passed a limit.
 func (l *listener) refuse(conn net.Conn, cause error) {
 	if l.refused != nil {
 		l.refused(conn.RemoteAddr(), cause)

@@ -87,7 +87,9 @@ type endpoint struct {
 // The address of a new node is in small letters, without a dot at the end of its host, and with an
 // IP address in its shortest form, however it is given. A node whose store has a certificate for
 // the address as it is given keeps that. An IPv6 address with a zone is an error, because the zone
-// means nothing to other nodes: listen on it if you like, and give a public URL without one.
+// means nothing to other nodes: listen on it if you like, and give a public URL without one. So is
+// a public address without a port, or one that stands for every address of a machine: a node
+// that listens on 0.0.0.0 or [::] needs a public URL.
 //
 // When it returns an error, it holds no port and no goroutine.
 func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ...Option) (*Minogrpc, error) {
@@ -177,11 +179,15 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	}
 
 	me, err := session.NewAddressFromURL(*public)
-	if err != nil {
-		return fmt.Errorf("public address %v: %w", public, err)
+	if err == nil {
+		err = checkReachable(me)
 	}
 
-	if me, err = m.spelt(me); err != nil {
+	if err == nil {
+		me, err = m.spelt(me)
+	}
+
+	if err != nil {
 		return fmt.Errorf("public address %v: %w", public, err)
 	}
 

@@ -78,6 +78,11 @@ func TestNewMinogrpc_FailureReleasesThePort(t *testing.T) {
 	}{
 		"no router":       {nil, nil, minogrpc.NoTLS(), "no router"},
 		"unknown scheme":  {&url.URL{Scheme: "ws", Host: "h:1"}, r, minogrpc.NoTLS(), "unknown scheme"},
+		"port 0":          {&url.URL{Scheme: "grpc", Host: "h:0"}, r, minogrpc.NoTLS(), "it has no port: give the one"},
+		"port 00":         {&url.URL{Scheme: "grpcs", Host: "h:00"}, r, minogrpc.WithCert(nil), "it has no port"},
+		"any IPv4":        {&url.URL{Scheme: "grpc", Host: "0.0.0.0:1"}, r, minogrpc.NoTLS(), "give the public URL"},
+		"any IPv6":        {&url.URL{Scheme: "grpcs", Host: "[::]:1"}, r, minogrpc.WithCert(nil), "the public URL"},
+		"any, mapped":     {&url.URL{Scheme: "grpc", Host: "[::ffff:0.0.0.0]:1"}, r, minogrpc.NoTLS(), "public"},
 		"no port":         {&url.URL{Host: "h"}, r, minogrpc.NoTLS(), "missing port"},
 		"plain with TLS":  {&url.URL{Scheme: "grpc", Host: "h:1"}, r, minogrpc.WithCert(nil), "NoTLS"},
 		"bad store":       {nil, r, minogrpc.WithStorage(badStore{certs.NewInMemoryStore()}), "disk full"},
@@ -97,6 +102,21 @@ func TestNewMinogrpc_FailureReleasesThePort(t *testing.T) {
 			require.ErrorIs(t, err, net.ErrClosed)
 		})
 	}
+}
+
+// A node that listens on every address of its machine does not know which of them the others use.
+func TestNewMinogrpc_WildcardNeedsAPublicURL(t *testing.T) {
+	everywhere := &net.TCPAddr{IP: net.IPv6unspecified}
+	r := tree.NewRouter(minogrpc.NewAddressFactory())
+
+	_, err := minogrpc.NewMinogrpc(everywhere, nil, r, transport())
+	require.ErrorContains(t, err, "give the public URL by which the others reach this node")
+
+	public := &url.URL{Scheme: "grpc", Host: "host.example:2000"}
+	node, err := minogrpc.NewMinogrpc(everywhere, public, r, minogrpc.NoTLS())
+	require.NoError(t, err)
+	require.Equal(t, "grpc://host.example:2000", node.GetAddress().String())
+	require.NoError(t, node.Stop())
 }
 
 func TestNewMinogrpc_NeedsAnAddressThatIsFree(t *testing.T) {

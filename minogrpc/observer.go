@@ -36,7 +36,8 @@ type Observer struct {
 
 // Refusal is a call or a connection that has been refused.
 type Refusal struct {
-	// Peer is the other end of the connection.
+	// Peer is the other end of the connection. It is nil when the node could not accept a
+	// connection at all, for example because the process has no file descriptor left.
 	Peer net.Addr
 
 	// Method is the full name of the gRPC method, such as /ptypes.Overlay/Forward. It is

@@ -25,7 +25,9 @@ const (
 // Message is something that can be sent.
 type Message interface {
 	// Serialize returns the bytes of the message in the format of the context.
-	// The caller owns them.
+	// The caller owns them: Serialize may not return a buffer that it uses again, or
+	// changes later. A session sends the bytes after Serialize has returned, without a
+	// copy. In tests, CheckMessages of sessiontest's network finds messages that do.
 	Serialize(ctx Context) ([]byte, error)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/minogrpc/session/examples/internal/screen"
@@ -81,13 +82,16 @@ func follow(conn net.Conn, o order, s *screen.Screen) error {
 
 		switch {
 		case e.Asking != nil:
-			s.Printf("Asking %d nodes for their shares of %d files:\n", e.Asking.Nodes, e.Asking.Files)
+			s.Printf("Asking %s for their shares of %s:\n",
+				screen.Count(e.Asking.Nodes, "node"), screen.Count(e.Asking.Files, "file"))
 		case e.Counted != nil:
 			showReply(s, e.Counted)
+		case e.Waiting != nil:
+			s.Printf("  waiting for %s\n", strings.Join(e.Waiting, ", "))
 		case e.Outcomes != nil:
 			showOutcomes(s, e.Outcomes)
 		case e.Sum != nil:
-			s.Printf("The replies add up to %d words, and so does the node's own count.\n", *e.Sum)
+			s.Printf("The replies add up to %s, and so does the node's own count.\n", screen.Count(*e.Sum, "word"))
 
 			return nil
 		default:
@@ -97,8 +101,8 @@ func follow(conn net.Conn, o order, s *screen.Screen) error {
 }
 
 func showReply(s *screen.Screen, c *counted) {
-	s.Progress(c.Done, c.All, fmt.Sprintf("%d words", c.Sum),
-		fmt.Sprintf("%s counted %d words in %d of the files", c.Node, c.Words, c.Files))
+	s.Progress(c.Done, c.All, screen.Count(c.Sum, "word"),
+		fmt.Sprintf("%s counted %s in %d of the files", c.Node, screen.Count(c.Words, "word"), c.Files))
 }
 
 // showOutcomes prints a table with what became of the request to each of the nodes.

@@ -38,7 +38,7 @@ func (n *node) count(ctx context.Context, dir string, tell func(event)) event {
 func (n *node) orchestrate(ctx context.Context, dir string, watcher words.Watcher) (int, error) {
 	files, err := words.List(os.DirFS(dir))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%s: %w", dir, err)
 	}
 
 	// The end of the context is the end of the stream.
@@ -92,6 +92,16 @@ func (j *job) Counted(player mino.Address, re words.Reply, done, all, sum int) {
 	j.tell(event{Counted: &counted{
 		Node: player.String(), Files: re.Files, Words: re.Words, Done: done, All: all, Sum: sum,
 	}})
+}
+
+// Waiting implements words.Watcher.
+func (j *job) Waiting(players []mino.Address) {
+	names := make([]string, len(players))
+	for i, player := range players {
+		names[i] = player.String()
+	}
+
+	j.tell(event{Waiting: names})
 }
 
 // Outcomes implements words.Watcher.

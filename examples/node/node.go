@@ -62,6 +62,8 @@ type node struct {
 	// has learned of before.
 	joined bool
 	early  []mino.Address
+	// lost are the nodes that a stream has lost, until one reaches them again.
+	lost map[string]bool
 }
 
 // runNode starts the node of the folder and runs it until the context is done.
@@ -81,7 +83,7 @@ func runNode(ctx context.Context, stdout, stderr io.Writer, opts nodeOptions) (e
 
 	defer func() { _ = control.Close() }() // it is closed already, if the node has run
 
-	n := &node{screen: screen.New(stdout), data: data}
+	n := &node{screen: screen.New(stdout), data: data, lost: make(map[string]bool)}
 
 	err = n.start(opts, stderr)
 	if err != nil {
@@ -134,6 +136,9 @@ func (n *node) start(opts nodeOptions, stderr io.Writer) error {
 		minogrpc.WithTokens(tokens.NewInMemoryHolder(tokens.WithUses(opts.uses))),
 		minogrpc.WithLogger(newLogger(stderr)),
 		minogrpc.WithObserver(minogrpc.Observer{Learned: n.learned}),
+		minogrpc.WithSessionOptions(session.WithObserver(session.Observer{
+			RelayLost: n.lose, RelayOpened: n.find,
+		})),
 	)
 	if err != nil {
 		return fmt.Errorf("start the node: %w", err)

@@ -217,12 +217,15 @@ func TestNode_FiveProcesses(t *testing.T) {
 	requireOutcomes(without, printed)
 	require.Contains(t, printed, "Asking 4 nodes for their shares of 8 files:", "they are those of the lost one")
 
+	require.Equal(t, lost.address, first.await(`Lost (\S+): .+`))
+
 	back := starts(t, lost.data)
 	require.Equal(t, lost.address, back.address)
 	require.Equal(t, lost.digest, back.digest)
 	require.Equal(t, "5", back.await(`Nodes +(\d+) known`))
 
 	requireOutcomes(everybody, first.counts(dir))
+	require.Equal(t, lost.address, first.await(`Back (\S+)`))
 
 	for _, p := range all {
 		if p != lost {

@@ -13,6 +13,9 @@ type event struct {
 	Counted  *counted `json:"counted,omitempty"`
 	Outcomes []row    `json:"outcomes,omitempty"`
 
+	// Waiting are the nodes that have not replied, after a pause without a reply.
+	Waiting []string `json:"waiting,omitempty"`
+
 	// Sum is that of all the words, and Error why there is none. Either is the last.
 	Sum   *int   `json:"sum,omitempty"`
 	Error string `json:"error,omitempty"`

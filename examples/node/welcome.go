@@ -101,6 +101,28 @@ func (n *node) showLearned() {
 	n.joined, n.early = true, nil
 }
 
+// lose prints that a stream has lost a node, once.
+func (n *node) lose(peer mino.Address, cause error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	if name := peer.String(); !n.lost[name] {
+		n.lost[name] = true
+		n.screen.Printf("Lost %s: %v\n", name, cause)
+	}
+}
+
+// find prints that a stream has reached a node that was lost.
+func (n *node) find(peer mino.Address) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	if name := peer.String(); n.lost[name] {
+		delete(n.lost, name)
+		n.screen.Printf("Back %s\n", name)
+	}
+}
+
 // catchUp asks the nodes that this one knows whom it has missed while it was away, until
 // one of them tells. It takes no token: they know this one, too.
 func (n *node) catchUp(ctx context.Context) {

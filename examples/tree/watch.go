@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/examples/internal/screen"
 	"github.com/minogrpc/session/examples/internal/words"
 	"github.com/minogrpc/session/mino"
 )
@@ -11,13 +13,26 @@ import (
 // Asking implements words.Watcher.
 func (d *demo) Asking(players []mino.Address, files int) {
 	d.ways.begin(session.NewOrchestratorAddress(d.players[0]))
-	d.screen.Printf("Asking %d nodes for their shares of %d files:\n", len(players), files)
+	d.screen.Printf("Asking %s for their shares of %s:\n",
+		screen.Count(len(players), "node"), screen.Count(files, "file"))
 }
 
 // Counted implements words.Watcher.
 func (d *demo) Counted(player mino.Address, re words.Reply, done, all, sum int) {
-	d.screen.Progress(done, all, fmt.Sprintf("%d words", sum),
-		fmt.Sprintf("%s counted %d words in %d of the files", find(d.nodes, player).name, re.Words, re.Files))
+	name, words := find(d.nodes, player).name, screen.Count(re.Words, "word")
+
+	d.screen.Progress(done, all, screen.Count(sum, "word"),
+		fmt.Sprintf("%s counted %s in %d of the files", name, words, re.Files))
+}
+
+// Waiting implements words.Watcher.
+func (d *demo) Waiting(players []mino.Address) {
+	names := make([]string, len(players))
+	for i, player := range players {
+		names[i] = find(d.nodes, player).name
+	}
+
+	d.screen.Printf("  waiting for %s\n", strings.Join(names, ", "))
 }
 
 // Outcomes implements words.Watcher: it draws the tree as the last request has gone

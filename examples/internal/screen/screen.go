@@ -69,13 +69,22 @@ func Printable(text string) string {
 	}, text)
 }
 
+// Count returns the number with its noun, such as 1 node or 2 nodes.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // Progress shows that so many of all replies have come. A terminal has one bar that
 // changes, with what there is in total; elsewhere there is a line about each reply.
 func (s *Screen) Progress(done, all int, total, last string) {
 	total, last = Printable(total), Printable(last)
 
 	if !s.terminal {
-		s.Printf("  %2d of %d replies: %s\n", done, all, last)
+		s.Printf("  %2d of %s: %s\n", done, replies(all), last)
 
 		return
 	}
@@ -87,7 +96,15 @@ func (s *Screen) Progress(done, all int, total, last string) {
 	defer s.mu.Unlock()
 
 	s.drawn = true
-	s.writeLocked(fmt.Sprintf("\r\x1b[K  %s %2d of %d replies, %s", bar, done, all, total))
+	s.writeLocked(fmt.Sprintf("\r\x1b[K  %s %2d of %s, %s", bar, done, replies(all), total))
+}
+
+func replies(n int) string {
+	if n == 1 {
+		return "1 reply"
+	}
+
+	return fmt.Sprintf("%d replies", n)
 }
 
 // Err returns the errors of the writes.

@@ -30,6 +30,9 @@ type Watcher interface {
 	// words in all replies.
 	Counted(player mino.Address, re Reply, done, all, sum int)
 
+	// Waiting tells, after each second without a reply, which players are waited for.
+	Waiting(players []mino.Address)
+
 	// Outcomes tells that nobody has to be waited for any more: each of the players has
 	// replied, but for those that are lost.
 	Outcomes(lost Lost)

@@ -6,10 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/serde"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -72,6 +75,15 @@ func outcomes(failures ...error) <-chan error {
 type watched struct {
 	asked []int // the number of files, by request
 	lost  []Lost
+
+	// slow gets the players that are waited for. Without it nobody is told.
+	slow chan []mino.Address
+}
+
+func (w *watched) Waiting(players []mino.Address) {
+	if w.slow != nil {
+		w.slow <- players
+	}
 }
 
 func (w *watched) Asking(_ []mino.Address, files int)         { w.asked = append(w.asked, files) }
@@ -95,6 +107,32 @@ func orchestrator(t *testing.T, s *stream) (*Orchestrator, *watched) {
 	w := new(watched)
 
 	return &Orchestrator{Dir: dir, Files: files, Out: s, In: s, Watcher: w}, w
+}
+
+// After a second without a reply the watcher is told who is waited for.
+func TestOrchestrator_NamesTheSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := make(chan []mino.Address)
+		s := newStream(func(s *stream, req *request) <-chan error {
+			s.answer(alice, req)
+
+			go func() {
+				start := time.Now()
+
+				assert.Equal(t, []mino.Address{bob}, <-slow)
+				assert.Equal(t, time.Second, time.Since(start))
+				s.answer(bob, req)
+			}()
+
+			return outcomes()
+		})
+		o, w := orchestrator(t, s)
+		w.slow = slow
+
+		sum, err := o.Count(t.Context(), []mino.Address{alice, bob})
+		require.NoError(t, err)
+		require.Equal(t, 6, sum)
+	})
 }
 
 func TestOrchestrator_SilentOutcomesHoldUpNoReply(t *testing.T) {

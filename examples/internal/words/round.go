@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 )
+
+// patience is how long nobody has to reply before the watcher is told who is waited for.
+const patience = time.Second
 
 // round is one request of an orchestrator, and what comes of it.
 type round struct {
@@ -38,6 +42,9 @@ func (r *round) play(ctx context.Context, files []string, replies <-chan recepti
 
 	outcomes := r.Out.Send(message{Request: req}, r.players...)
 
+	quiet := time.NewTicker(patience)
+	defer quiet.Stop()
+
 	for err == nil && len(r.waiting) > 0 {
 		select {
 		case failure, open := <-outcomes:
@@ -48,6 +55,9 @@ func (r *round) play(ctx context.Context, files []string, replies <-chan recepti
 			}
 		case reply := <-replies:
 			err = r.take(reply)
+			quiet.Reset(patience)
+		case <-quiet.C:
+			r.Watcher.Waiting(slices.Clone(r.waiting))
 		case <-ctx.Done():
 			err = r.giveUp(context.Cause(ctx))
 		}
