@@ -26,7 +26,8 @@ import (
 )
 
 // Goodbye is how long a closing link waits for what is in its outbox, and for the
-// neighbour to see the end of the stream.
+// neighbour to see the end of the stream. Only the time counts in which the process gets the
+// processor: a process that was stopped would otherwise cut what the neighbour is about to read.
 const Goodbye = time.Second
 
 var (
