@@ -141,9 +141,10 @@ type Config struct {
 	// Owner is told what happens.
 	Owner Owner
 
-	// Dials each have room for the links that may be dialled at once; the others wait for their
-	// turn. A link needs a place in all of them, and takes them in their order.
-	Dials []chan struct{}
+	// Dials each have room for the links that may set up a stream at once, their first one or the
+	// next one after a break; the others wait for their turn. A link needs a place in all of them,
+	// and takes them in their order.
+	Dials []*Turns
 
 	// Setup is how long the dial may take at most, counted while the process gets the
 	// processor, and Asking how much time whoever asks for the neighbour has, zero if only
