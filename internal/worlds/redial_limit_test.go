@@ -140,6 +140,8 @@ func TestDial_BrokenLinkIsNotKeptWaiting(t *testing.T) {
 						for _, child := range others {
 							child.current().End(errLost)
 						}
+
+						synctest.Wait() // They wait in front of the others.
 					}
 
 					for _, child := range broken {
