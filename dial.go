@@ -32,8 +32,9 @@ const (
 	maxCallsPerDestination = 8
 )
 
-// maxDials is how many children a session dials at once. A root may have a thousand of them: if
-// it dialled them all together, none would be set up in time.
+// maxDials is how many streams a session opens at once, to new children and to neighbours whose
+// link has broken. A root may have a thousand of them: if it dialled them all together, none would
+// be set up in time.
 const maxDials = 64
 
 // linkConfig returns what the links to parents and children have in common. The link made of it
@@ -43,6 +44,7 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 		Peer:       peer,
 		Key:        key,
 		Owner:      (*linkOwner)(s),
+		Dials:      s.dialler.turns,
 		Setup:      s.setup,
 		Silence:    s.silence,
 		Patience:   s.playerPatience(),
@@ -64,7 +66,6 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 	}
 
 	cfg := s.linkConfig(gw, key)
-	cfg.Dials = s.dialler.turns
 	cfg.Asking = budget
 
 	l := link.Dial(cfg, func(ctx context.Context) (link.Connection, error) {
@@ -94,14 +95,14 @@ type dialler struct {
 	witness *witness
 	// noDuplex is set when no duplex link is offered.
 	noDuplex bool
-	// turns have a place for each child that is being dialled: those of the session, and those
-	// of a limit that it shares with others.
-	turns []chan struct{}
+	// turns have a place for each stream that is being opened: those of the session, and those of
+	// a limit that it shares with others.
+	turns []*link.Turns
 }
 
 // newTurns returns the turns of a session.
-func newTurns(shared *DialLimit) []chan struct{} {
-	turns := []chan struct{}{make(chan struct{}, maxDials)}
+func newTurns(shared *DialLimit) []*link.Turns {
+	turns := []*link.Turns{link.NewTurns(maxDials)}
 	if shared != nil {
 		turns = append(turns, shared.turns)
 	}

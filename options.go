@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
 	"github.com/rs/zerolog"
@@ -128,7 +129,7 @@ func WithObserver(observer Observer) Option {
 // WithSetupTimeout sets how long a neighbour may take to answer a new stream before it counts as
 // lost. It must be positive; anything else is ignored, and more than [MaxTimeout] counts as that.
 // If the budget of the first packet is short, the neighbour has less time: a third of the budget,
-// but a second at least. A session dials 64 children at once, and the time of each begins when
+// but a second at least. A session dials 56 children at once, and the time of each begins when
 // it is dialled.
 func WithSetupTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.setup = timeout(d, c.setup) })
@@ -284,20 +285,23 @@ func WithMemoryBudget(budget *MemoryBudget) Option {
 	return optionFunc(func(c *config) { c.budget = budget })
 }
 
-// DialLimit is a number of children that several sessions may dial at once, usually all the
-// sessions of a node. It may be used from several goroutines at once.
+// DialLimit is a number of streams that several sessions may open at once, usually all the
+// sessions of a node: to new children, and to neighbours whose duplex link has broken. It may be
+// used from several goroutines at once.
 type DialLimit struct {
-	turns chan struct{}
+	turns *link.Turns
 }
 
-// NewDialLimit returns a limit of n children at once, and of one if n is smaller.
+// NewDialLimit returns a limit of n streams at once, and of one if n is smaller. If n is more than
+// one, new children leave an eighth of the places, one at least, to links that have broken.
 func NewDialLimit(n int) *DialLimit {
-	return &DialLimit{turns: make(chan struct{}, max(n, 1))}
+	return &DialLimit{turns: link.NewTurns(n)}
 }
 
 // WithDialLimit makes the session share a limit with others. A child waits for its turn, and the
-// time of its set-up begins after that. A session dials no more than 64 children at once with or
-// without a shared limit.
+// time of its set-up begins after that. A broken link waits, too, but no longer than it may take to
+// go on. With or without a shared limit, a session opens no more than 64 streams at once, of which
+// up to 56 are to new children.
 func WithDialLimit(limit *DialLimit) Option {
 	return optionFunc(func(c *config) { c.dials = limit })
 }

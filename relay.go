@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -256,12 +257,12 @@ func (r *streamRelay) write(ctx context.Context, packet *ptypes.Packet) error {
 
 // Close implements Relay. It fails when a write takes longer than a goodbye may.
 func (r *streamRelay) Close() error {
-	timer := time.NewTimer(link.Goodbye)
-	defer timer.Stop()
+	patience, over := deadline.After(link.Goodbye)
+	defer patience.Stop()
 
 	select {
 	case r.writing <- struct{}{}:
-	case <-timer.C:
+	case <-over:
 		return errBusy
 	}
 

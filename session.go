@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
@@ -236,8 +237,8 @@ func (s *session) closeWith(cause error, part func(*link.Link)) {
 	left := s.leftLinks
 	s.mu.Unlock()
 
-	timer := time.NewTimer(closeWait)
-	defer timer.Stop()
+	patience, over := deadline.After(closeWait)
+	defer patience.Stop()
 
 	for _, l := range left {
 		if l.Duplex() {
@@ -246,7 +247,7 @@ func (s *session) closeWith(cause error, part func(*link.Link)) {
 
 		select {
 		case <-l.Released():
-		case <-timer.C:
+		case <-over:
 			return
 		}
 	}

@@ -43,6 +43,13 @@ func Start(left, most time.Duration, passed func()) *Deadline {
 	return d
 }
 
+// After returns a deadline that passes after that time, and the channel that it then closes.
+func After(left time.Duration) (*Deadline, <-chan struct{}) {
+	over := make(chan struct{})
+
+	return Start(left, left, func() { close(over) }), over
+}
+
 // Extend sees to it that there is at least so much time left. The longest time stays.
 func (d *Deadline) Extend(left time.Duration) {
 	d.mu.Lock()

@@ -304,17 +304,7 @@ func (d *duplex) goodbye() bool {
 		return false
 	}
 
-	timer := time.NewTimer(Goodbye)
-	defer timer.Stop()
-
-	select {
-	case <-d.said:
-		return d.shut
-	case <-l.ended:
-	case <-timer.C:
-	}
-
-	return false
+	return l.awaitGoodbye(d.said) && d.shut
 }
 
 // end stops the timer and the writer, and gives up the stream.

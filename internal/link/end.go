@@ -1,6 +1,6 @@
 package link
 
-import "time"
+import "github.com/minogrpc/session/internal/deadline"
 
 // Fail ends the link because of a loss. It has no effect on one that is closing or
 // lost already.
@@ -51,32 +51,35 @@ func (l *Link) close(farewell bool) {
 // part empties the outbox, says goodbye, and waits for the neighbour to end the
 // stream: cancelling it at once would lose what has been sent.
 func (l *Link) part(before state, farewell bool) {
-	timer := time.NewTimer(Goodbye)
-	defer timer.Stop()
-
 	t := l.over()
 
 	if before == open && l.connected() {
-		select {
-		case <-l.flushed:
-		case <-l.ended:
-		case <-timer.C:
-		}
+		l.awaitGoodbye(l.flushed)
 	}
 
 	l.failAll(l.Drain())
 
 	if before == open && farewell && t.goodbye() {
-		// The wait before may have used up the timer.
-		timer.Reset(Goodbye)
-
-		select {
-		case <-l.ended:
-		case <-timer.C:
-		}
+		l.awaitGoodbye(nil)
 	}
 
 	l.release(ErrClosed)
+}
+
+// awaitGoodbye waits until something is done, the stream of the neighbour has ended, or the time
+// of a goodbye is over. It tells whether it was done.
+func (l *Link) awaitGoodbye(done <-chan struct{}) bool {
+	patience, over := deadline.After(Goodbye)
+	defer patience.Stop()
+
+	select {
+	case <-done:
+		return true
+	case <-l.ended:
+	case <-over:
+	}
+
+	return false
 }
 
 // connected tells whether an open link can send something now. One that is closing

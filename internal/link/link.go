@@ -26,7 +26,8 @@ import (
 )
 
 // Goodbye is how long a closing link waits for what is in its outbox, and for the
-// neighbour to see the end of the stream.
+// neighbour to see the end of the stream. Only the time counts in which the process gets the
+// processor: a process that was stopped would otherwise cut what the neighbour is about to read.
 const Goodbye = time.Second
 
 var (
@@ -140,9 +141,10 @@ type Config struct {
 	// Owner is told what happens.
 	Owner Owner
 
-	// Dials each have room for the links that may be dialled at once; the others wait for their
-	// turn. A link needs a place in all of them, and takes them in their order.
-	Dials []chan struct{}
+	// Dials each have room for the links that may set up a stream at once, their first one or the
+	// next one after a break; the others wait for their turn. A link needs a place in all of them,
+	// and takes them in their order.
+	Dials []*Turns
 
 	// Setup is how long the dial may take at most, counted while the process gets the
 	// processor, and Asking how much time whoever asks for the neighbour has, zero if only

@@ -20,6 +20,10 @@ const (
 	// may also only be slow.
 	firstAttempt = time.Second
 
+	// An attempt that had to wait for its turn takes only that part of its time: the others that
+	// wait have no more time than it had.
+	crowded = 4
+
 	// firstPause is how long after a failed attempt the second one begins. Each pause is twice the
 	// one before, up to maxPause, and no longer than half of the time that is left.
 	firstPause = 50 * time.Millisecond
@@ -70,12 +74,7 @@ func (d *duplex) tryAgain(ctx context.Context, fresh bool) (Stream, error) {
 	bound, pause := firstAttempt, firstPause
 
 	for {
-		attempt, cancel := context.WithTimeout(ctx, bound)
-		stream, err := d.probe(attempt, fresh)
-		hung := attempt.Err() != nil
-
-		cancel()
-
+		stream, hung, err := d.attempt(ctx, bound, fresh)
 		if err == nil {
 			return stream, nil
 		}
@@ -96,6 +95,28 @@ func (d *duplex) tryAgain(ctx context.Context, fresh bool) (Stream, error) {
 		fresh = false
 		bound, pause = min(2*bound, d.patience), min(2*pause, maxPause)
 	}
+}
+
+// attempt waits for the turn of the link, and then tries once to open a stream. It also tells
+// whether the time was over before there was an answer.
+func (d *duplex) attempt(ctx context.Context, bound time.Duration, fresh bool) (stream Stream, hung bool, err error) {
+	turn, err := d.link.takeTurn(ctx, false)
+	if err != nil {
+		return nil, true, fmt.Errorf("too many others were dialled: %w", err)
+	}
+
+	defer turn.leave()
+
+	if turn.waited {
+		bound /= crowded
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+
+	stream, err = d.probe(ctx, fresh)
+
+	return stream, ctx.Err() != nil, err
 }
 
 // isFinal tells whether another attempt to open a stream would end as this one did.

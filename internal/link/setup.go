@@ -38,14 +38,12 @@ func (s *setup) ask(left time.Duration) {
 // dial waits for its turn, and bounds the set-up after that by a cancellation that is called off
 // when it succeeds: a deadline on the context would end the stream later.
 func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection, error) {
-	for _, turns := range l.Dials {
-		select {
-		case turns <- struct{}{}:
-			defer func() { <-turns }()
-		case <-l.ctx.Done():
-			return Connection{}, context.Cause(l.ctx)
-		}
+	turn, err := l.takeTurn(l.ctx, true)
+	if err != nil {
+		return Connection{}, err
 	}
+
+	defer turn.leave()
 
 	defer l.bound().Stop()
 

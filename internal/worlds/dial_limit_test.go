@@ -14,13 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Promise L2: a session sets a bounded number of links up at once, and the deadline of a set-up
+// Promise L2: a session sets a bounded number of new links up at once, and the deadline of a set-up
 // begins when it does: a root that dials many players at once loses none of them because the
 // others had to be dialled as well.
 func TestDial_BoundedNumberAtOnce(t *testing.T) {
 	const (
 		players = 200
-		atOnce  = 64
+		atOnce  = 56
 		takes   = 6 * time.Second // Of the 10 that a set-up may take.
 	)
 
