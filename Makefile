@@ -158,16 +158,16 @@ check-386:
 	then $(call could-not,386,programs for 386 were vetted and NOT tested); \
 	else GOARCH=386 go test -vet=off $(TESTS_386); fi
 
-# The race detector makes what costs most ten times as slow. The matrix runs without it: its
-# nodes are those of the other tests. The search for what can happen to a link runs twice, as it
-# is smaller with the detector. The cases of the matrix mostly wait, so more of them run at once
-# than there are processors.
-NO_RACE := ./internal/matrix ./internal/link/frames
+# The race detector makes what costs most ten times as slow. These run without it: the nodes of
+# the matrix and of the benchmark are those of the other tests, and the frames of a link know no
+# goroutine. The cases of the matrix mostly wait, so more of them run at once than there are
+# processors.
+NO_RACE := internal/matrix internal/bench internal/link/frames
 
 .PHONY: check-race
 check-race:
 	@test -n "$(RACE)" || { $(call could-not,race,no C compiler and so the tests run WITHOUT the race detector); }
-	go test -vet=off $(RACE) $$(go list ./... | grep -v /internal/matrix)
+	go test -vet=off $(RACE) $$(go list ./... | grep -v $(NO_RACE:%=-e '/%$$'))
 	go test -vet=off $(RACE) $(MIXED)
-	go test -vet=off -parallel 4 $(NO_RACE)
+	go test -vet=off -parallel 4 $(addprefix ./,$(NO_RACE))
 	@$(call other-modes,-vet=off)
