@@ -160,14 +160,15 @@ check-386:
 
 # The race detector makes what costs most ten times as slow. These run without it: the nodes of
 # the matrix and of the benchmark are those of the other tests, and the frames of a link know no
-# goroutine. The cases of the matrix mostly wait, so more of them run at once than there are
-# processors.
-NO_RACE := internal/matrix internal/bench internal/link/frames
+# goroutine. The scenarios run in all modes, and with the detector without TLS alone. The cases of
+# the matrix mostly wait, so more of them run at once than there are processors.
+NO_RACE := internal/matrix internal/bench internal/link/frames internal/scenario
 
 .PHONY: check-race
 check-race:
 	@test -n "$(RACE)" || { $(call could-not,race,no C compiler and so the tests run WITHOUT the race detector); }
 	go test -vet=off $(RACE) $$(go list ./... | grep -v $(NO_RACE:%=-e '/%$$'))
+	go test -vet=off $(RACE) ./internal/scenario -run './././plain'
 	go test -vet=off $(RACE) $(MIXED)
 	go test -vet=off -parallel 4 $(addprefix ./,$(NO_RACE))
 	@$(call other-modes,-vet=off)
