@@ -10,6 +10,11 @@ BUF  := go tool -modfile=tools/buf.mod buf
 # How long each fuzz target runs, as in FUZZTIME=1m, or how often, as in FUZZTIME=300x.
 FUZZTIME ?= 10s
 
+# Coverage guides the fuzzer, once it has tried many thousand inputs. The compiler has to
+# instrument all packages for it, down to the standard library. A number of inputs that is given
+# is small, and there the inputs are random changes of the seeds alone.
+GUIDED = $(if $(filter %x,$(FUZZTIME)),,-fuzz .)
+
 # How long each attack goes on, as in FLOOD=1m.
 FLOOD ?= 20s
 
@@ -29,8 +34,10 @@ could-not = echo "could not: $(1): $(2)"; case ",$(CI_REQUIRE)," in *,$(1),*) ex
 
 # The tests of the overlay run over duplex links without TLS, as all do, and then over
 # others, and with nodes that prove who they are. The scenarios and the model test see to
-# all of that themselves.
-other-modes = set -e; for mode in -links=unicast -tls '-tls -links=mixed'; do go test $(1) ./minogrpc $$mode; done
+# all of that themselves. The last mode has the code of all the others in it: it is the one that
+# the check runs with the race detector.
+MIXED := ./minogrpc -tls -links=mixed
+other-modes = set -e; for mode in -links=unicast -tls; do go test $(1) ./minogrpc $$mode; done
 
 # The packages whose tests also run with an int of 32 bits: all the library but the overlay,
 # whose tests take long.
@@ -56,6 +63,7 @@ build: ## Compile everything
 test: ## Run the tests
 	go test ./...
 	@$(call other-modes)
+	@go test $(MIXED)
 
 .PHONY: check
 check: check-fmt check-fix check-mod check-generated lint check-386 check-race ## Everything that must hold before a commit
@@ -80,11 +88,14 @@ passage: ## Count the functions and files that one packet A -> B -> C and its ou
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target in turn (FUZZTIME=10s each)
-	@set -euo pipefail; for package in $$(go list ./...); do \
-		listed=$$(go test -list '^Fuzz' "$$package"); \
-		for target in $$(grep '^Fuzz' <<<"$$listed"); do \
+	@set -euo pipefail; binary=$$(mktemp); trap 'rm -f "$$binary"' EXIT; cache=$$(go env GOCACHE)/fuzz; \
+	go list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r package dir; do \
+		targets=$$(grep -hos '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go | cut -c6-) || continue; \
+		go test -c -ldflags '-s -w' $(GUIDED) -o "$$binary" "$$package"; \
+		for target in $$targets; do \
 			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x "$$package"; \
+			(cd "$$dir" && "$$binary" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+				-test.fuzzminimizetime 5x -test.fuzzcachedir "$$cache/$$package"); \
 		done; \
 	done
 
@@ -114,8 +125,7 @@ generate: ## Generate the code of ptypes from overlay.proto
 	@$(hashes) > $(HASHES)
 
 .PHONY: lint
-lint: ## Run go vet and the linters
-	go vet ./...
+lint: ## Run the linters, and among them all that go vet does
 	$(LINT) run ./...
 
 .PHONY: fmt
@@ -140,22 +150,25 @@ check-generated:
 	@diff $(HASHES) <($(hashes)) || { echo "ptypes is not what was generated, run make generate"; exit 1; }
 
 # Not every machine of 64 bits can run programs for 386. The output says so where it cannot.
+# go vet looks at everything here, so that the tests of the check do without it.
 .PHONY: check-386
 check-386:
 	GOARCH=386 go vet ./...
 	@if ! probe=$$(GOARCH=386 go test -run '^$$' ./mino 2>&1) && grep -q 'exec format error' <<<"$$probe"; \
 	then $(call could-not,386,programs for 386 were vetted and NOT tested); \
-	else GOARCH=386 go test $(TESTS_386); fi
+	else GOARCH=386 go test -vet=off $(TESTS_386); fi
 
-# The race detector makes what costs most ten times as slow. The matrix runs without it: its
-# nodes are those of the other tests. The search for what can happen to a link runs twice, as it
-# is smaller with the detector. The cases of the matrix mostly wait, so more of them run at once
-# than there are processors.
-NO_RACE := ./internal/matrix ./internal/link/frames
+# The race detector makes what costs most ten times as slow. These run without it: the nodes of
+# the matrix and of the benchmark are those of the other tests, and the frames of a link know no
+# goroutine. The scenarios run in all modes, and with the detector without TLS alone. The cases of
+# the matrix mostly wait, so more of them run at once than there are processors.
+NO_RACE := internal/matrix internal/bench internal/link/frames internal/scenario
 
 .PHONY: check-race
 check-race:
 	@test -n "$(RACE)" || { $(call could-not,race,no C compiler and so the tests run WITHOUT the race detector); }
-	go test $(RACE) $$(go list ./... | grep -v /internal/matrix)
-	go test -parallel 4 $(NO_RACE)
-	@$(call other-modes,$(RACE))
+	go test -vet=off $(RACE) $$(go list ./... | grep -v $(NO_RACE:%=-e '/%$$'))
+	go test -vet=off $(RACE) ./internal/scenario -run './././plain'
+	go test -vet=off $(RACE) $(MIXED)
+	go test -vet=off -parallel 4 $(addprefix ./,$(NO_RACE))
+	@$(call other-modes,-vet=off)

@@ -23,7 +23,7 @@ func bytesField(number protowire.Number, content []byte) []byte {
 // times as large when it is decoded, is refused; also where something before them keeps
 // the packet from being read in the short way.
 func TestCodec_CountlessItemsAreAnError(t *testing.T) {
-	const size = 4 << 20
+	const size = 1 << 20
 
 	group := protowire.AppendTag(protowire.AppendTag(nil, 100, protowire.StartGroupType), 100, protowire.EndGroupType)
 	delivered := append(protowire.AppendTag(nil, packetDelivered, protowire.VarintType), 0)

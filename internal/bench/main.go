@@ -46,11 +46,11 @@ type settings struct {
 // The two plans that the flags choose from.
 var (
 	thorough = plan{
-		rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers,
+		rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers, large: largest,
 		rest: 2 * time.Second, modes: allModes,
 	}
 	quick = plan{
-		rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers,
+		rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers, large: largest,
 		rest: 2 * time.Second, modes: allModes,
 	}
 )

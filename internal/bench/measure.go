@@ -54,9 +54,9 @@ type plan struct {
 	slice time.Duration
 
 	// inFlight is how many operations are under way in the rows about many at once,
-	// and players how many there are at most in the rounds. Less than the rows say is
-	// for tests only.
-	inFlight, players int
+	// players how many there are at most in the rounds, and large the size of what is in the
+	// way of others, in bytes. Less than the rows say is for tests only.
+	inFlight, players, large int
 
 	// rest is how long a neighbour may be silent where idle links are looked at, and how
 	// long these are left alone before. It is not so short that a busy machine is taken

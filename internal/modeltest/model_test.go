@@ -17,7 +17,7 @@ var (
 	again = flag.Int("again", 1, "play each case so often, for failures that come and go")
 )
 
-// profiles are what can happen besides messages. There are 100 cases of each,
+// profiles are what can happen besides messages. There are 30 cases of each,
 // unless -rapid.checks says otherwise.
 var profiles = []struct {
 	name    string

@@ -22,10 +22,10 @@ func TestDetour_OutageAboveAParent(t *testing.T) {
 
 				go func() {
 					defer close(done)
-					c.sendFor(talkers, 5*time.Second, 10*time.Millisecond)
+					c.sendFor(talkers, outage+3*time.Second, 10*time.Millisecond)
 				}()
 
-				time.Sleep(time.Second)
+				time.Sleep(500 * time.Millisecond)
 				c.net.Cut(c.name(0), c.name(1))
 				time.Sleep(outage)
 				c.net.Heal(c.name(0), c.name(1))

@@ -54,7 +54,12 @@ func TestDial_BoundedNumberAtOnce(t *testing.T) {
 			require.Len(t, child.received(), 1)
 		}
 
+		// A child may be dialled again at this moment.
+		turn <- struct{}{}
+
 		require.Equal(t, atOnce, most)
+		<-turn
+
 		require.Less(t, time.Since(start), session.DefaultOutcomeTimeout)
 	})
 }

@@ -94,6 +94,10 @@ func TestDial_SessionsShareALimit(t *testing.T) {
 			require.Len(t, child.received(), 1)
 		}
 
+		// A child may be dialled again at this moment.
+		turn <- struct{}{}
+
 		require.Equal(t, 3, most)
+		<-turn
 	})
 }
