@@ -159,6 +159,12 @@ func WithMaxMetadata(bytes int) Option {
 // WithMaxMessageSize bounds a serialized message, in bytes, of streams and of
 // calls. The default is [DefaultMaxMessage]. It must be positive; anything else is
 // ignored. A larger one is refused where it is sent and where it arrives.
+//
+// Other bounds hold beside it. An outbox and a queue that are empty take any message within this
+// limit. What already waits there counts against [session.WithOutboxLimits] and
+// [session.WithQueueLimits], in bytes. A message also counts against the share of its peer
+// ([WithPeerShare]) and the memory of the node ([WithMemory]) at each node that it passes. So a node
+// whose message limit is above the share of a peer does not start.
 func WithMaxMessageSize(bytes int) Option {
 	return optionFunc(func(c *config) { c.maxMessage = positive(bytes, c.maxMessage) })
 }
