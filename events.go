@@ -52,6 +52,16 @@ func (o *linkOwner) Broken(l *link.Link, cause error) {
 	o.session().breakParent(l, cause)
 }
 
+// Redials implements link.Owner.
+func (o *linkOwner) Redials(l *link.Link, cause error) {
+	o.session().witness.broken(l.Peer, cause)
+}
+
+// Resumed implements link.Owner.
+func (o *linkOwner) Resumed(l *link.Link) {
+	o.session().witness.resumed(l.Peer)
+}
+
 // Turned implements link.Owner. What a child says about the way of its parents means nothing.
 func (o *linkOwner) Turned(l *link.Link, cut bool) {
 	o.session().parentTurned(l, cut)

@@ -41,6 +41,8 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	}
 
 	last := len(s.parents) == 1
+	// The loss of an orphan's parent was told when the wait for another one began.
+	news := par.state != orphaned && !errors.Is(cause, io.EOF)
 
 	switch {
 	case last && !par.isWaiting() && !errors.Is(cause, io.EOF) && par.isReplaceable(s.me):
@@ -58,7 +60,7 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 
 	s.reporter.carryOut(&e)
 
-	if !errors.Is(cause, io.EOF) {
+	if news {
 		s.witness.lost(par.addr, cause)
 	}
 }
@@ -83,7 +85,7 @@ func (s *session) breakParent(l *link.Link, cause error) {
 	s.rerouteLocked(waiting, cause, false, &e)
 	s.mu.Unlock()
 
-	s.witness.lost(par.addr, cause)
+	s.witness.broken(par.addr, cause)
 	s.reporter.carryOut(&e)
 }
 

@@ -11,6 +11,14 @@ type Observer struct {
 	// or a parent has been registered.
 	RelayOpened func(peer mino.Address)
 
+	// RelayBroken is called when the stream of a duplex link to a neighbour has broken, with the
+	// cause, and the session tries to go on over another stream, or waits for the neighbour
+	// to do so. Both ends are told. RelayResumed or RelayLost follows, unless the session ends.
+	RelayBroken func(peer mino.Address, cause error)
+
+	// RelayResumed is called at both ends when a link that had broken goes on. Nothing was lost.
+	RelayResumed func(peer mino.Address)
+
 	// RelayLost is called when a neighbour is lost, with the cause.
 	RelayLost func(peer mino.Address, cause error)
 

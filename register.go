@@ -76,7 +76,7 @@ func (s *session) registerAgain(relay *DuplexRelay) (occupancy, error) {
 
 	relay.attach(l)
 	stream := s.resumed(par, relay.offer.Epoch)
-	s.witness.opened(par.addr)
+	s.witness.resumed(par.addr)
 
 	go s.serve(l, relay.wire)
 

@@ -64,6 +64,16 @@ type ConnectedStream interface {
 	Connected() bool
 }
 
+// BrokenStream is a [ConnectedStream] that knows why its connection has broken. Observers and
+// the outcomes of messages then name that cause in place of gRPC's Canceled.
+type BrokenStream interface {
+	ConnectedStream
+
+	// Broken returns why the connection has broken. It is called when Connected has returned
+	// false, and returns nil if it does not know.
+	Broken() error
+}
+
 // MeteredStream is a [PacketStream] that knows what comes over its connection. On a slow
 // connection the frames of a stream may wait for long behind those of other streams. With this
 // interface a session takes any bytes for a sign of life, and tells the neighbour that it hears

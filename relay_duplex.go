@@ -238,14 +238,42 @@ func newWireStream(opened OpenStream) *wireStream {
 }
 
 // Recv implements link.Stream. The neighbour may have given the stream up because it heard nothing,
-// which says something about the connection.
+// which says something about the connection. When a connection breaks, gRPC's server only says that
+// the stream is canceled.
 func (s *wireStream) Recv() (*ptypes.Packet, error) {
 	frame, err := s.PacketStream.Recv()
-	if err != nil && status.Code(err) == codes.Unavailable && status.Convert(err).Message() == unheard {
+
+	switch {
+	case err == nil:
+	case status.Code(err) == codes.Unavailable && status.Convert(err).Message() == unheard:
 		err = fmt.Errorf("%w: %w", link.ErrUnheard, err)
+	case status.Code(err) == codes.Canceled:
+		if broken := brokenBy(s.PacketStream); broken != nil {
+			err = fmt.Errorf("%w: %w", broken, err)
+		}
 	}
 
 	return frame, err
+}
+
+// errBroken is why a stream has ended whose connection is gone.
+var errBroken = errors.New("the connection has broken")
+
+// brokenBy returns why the connection of a stream has broken, or nil if that is open, or nobody
+// knows.
+func brokenBy(stream PacketStream) error {
+	connected, ok := stream.(ConnectedStream)
+	if !ok || connected.Connected() {
+		return nil
+	}
+
+	if broken, ok := stream.(BrokenStream); ok {
+		if cause := broken.Broken(); cause != nil {
+			return fmt.Errorf("%w: %w", errBroken, cause)
+		}
+	}
+
+	return errBroken
 }
 
 // Send implements link.Stream.

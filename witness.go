@@ -53,6 +53,22 @@ func (w *witness) opened(peer mino.Address) {
 	}
 }
 
+func (w *witness) broken(peer mino.Address, cause error) {
+	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause, maxText)).Msg("relay broken")
+
+	if w.observer.RelayBroken != nil {
+		w.observe(func() { w.observer.RelayBroken(peer, cause) })
+	}
+}
+
+func (w *witness) resumed(peer mino.Address) {
+	w.logger.Info().Stringer("peer", printed{peer}).Msg("relay resumed")
+
+	if w.observer.RelayResumed != nil {
+		w.observe(func() { w.observer.RelayResumed(peer) })
+	}
+}
+
 func (w *witness) lost(peer mino.Address, cause error) {
 	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause, maxText)).Msg("relay lost")
 

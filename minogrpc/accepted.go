@@ -70,6 +70,9 @@ type accepted struct {
 	// evicted is true once the connection has had to make room for another one.
 	evicted atomic.Bool
 
+	// broken is the first error of Read.
+	broken atomic.Pointer[error]
+
 	// closed is set before the streams of the connection end because of it, and gone is closed then.
 	closed atomic.Bool
 	gone   chan struct{}
@@ -254,6 +257,10 @@ func (c *accepted) spend(headers int) error {
 func (c *accepted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.meter.Note(n)
+
+	if err != nil {
+		c.broken.CompareAndSwap(nil, &err)
+	}
 
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)

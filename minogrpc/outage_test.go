@@ -3,6 +3,8 @@ package minogrpc_test
 import (
 	"context"
 	"fmt"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/sessiontest"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -169,6 +172,51 @@ func TestOutage_RefusedDialsAreNoLoss(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Promise L5: both ends of a link that has broken and goes on tell their observers so, with the real
+// cause, and neither takes the other for lost.
+func TestOutage_ResumedBreakIsToldAtBothEnds(t *testing.T) {
+	if *linksFlag != duplexLinks {
+		return // A link without frames has nothing to resume.
+	}
+
+	var (
+		mu   sync.Mutex
+		told []string
+	)
+
+	// The ends of a link are told apart by whom they see.
+	note := func(what string, peer mino.Address, cause error) {
+		mu.Lock()
+		defer mu.Unlock()
+
+		told = append(told, what+" "+session.FollowerOf(peer).String())
+
+		if cause != nil {
+			assert.ErrorContains(t, cause, syscall.ECONNRESET.Error())
+		}
+	}
+	observer := session.WithObserver(session.Observer{
+		RelayBroken:  func(peer mino.Address, cause error) { note("broken", peer, cause) },
+		RelayResumed: func(peer mino.Address) { note("resumed", peer, nil) },
+		RelayLost:    func(peer mino.Address, cause error) { note("lost", peer, cause) },
+	})
+
+	inChain(t, []minogrpc.Option{minogrpc.WithSessionOptions(observer)}, func(c *chain) {
+		c.network.Cut(hostOf(chainRoot), hostOf(chainInner))
+		time.AfterFunc(time.Second, func() { c.network.Heal(hostOf(chainRoot), hostOf(chainInner)) })
+		c.echo("during")
+		synctest.Wait()
+
+		mu.Lock()
+		defer mu.Unlock()
+
+		root, inner := c.nodes[chainRoot].GetAddress().String(), c.nodes[chainInner].GetAddress().String()
+		require.ElementsMatch(t, []string{
+			"broken " + root, "broken " + inner, "resumed " + root, "resumed " + inner,
+		}, told)
+	})
 }
 
 // Promise L2: the set-up of the first stream takes no longer than the option says.

@@ -367,6 +367,17 @@ func (s *callerStream) Connected() bool {
 	return conn != nil && !conn.closed.Load()
 }
 
+// Broken implements session.BrokenStream.
+func (s *callerStream) Broken() error {
+	if conn := connectionOf(s.Context()); conn != nil {
+		if cause := conn.broken.Load(); cause != nil {
+			return *cause
+		}
+	}
+
+	return nil
+}
+
 // Reads implements session.MeteredStream.
 func (s *callerStream) Reads() (bytes uint64, last time.Time) {
 	if conn := connectionOf(s.Context()); conn != nil {

@@ -196,6 +196,8 @@ func (f *frantic) Received(*Link, *ptypes.Packet)  { f.panics("received") }
 func (f *frantic) Arrived(*Link, Arrival)          { f.panics("arrived") }
 func (f *frantic) Goodbye(*Link)                   { f.panics("goodbye") }
 func (f *frantic) Broken(*Link, error)             { f.panics("broken") }
+func (f *frantic) Redials(*Link, error)            { f.panics("redials") }
+func (f *frantic) Resumed(*Link)                   { f.panics("resumed") }
 func (f *frantic) Released(*Link)                  { f.panics("released") }
 
 func (f *frantic) Failed(_ *Link, _ *Parcel, err error) {

@@ -96,6 +96,12 @@ type Owner interface {
 	// the neighbour knows at once.
 	Broken(l *Link, cause error)
 
+	// Redials is called at the end that dials when the stream of a duplex link has ended without a
+	// goodbye, and the link tries to open another one. Resumed follows when it has, and Lost when it
+	// gives up.
+	Redials(l *Link, cause error)
+	Resumed(l *Link)
+
 	// Turned is called when the parent at the other end of a duplex link has lost its own way
 	// up, or has one again.
 	Turned(l *Link, cut bool)

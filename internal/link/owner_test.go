@@ -95,7 +95,9 @@ func (e *end) Broken(l *link.Link, cause error) {
 	e.timer = time.AfterFunc(grace, func() { l.Fail(cause) })
 }
 
-func (e *end) Turned(*link.Link, bool) {}
+func (e *end) Turned(*link.Link, bool)   {}
+func (e *end) Redials(*link.Link, error) {}
+func (e *end) Resumed(*link.Link)        {}
 
 func (e *end) Goodbye(l *link.Link) {
 	e.mu.Lock()

@@ -45,12 +45,15 @@ func patienceFor(own, wait time.Duration) time.Duration {
 // has kept this end from opening another.
 func (d *duplex) redial(cause error) Stream {
 	l := d.link
+	l.tell(func() { l.Owner.Redials(l, cause) })
 
 	ctx, cancel := context.WithTimeout(l.ctx, d.patience)
 	defer cancel()
 
 	stream, err := d.tryAgain(ctx, mayBeDead(cause))
 	if err == nil {
+		l.tell(func() { l.Owner.Resumed(l) })
+
 		return stream
 	}
 

@@ -41,8 +41,9 @@ type receipt struct {
 	life       int
 }
 
-// loss is a neighbour that a node reports lost.
+// loss is a neighbour that a node reports lost, or to whom a link has broken.
 type loss struct {
+	broken   bool
 	at       time.Duration
 	by, peer string
 	cause    error
@@ -68,14 +69,18 @@ func (b *book) observer(name string, life int) session.Observer {
 
 			b.sent = time.Since(b.began)
 		},
-		RelayLost: func(peer mino.Address, cause error) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
+		RelayLost:   func(peer mino.Address, cause error) { b.miss(name, life, peer, cause, false) },
+		RelayBroken: func(peer mino.Address, cause error) { b.miss(name, life, peer, cause, true) },
+	}
+}
 
-			if !b.silent[lifeOf(name, life)] {
-				b.losses = append(b.losses, loss{time.Since(b.began), name, nameOf(peer), cause})
-			}
-		},
+// miss writes that a node has lost a neighbour, or that the link to it has broken.
+func (b *book) miss(name string, life int, peer mino.Address, cause error, broken bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	if !b.silent[lifeOf(name, life)] {
+		b.losses = append(b.losses, loss{broken, time.Since(b.began), name, nameOf(peer), cause})
 	}
 }
 
@@ -153,15 +158,16 @@ func (b *book) handlers() []string {
 	return names
 }
 
-// lostBy returns who has been reported lost by a node, or by anybody.
-func (b *book) lostBy(name string) []string {
+// missedBy returns who has been reported lost, or as the other end of a broken link, by a node or by
+// anybody.
+func (b *book) missedBy(name string, broken bool) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
 	lost := make(map[string]bool)
 
 	for _, l := range b.losses {
-		if name == "" || name == l.by {
+		if l.broken == broken && (name == "" || name == l.by) {
 			lost[l.peer] = true
 		}
 	}
@@ -207,7 +213,12 @@ func (b *book) story() string {
 
 	var s strings.Builder
 	for _, l := range b.losses {
-		fmt.Fprintf(&s, "at %v %s has lost %s: %v\n", l.at, l.by, l.peer, l.cause)
+		what := "has lost"
+		if l.broken {
+			what = "has a broken link to"
+		}
+
+		fmt.Fprintf(&s, "at %v %s %s %s: %v\n", l.at, l.by, what, l.peer, l.cause)
 	}
 
 	return s.String()

@@ -63,6 +63,8 @@ at 5s  expect r lost a b
 at 5s  expect handlers of nobody
 at 5s  expect all received nothing
 at 5s  expect no packets since 3s
+at 6s  expect broken a
+at 6s  expect r broken nobody
 `), scenario.Duplex)
 	require.NoError(t, err)
 	require.Equal(t, []scenario.Mode{scenario.Plain, scenario.TLS}, sc.Modes)
@@ -87,6 +89,8 @@ at 5s  expect no packets since 3s
 		{14, 5 * time.Second, scenario.ExpectHandlers{}},
 		{15, 5 * time.Second, scenario.ExpectReceived{Nodes: []string{"r", "a", "a1", "b"}}},
 		{16, 5 * time.Second, scenario.ExpectQuiet{Since: 3 * time.Second}},
+		{17, 6 * time.Second, scenario.ExpectBroken{Nodes: []string{"a"}}},
+		{18, 6 * time.Second, scenario.ExpectBroken{By: "r"}},
 	}, sc.Steps)
 }
 

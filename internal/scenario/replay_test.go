@@ -240,7 +240,9 @@ func (w *world) expect(step scenario.Step) {
 	case scenario.ExpectHandlers:
 		w.sameNames(step, "handlers of", w.book.handlers(), a.Nodes)
 	case scenario.ExpectLost:
-		w.sameNames(step, "lost", w.book.lostBy(a.By), a.Nodes)
+		w.sameNames(step, "lost", w.book.missedBy(a.By, false), a.Nodes)
+	case scenario.ExpectBroken:
+		w.sameNames(step, "broken", w.book.missedBy(a.By, true), a.Nodes)
 	case scenario.ExpectEnd:
 		if ended, err := w.book.end(); !ended || !strings.Contains(err, a.Text) || (a.Text == "") != (err == "") {
 			w.failf(step.Line, "ended: %v, error: %q", ended, err)

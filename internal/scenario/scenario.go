@@ -233,6 +233,12 @@ type ExpectLost struct {
 	Nodes []string
 }
 
+// ExpectBroken is ExpectLost for the neighbours to whom a link has broken, whether or not it went on.
+type ExpectBroken struct {
+	By    string
+	Nodes []string
+}
+
 // ExpectEnd is what Recv has returned to the orchestrator: an error with the text,
 // or the end of the stream when that is empty.
 type ExpectEnd struct{ Text string }
@@ -251,6 +257,7 @@ func (Life) action()             {}
 func (ExpectReceived) action()   {}
 func (ExpectHandlers) action()   {}
 func (ExpectLost) action()       {}
+func (ExpectBroken) action()     {}
 func (ExpectEnd) action()        {}
 func (ExpectQuiet) action()      {}
 func (ExpectGoroutines) action() {}

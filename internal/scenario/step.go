@@ -116,6 +116,8 @@ func (p *parser) expect(now time.Duration, w *words) Action {
 		return ExpectHandlers{Nodes: p.nodesOrNobody(w)}
 	case w.accept("lost"):
 		return ExpectLost{Nodes: p.nodesOrNobody(w)}
+	case w.accept("broken"):
+		return ExpectBroken{Nodes: p.nodesOrNobody(w)}
 	case w.accept("end cleanly"):
 		return ExpectEnd{}
 	case w.accept("end"):
@@ -138,6 +140,10 @@ func (p *parser) expect(now time.Duration, w *words) Action {
 
 	if len(names) == 1 && w.accept("lost") {
 		return ExpectLost{By: names[0], Nodes: p.nodesOrNobody(w)}
+	}
+
+	if len(names) == 1 && w.accept("broken") {
+		return ExpectBroken{By: names[0], Nodes: p.nodesOrNobody(w)}
 	}
 
 	w.expect("received")

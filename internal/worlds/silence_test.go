@@ -76,14 +76,14 @@ func TestSilence_OfTheRootIsTheEnd(t *testing.T) {
 // Promise L5: the session goes on meanwhile.
 func TestSilence_OfAParentIsABreak(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		lost := make(chan time.Time, 1)
+		broken := make(chan time.Time, 1)
 		sess := w.session(addr("a"), session.WithObserver(session.Observer{
-			RelayLost: func(mino.Address, error) { lost <- time.Now() },
+			RelayBroken: func(mino.Address, error) { broken <- time.Now() },
 		}))
 		parent := w.parent(sess, addr("p"), w.table(1, addr("a")))
 		start := time.Now()
 
-		require.Equal(t, session.DefaultLiveness, (<-lost).Sub(start))
+		require.Equal(t, session.DefaultLiveness, (<-broken).Sub(start))
 
 		stream := parent.current()
 		stream.Feed(&ptypes.Packet{Frame: 1, Parcels: []*ptypes.Parcel{parent.parcel(99, addr("a"))}})
