@@ -137,12 +137,12 @@ func TestProcess_KilledRightAfterItHandled(t *testing.T) {
 	}
 }
 
-// auditKilled kills ten players below a root that lives, and compares what was told with what they
+// auditKilled kills seven players below a root that lives, and compares what was told with what they
 // have written down.
 func auditKilled(t *testing.T, links string, opts []minogrpc.Option) {
 	t.Helper()
 
-	const players = 10
+	const players = 7
 
 	var rpc mino.RPC
 
