@@ -6,6 +6,7 @@ import (
 	"github.com/minogrpc/session/internal/dedupe"
 	"github.com/minogrpc/session/internal/inbox"
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/internal/parcel"
 	"github.com/minogrpc/session/router"
 )
@@ -45,6 +46,8 @@ func (m *mailbox) deliver(h link.Header, neighbour string, mine router.Packet) (
 		return false, ReasonTimeout, errLate
 	case m.recvClosed:
 		return false, ReasonClosed, errCanceled
+	case !m.seen.Hold(neighbour, h.Account, h.Source, h.Origin):
+		return false, ReasonOverflow, memory.ErrExhausted
 	}
 
 	err = m.queue.Push(inbox.Entry{

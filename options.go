@@ -235,7 +235,8 @@ func WithMaxMetadata(bytes int) Option {
 
 // MemoryBudget is a number of bytes that the queues and outboxes of several sessions may hold
 // together, usually of all the sessions of a node. It counts what packets cost, as
-// [WithOutboxLimits] does. It may be used from several goroutines at once.
+// [WithOutboxLimits] does, and what a session remembers to recognise second copies. It may be used
+// from several goroutines at once.
 //
 // Each peer has a share of it, for what it sends, wherever that waits, and for what waits for it.
 // So one peer cannot use it up. An address and its orchestrator form are the same peer.

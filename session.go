@@ -274,6 +274,7 @@ func (s *session) closeLocked(cause error, clean bool, part func(*link.Link)) {
 
 	s.mailbox.queue.Close(s.cause)
 	s.mailbox.queue.LeaveBudget()
+	s.mailbox.seen.Forget()
 
 	s.leftLinks = s.children.end()
 	for _, l := range s.leftLinks {

@@ -3,7 +3,6 @@ package minogrpc_test
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,78 +14,87 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// endOfHandlers opens a stream over a tree of seven players below an orchestrator, lets something
-// happen to it, and returns how long after that the last handler ends of those that still run.
-func endOfHandlers(t *testing.T, opts []minogrpc.Option, happens func(n *sessiontest.Network, cancel func(),
-	others func(dead int) []string),
-) (took time.Duration) {
-	t.Helper()
-
-	const players = 7
-
-	synctest.Test(t, func(t *testing.T) {
-		network := sessiontest.NewNetwork()
-		nodes := make([]*minogrpc.Minogrpc, players+1)
-
-		var (
-			running atomic.Int32
-			rpc     mino.RPC
-		)
-
-		ended := make(chan time.Time, players)
-
-		for i := range nodes {
-			nodes[i] = ofHeight(t, network, 3, i, opts...)
-			r := mino.MustCreateRPC(nodes[i], rpcName, handler{stream: func(out mino.Sender, in mino.Receiver) error {
-				running.Add(1)
-
-				err := echo.stream(out, in)
-				if running.Add(-1); i > 1 {
-					ended <- time.Now()
-				}
-
-				return err
-			}}, texts{})
-
-			if i == 0 {
-				rpc = r
-			}
-		}
-
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-
-		out, in, err := rpc.Stream(ctx, playersOf(nodes[1:]...))
-		require.NoError(t, err)
-		requireEchoes(t, out, in, nodes[1:]...)
-		require.EqualValues(t, players, running.Load())
-
-		time.Sleep(time.Second) // Between two signs of life.
-
-		start := time.Now()
-		happens(network, cancel, func(dead int) (others []string) {
-			for i := range nodes {
-				if i != dead {
-					others = append(others, hostOf(i))
-				}
-			}
-
-			return others
-		})
-
-		took = lastOf(ended, players-1).Sub(start)
-	})
-
-	return took
+// plant is a tree of players below an orchestrator, whose handlers tell when they end.
+type plant struct {
+	network *sessiontest.Network
+	// nodes are the orchestrator and the players, the root first.
+	nodes []*minogrpc.Minogrpc
+	out   mino.Sender
+	// cancel ends the stream of the orchestrator.
+	cancel func()
+	ended  chan farewell
 }
 
-// lastOf returns the last of so many times.
-func lastOf(times <-chan time.Time, count int) (last time.Time) {
-	for range count {
-		last = <-times
+// farewell is the end of the handler of a player.
+type farewell struct {
+	player int
+	at     time.Time
+}
+
+// newPlant returns a tree over which everybody has answered. The options are those of each node.
+func newPlant(t *testing.T, players, height int, opts func(i int) []minogrpc.Option) *plant {
+	t.Helper()
+
+	p := &plant{
+		network: sessiontest.NewNetwork(),
+		nodes:   make([]*minogrpc.Minogrpc, players+1),
+		ended:   make(chan farewell, players),
 	}
 
-	return last
+	rpcs := make([]mino.RPC, len(p.nodes))
+
+	for i := range p.nodes {
+		p.nodes[i] = ofHeight(t, p.network, height, i, opts(i)...)
+		rpcs[i] = mino.MustCreateRPC(p.nodes[i], rpcName, handler{stream: func(out mino.Sender, in mino.Receiver) error {
+			err := echo.stream(out, in)
+			p.ended <- farewell{i, time.Now()}
+
+			return err
+		}}, texts{})
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+
+	out, in, err := rpcs[0].Stream(ctx, playersOf(p.nodes[1:]...))
+	require.NoError(t, err)
+	requireEchoes(t, out, in, p.nodes[1:]...)
+	require.Empty(t, p.ended)
+
+	p.out, p.cancel = out, cancel
+
+	return p
+}
+
+// others returns the hosts of all the nodes but one.
+func (p *plant) others(dead int) (hosts []string) {
+	for i := range p.nodes {
+		if i != dead {
+			hosts = append(hosts, hostOf(i))
+		}
+	}
+
+	return hosts
+}
+
+// silence freezes what a node sends, and what the others send to it.
+func (p *plant) silence(node int) {
+	for _, other := range p.others(node) {
+		p.network.Freeze(hostOf(node), other)
+		p.network.Freeze(other, hostOf(node))
+	}
+}
+
+// lastEnd returns how long it takes until the handlers have ended of all the players but one.
+func (p *plant) lastEnd(since time.Time, but int) (took time.Duration) {
+	for left := len(p.nodes) - 2; left > 0; {
+		if end := <-p.ended; end.player != but {
+			took = end.at.Sub(since)
+			left--
+		}
+	}
+
+	return took
 }
 
 // Promise L10: the handlers end in time after a cancel, and after the death of the orchestrator or
@@ -94,38 +102,36 @@ func lastOf(times <-chan time.Time, count int) (last time.Time) {
 func TestHandlers_EndInTime(t *testing.T) {
 	const liveness = session.DefaultLiveness
 
-	links := map[string][]minogrpc.Option{"duplex": nil, "unicast": {minogrpc.WithoutDuplex()}}
+	unicast := []minogrpc.Option{minogrpc.WithoutDuplex()}
+	links := map[string]func(i int) []minogrpc.Option{
+		"duplex":  func(int) []minogrpc.Option { return nil },
+		"unicast": func(int) []minogrpc.Option { return unicast },
+		// Some of the players are between two that differ from them, some are below their like.
+		"mixed":    func(i int) []minogrpc.Option { return unicast[:i/2%2] },
+		"mixed, 2": func(i int) []minogrpc.Option { return unicast[:1-i%2] },
+	}
 	rows := map[string]struct {
-		happens func(n *sessiontest.Network, cancel func(), others func(dead int) []string)
+		happens func(p *plant)
 		within  time.Duration
 		// duplex rows need signs of life, which calls do not have.
 		duplex bool
 	}{
 		"cancel": {
-			happens: func(_ *sessiontest.Network, cancel func(), _ func(int) []string) { cancel() },
+			happens: func(p *plant) { p.cancel() },
 			within:  2500 * time.Millisecond,
 		},
 		"the orchestrator dies": {
-			happens: func(n *sessiontest.Network, _ func(), others func(int) []string) {
-				n.Cut(hostOf(0), others(0)...)
-			},
-			within: liveness + time.Second,
+			happens: func(p *plant) { p.network.Cut(hostOf(0), p.others(0)...) },
+			within:  liveness + time.Second,
 		},
 		"the root dies": {
-			happens: func(n *sessiontest.Network, _ func(), others func(int) []string) {
-				n.Cut(hostOf(1), others(1)...)
-			},
-			within: liveness + 2*time.Second,
+			happens: func(p *plant) { p.network.Cut(hostOf(1), p.others(1)...) },
+			within:  liveness + 2*time.Second,
 		},
 		"the root falls silent": {
-			happens: func(n *sessiontest.Network, _ func(), others func(int) []string) {
-				for _, other := range others(1) {
-					n.Freeze(hostOf(1), other)
-					n.Freeze(other, hostOf(1))
-				}
-			},
-			within: liveness + 2*time.Second,
-			duplex: true,
+			happens: func(p *plant) { p.silence(1) },
+			within:  liveness + 2*time.Second,
+			duplex:  true,
 		},
 	}
 
@@ -136,7 +142,16 @@ func TestHandlers_EndInTime(t *testing.T) {
 			}
 
 			t.Run(fmt.Sprint(name, " ", kind), func(t *testing.T) {
-				require.LessOrEqual(t, endOfHandlers(t, opts, row.happens), row.within)
+				synctest.Test(t, func(t *testing.T) {
+					p := newPlant(t, 7, 3, opts)
+
+					time.Sleep(time.Second) // Between two signs of life.
+
+					start := time.Now()
+
+					row.happens(p)
+					require.LessOrEqual(t, p.lastEnd(start, 1), row.within)
+				})
 			})
 		}
 	}
@@ -145,59 +160,18 @@ func TestHandlers_EndInTime(t *testing.T) {
 // Promise L10: a cancel is in time for those that can be reached, also where the link to another
 // player holds what nobody will answer.
 func TestHandlers_EndInTimeBesideASilentPlayer(t *testing.T) {
-	took := endOfCancelBesideSilence(t)
-	require.LessOrEqual(t, took, 2500*time.Millisecond)
-}
-
-// endOfCancelBesideSilence returns how long after the cancel the last handler ends, but for the one
-// of the last player of a chain, which is silent while a message for it is under way.
-func endOfCancelBesideSilence(t *testing.T) (took time.Duration) {
-	t.Helper()
-
 	const players = 5
 
 	synctest.Test(t, func(t *testing.T) {
-		network := sessiontest.NewNetwork()
-		nodes := make([]*minogrpc.Minogrpc, players+1)
-		ended := make(chan time.Time, players)
+		p := newPlant(t, players, players, func(int) []minogrpc.Option { return nil })
 
-		var rpc mino.RPC
-
-		for i := range nodes {
-			nodes[i] = ofHeight(t, network, players, i)
-			r := mino.MustCreateRPC(nodes[i], rpcName, handler{stream: func(out mino.Sender, in mino.Receiver) error {
-				err := echo.stream(out, in)
-				ended <- time.Now()
-
-				return err
-			}}, texts{})
-
-			if i == 0 {
-				rpc = r
-			}
-		}
-
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-
-		out, in, err := rpc.Stream(ctx, playersOf(nodes[1:]...))
-		require.NoError(t, err)
-		requireEchoes(t, out, in, nodes[1:]...)
-
-		for i := range players {
-			network.Freeze(hostOf(players), hostOf(i))
-			network.Freeze(hostOf(i), hostOf(players))
-		}
-
-		out.Send(text("unanswered"), nodes[players].GetAddress())
+		p.silence(players)
+		p.out.Send(text("unanswered"), p.nodes[players].GetAddress())
 		synctest.Wait()
 
 		start := time.Now()
 
-		cancel()
-
-		took = lastOf(ended, players-1).Sub(start)
+		p.cancel()
+		require.LessOrEqual(t, p.lastEnd(start, players), 2500*time.Millisecond)
 	})
-
-	return took
 }

@@ -1,6 +1,7 @@
 package minogrpc_test
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -48,6 +49,26 @@ func impatient() []minogrpc.Option {
 // livenessFlag is the silence bound of the node that this binary is made to run.
 var livenessFlag = flag.Duration("liveness", session.DefaultLiveness, "how long the neighbours may be silent")
 
+// recordFlag makes that node tell what its handler has received, in place of an answer.
+var recordFlag = flag.Bool("record", false, "whether the node writes down what it receives")
+
+// recording is a handler that writes down what it has received. The pipe keeps that when the process
+// dies right after.
+func recording(to *json.Encoder) handler {
+	return handler{stream: func(_ mino.Sender, in mino.Receiver) error {
+		for {
+			_, msg, err := in.Recv(context.Background())
+			if err != nil {
+				return err
+			}
+
+			if err = to.Encode(msg); err != nil {
+				return err
+			}
+		}
+	}}
+}
+
 // silentFor bounds the silence on the duplex links of a node.
 func silentFor(d time.Duration) minogrpc.Option {
 	return minogrpc.WithSessionOptions(session.WithLiveness(d))
@@ -88,10 +109,15 @@ func runChild() {
 		panic(err)
 	}
 
-	mino.MustCreateRPC(node, rpcName, echo, texts{})
+	told := json.NewEncoder(os.Stdout)
+	if *recordFlag {
+		mino.MustCreateRPC(node, rpcName, recording(told), texts{})
+	} else {
+		mino.MustCreateRPC(node, rpcName, echo, texts{})
+	}
 
 	addr, _ := node.GetAddress().MarshalText()
-	if err := json.NewEncoder(os.Stdout).Encode(identity{addr, node.GetCertificateChain()}); err != nil {
+	if err := told.Encode(identity{addr, node.GetCertificateChain()}); err != nil {
 		panic(err)
 	}
 

@@ -11,20 +11,36 @@
 // from there. When there are too many, the neighbour with the most loses one. A sender is
 // forgotten only when every neighbour that has sent for it has lost it. So a liar costs those
 // senders alone whose packets come by the same neighbour, and a liar whose neighbours let it speak
-// for nobody else costs nobody.
+// for nobody else costs nobody. What the senders cost is counted in the account of the neighbour.
+//
+// A table does not tell how many players there are above it, so that the bound of all senders is a
+// number, and not that of the players.
 //
 // The types belong to one goroutine at a time.
 package dedupe
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+
+	"github.com/minogrpc/session/internal/memory"
+)
 
 // maxSenders bounds the senders that are remembered, each counted for each of its neighbours. It is
-// more than there are players in any tree that was ever measured.
-const maxSenders = 1 << 16
+// more than the 100,000 players that the overlay allows a stream by default.
+const maxSenders = 1 << 17
 
 // maxOrigins bounds the origins of one source in the share of a neighbour. A player has another
 // origin each time it is started.
 const maxOrigins = 16
+
+const (
+	// senderCost is what a sender with a full window takes, in bytes, with the maps it is in.
+	senderCost = 1 << 10
+
+	// freeSenders is how many are remembered that are not counted in any account: what a session
+	// takes for itself is not counted either.
+	freeSenders = 64
+)
 
 // sender is one session that sends. A sum stands for the text of the source, which may be long:
 // nobody finds another text with the same one without the seed.
@@ -53,16 +69,28 @@ func (m *Memory) Check(source string, origin []byte, sequence uint64) Verdict {
 	return w.check(sequence)
 }
 
-// Mark remembers the packet, which has come from that neighbour.
+// Hold makes room for the sender of a packet that has come from that neighbour. It returns false
+// when there is none in the account of the neighbour, which may be nil for no limit.
+func (m *Memory) Hold(neighbour string, account *memory.Budget, source string, origin []byte) bool {
+	return m.hold(m.shareOf(neighbour), account, maphash.String(sourceSeed, source), origin) != nil
+}
+
+// Mark remembers the packet, for whose sender there must be room, or a neighbour without a limit.
 func (m *Memory) Mark(neighbour, source string, origin []byte, sequence uint64) {
-	sum := maphash.String(sourceSeed, source)
+	m.hold(m.shareOf(neighbour), nil, maphash.String(sourceSeed, source), origin).mark(sequence)
+}
 
-	w := m.hold(m.shareOf(neighbour), sum, origin)
-	w.mark(sequence)
-
-	if m.held > maxSenders {
-		m.shrink()
+// Forget forgets everything, and gives the memory back to the accounts.
+func (m *Memory) Forget() {
+	for _, sh := range m.shares {
+		for _, src := range sh.sources {
+			for _, h := range src.origins {
+				h.account.Release(h.cost)
+			}
+		}
 	}
+
+	*m = Memory{}
 }
 
 // shareOf returns the share of a neighbour.
@@ -82,15 +110,24 @@ func (m *Memory) shareOf(neighbour string) *share {
 	return sh
 }
 
-// hold returns the window of a sender, and makes sure that it is in the share, as the newest.
-func (m *Memory) hold(sh *share, sum uint64, origin []byte) *window {
-	src := sh.touch(sum)
-
-	w := src.touch(origin)
+// hold returns the window of a sender, and makes sure that it is in the share, as the newest. It
+// returns nil when the account has no room for that.
+func (m *Memory) hold(sh *share, account *memory.Budget, sum uint64, origin []byte) *window {
+	w := sh.newest(sum, origin)
 	if w != nil {
 		return w
 	}
 
+	cost := 0
+	if m.held >= freeSenders {
+		cost = senderCost
+	}
+
+	if !account.Reserve(cost) {
+		return nil
+	}
+
+	src := sh.touch(sum)
 	key := sender{sum, string(origin)}
 
 	w = m.senders[key]
@@ -102,10 +139,14 @@ func (m *Memory) hold(sh *share, sum uint64, origin []byte) *window {
 	w.holders++
 	m.held++
 	sh.held++
-	src.origins = append(src.origins, held{key.origin, w})
+	src.origins = append(src.origins, held{origin: key.origin, window: w, account: account, cost: cost})
 
 	if len(src.origins) > maxOrigins {
 		m.release(sh, src)
+	}
+
+	if m.held > maxSenders {
+		m.shrink()
 	}
 
 	return w
@@ -120,6 +161,7 @@ func (m *Memory) release(sh *share, src *source) {
 
 	m.held--
 	sh.held--
+	old.account.Release(old.cost)
 	old.window.holders--
 
 	if old.window.holders == 0 {

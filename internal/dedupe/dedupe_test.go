@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/minogrpc/session/internal/dedupe"
+	budgets "github.com/minogrpc/session/internal/memory"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -56,7 +57,7 @@ func identity(n int) []byte {
 
 // Promise M2: the senders of a large tree are all remembered.
 func TestMemory_ManyHonestSendersAreRemembered(t *testing.T) {
-	const senders = 60_000
+	const senders = 100_000
 
 	var memory dedupe.Memory
 
@@ -87,7 +88,7 @@ func TestMemory_LiarCostsNobodyElse(t *testing.T) {
 			memory.Mark("parent", "honest", origin, 5)
 			memory.Mark("parent", "another", origin, 5)
 
-			for i := range 100_000 {
+			for i := range dedupe.MaxSenders + 1000 {
 				lie(&memory, i)
 			}
 
@@ -113,6 +114,41 @@ func TestMemory_LiarCostsNoOtherSourceOfTheSameNeighbour(t *testing.T) {
 
 	require.LessOrEqual(t, memory.Len(), 1+dedupe.MaxOrigins)
 	require.Equal(t, dedupe.Seen, memory.Check("honest", origin, 5))
+}
+
+// Promise M3: what the senders cost is counted in the accounts of their neighbours, and a neighbour
+// whose account is full costs no other. All of it is given back.
+func TestMemory_IsCountedInTheAccountsOfTheNeighbours(t *testing.T) {
+	var memory dedupe.Memory
+
+	budget := budgets.NewBudget(1 << 30)
+	liar, parent := budget.Part(100<<10), budget.Part(100<<10)
+	origin := []byte("origin")
+
+	require.True(t, memory.Hold("parent", parent, "honest", origin))
+	memory.Mark("parent", "honest", origin, 5)
+
+	held := 0
+	for memory.Hold("liar", liar, fmt.Sprint("invented ", held), origin) {
+		held++
+	}
+
+	require.InDelta(t, 100, held, 70)
+	require.Less(t, 100<<10-liar.Used(), 2<<10)
+	require.True(t, memory.Hold("liar", liar, "invented 0", origin), "it is there already")
+	require.True(t, memory.Hold("parent", parent, "another", origin))
+	require.Equal(t, dedupe.Seen, memory.Check("honest", origin, 5))
+
+	// The sessions of one source have room for a few, and the oldest makes room for the newest.
+	for i := range 100 {
+		require.True(t, memory.Hold("parent", parent, "another", identity(i)))
+	}
+
+	require.LessOrEqual(t, parent.Used(), (dedupe.MaxOrigins+1)<<10)
+
+	memory.Forget()
+	require.Zero(t, budget.Used())
+	require.Equal(t, dedupe.New, memory.Check("honest", origin, 5))
 }
 
 // A sender is known as long as one of the neighbours is not full that have brought its packets.

@@ -1,5 +1,7 @@
 package dedupe
 
+import "github.com/minogrpc/session/internal/memory"
+
 // share is what has come from one neighbour: its sources, in the order of their last packets. They
 // are a ring with the share itself in it.
 type share struct {
@@ -22,6 +24,9 @@ type source struct {
 type held struct {
 	origin string
 	window *window
+	// account is the one that the sender is counted in, with that cost.
+	account *memory.Budget
+	cost    int
 }
 
 func newShare() *share {
@@ -29,6 +34,16 @@ func newShare() *share {
 	sh.ring.before, sh.ring.after = &sh.ring, &sh.ring
 
 	return sh
+}
+
+// newest makes a sender the newest, and returns its window. It returns nil when the share does not
+// have it.
+func (sh *share) newest(sum uint64, origin []byte) *window {
+	if sh.sources[sum] == nil {
+		return nil
+	}
+
+	return sh.touch(sum).touch(origin)
 }
 
 // touch returns a source, and makes it the newest.

@@ -28,12 +28,14 @@ func depth(n *int) session.Option {
 }
 
 // Promise M2: a session delivers each message once, however many players send to it.
+// Promise M3: what it remembers for that is in the budget of the node until it ends.
 func TestCopies_OfFiveThousandSenders(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		const senders = 5000
 
 		delivered := 0
-		sess := w.session(addr("a"), depth(&delivered))
+		budget := session.NewMemoryBudget(64 << 20)
+		sess := w.session(addr("a"), depth(&delivered), session.WithMemoryBudget(budget))
 		w.parent(sess, addr("p"), w.table(1, addr("a")))
 
 		for range 2 {
@@ -43,11 +45,17 @@ func TestCopies_OfFiveThousandSenders(t *testing.T) {
 
 			require.Equal(t, senders, delivered)
 		}
+
+		require.Greater(t, budget.Used(), senders<<10)
+		sess.Close()
+		<-sess.(session.Lifecycle).Done()
+		require.Zero(t, budget.Used())
 	})
 }
 
 // Promise M2: a member that invents sessions makes no message of another arrive twice, if that
 // comes from elsewhere, or if the member can speak for itself alone.
+// Promise M3: nor does it cost memory without bound, which is in the budget of the node.
 func TestCopies_LiarWithInventedOrigins(t *testing.T) {
 	const invented = 10_000
 
@@ -60,7 +68,8 @@ func TestCopies_LiarWithInventedOrigins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				delivered := 0
-				sess := w.session(addr("a"), depth(&delivered))
+				budget := session.NewMemoryBudget(64 << 20)
+				sess := w.session(addr("a"), depth(&delivered), session.WithMemoryBudget(budget))
 				w.parent(sess, addr("p"), w.table(2, addr("a"), below("b", "c")...))
 				w.peer("b0", &sessiontest.Peer{})
 				require.Empty(t, w.outcomes(sess.Send(fake.Message("hello"), addr("b0"))))
@@ -75,6 +84,15 @@ func TestCopies_LiarWithInventedOrigins(t *testing.T) {
 				require.Equal(t, 1+invented, delivered)
 				require.Empty(t, w.receive(sess, addr("p"), honest))
 				require.Equal(t, 1+invented, delivered)
+
+				for range delivered {
+					w.recv(sess)
+				}
+
+				require.Less(t, budget.Used(), 64<<10)
+				sess.Close()
+				<-sess.(session.Lifecycle).Done()
+				require.Zero(t, budget.Used())
 			})
 		})
 	}
