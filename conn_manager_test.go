@@ -129,7 +129,7 @@ func TestConnManager_FailedConnectionIsNotKept(t *testing.T) {
 		mgr, dials := n.conns(session.WithIdleTimeout(time.Minute))
 
 		conn := acquire(t, mgr, addr("n1"))
-		require.Error(t, call(conn))
+		requireFailed(t, conn)
 		mgr.Release(addr("n1"))
 		require.Zero(t, mgr.Len())
 
@@ -442,7 +442,7 @@ func TestConnManager_FailedIdleConnectionIsNotUsedAgain(t *testing.T) {
 		n.RefuseDial("n1:1")
 
 		mgr, dials := n.conns(session.WithIdleTimeout(time.Minute))
-		require.Error(t, call(acquire(t, mgr, addr("n1"))))
+		requireFailed(t, acquire(t, mgr, addr("n1")))
 		mgr.Release(addr("n1"))
 
 		n.AllowDial("n1:1")
@@ -508,6 +508,15 @@ func TestConnManager_EveryAcquireWithItsReleaseLeavesNothing(t *testing.T) {
 		wg.Wait()
 		require.Equal(t, 0, mgr.Len())
 	})
+}
+
+// requireFailed asserts that a call fails, and waits until the connection says that it has failed:
+// gRPC fails the calls a moment before.
+func requireFailed(t *testing.T, conn grpc.ClientConnInterface) {
+	t.Helper()
+
+	require.Error(t, call(conn))
+	synctest.Wait()
 }
 
 // network is a network in memory with nodes that the test plays.

@@ -45,12 +45,13 @@ func newPlant(t *testing.T, players, height int, opts func(i int) []minogrpc.Opt
 
 	for i := range p.nodes {
 		p.nodes[i] = ofHeight(t, p.network, height, i, opts(i)...)
-		rpcs[i] = mino.MustCreateRPC(p.nodes[i], rpcName, handler{stream: func(out mino.Sender, in mino.Receiver) error {
+		telling := func(out mino.Sender, in mino.Receiver) error {
 			err := echo.stream(out, in)
 			p.ended <- farewell{i, time.Now()}
 
 			return err
-		}}, texts{})
+		}
+		rpcs[i] = mino.MustCreateRPC(p.nodes[i], rpcName, handler{stream: telling}, texts{})
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
