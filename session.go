@@ -86,9 +86,9 @@ type Session interface {
 // Lifecycle is implemented by the sessions that [NewSession] returns. It is for
 // the overlay that runs them.
 type Lifecycle interface {
-	// CloseRecv ends the receiving part of the session. Recv returns what is queued and then
-	// io.EOF. The session refuses packets for this node as closed, and still passes on those for
-	// other nodes. An overlay calls CloseRecv when the handler returns.
+	// CloseRecv ends the receiving part of the session, which drops what is queued: nobody reads
+	// it any more. Recv returns io.EOF. The session refuses packets for this node as closed, and
+	// still passes on those for other nodes. An overlay calls CloseRecv when the handler returns.
 	CloseRecv()
 
 	// CloseWithError is Close, and makes Recv return the cause instead of io.EOF after what is
@@ -334,6 +334,7 @@ func (s *session) CloseRecv() {
 	s.mu.Unlock()
 
 	s.mailbox.queue.Close(nil)
+	s.mailbox.queue.Discard()
 }
 
 // Done implements Lifecycle.

@@ -98,6 +98,38 @@ func (p *plant) lastEnd(since time.Time, but int) (took time.Duration) {
 	return took
 }
 
+// Promise L10: a node that another one is just adopting when the stream ends hears of the end, and
+// does not wait for a parent.
+func TestHandlers_EndOfAStreamDuringAnAdoption(t *testing.T) {
+	if *linksFlag != duplexLinks {
+		return // A call has no goodbye that could be late.
+	}
+
+	synctest.Test(t, func(t *testing.T) {
+		adopted := make(chan struct{}, 1)
+		observer := session.Observer{RelayOpened: func(peer mino.Address) {
+			if peer.String() == address(chainRoot).String() {
+				adopted <- struct{}{}
+			}
+		}}
+		p := newPlant(t, chainLeaf, 3, func(i int) []minogrpc.Option {
+			if i != chainLeaf {
+				return nil
+			}
+
+			return []minogrpc.Option{minogrpc.WithSessionOptions(session.WithObserver(observer))}
+		})
+
+		// The answer of the adopted node takes a while.
+		p.network.Delay(hostOf(chainLeaf), hostOf(chainRoot), 500*time.Millisecond)
+		p.network.Cut(hostOf(chainInner), p.others(chainInner)...)
+		<-adopted
+		p.cancel()
+
+		require.Less(t, p.lastEnd(time.Now(), chainInner), 1500*time.Millisecond)
+	})
+}
+
 // Promise L10: the handlers end in time after a cancel, and after the death of the orchestrator or
 // of the root, also where nobody says goodbye.
 func TestHandlers_EndInTime(t *testing.T) {

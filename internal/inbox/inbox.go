@@ -150,6 +150,17 @@ func (b *Inbox) LeaveBudget() {
 	}
 }
 
+// Discard drops what is in the inbox, and gives back what that has of the budget. Its owner calls it
+// after Close, when nobody will read any more.
+func (b *Inbox) Discard() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	for b.backlog.Len() > 0 {
+		b.takeLocked()
+	}
+}
+
 // takeLocked takes out the oldest packet.
 func (b *Inbox) takeLocked() router.Packet {
 	entry := b.backlog.Pop()

@@ -49,8 +49,13 @@ func (l *Link) close(farewell bool) {
 }
 
 // part empties the outbox, says goodbye, and waits for the neighbour to end the
-// stream: cancelling it at once would lose what has been sent.
+// stream: cancelling it at once would lose what has been sent. A neighbour that is being
+// dialled may have accepted already, and would wait long for a link that it takes for broken.
 func (l *Link) part(before state, farewell bool) {
+	if before == connecting && farewell && l.isDialling() && l.awaitGoodbye(l.dialled) {
+		before = open
+	}
+
 	t := l.over()
 
 	if before == open && l.connected() {
@@ -64,6 +69,14 @@ func (l *Link) part(before state, farewell bool) {
 	}
 
 	l.release(ErrClosed)
+}
+
+// isDialling tells whether the neighbour may know of the link.
+func (l *Link) isDialling() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.setup.deadline != nil
 }
 
 // awaitGoodbye waits until something is done, the stream of the neighbour has ended, or the time

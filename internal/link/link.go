@@ -199,10 +199,10 @@ type Link struct {
 	// wg counts the goroutines of the link, except for the one that waits for them.
 	wg sync.WaitGroup
 
-	// flushed is closed when a closing link has emptied its outbox, ended when the
-	// stream of the neighbour has ended, parted when the goodbye is over, and released when
-	// nothing is left.
-	flushed, ended, parted, released chan struct{}
+	// dialled is closed when a dial has succeeded, flushed when a closing link has emptied its
+	// outbox, ended when the stream of the neighbour has ended, parted when the goodbye is over,
+	// and released when nothing is left.
+	dialled, flushed, ended, parted, released chan struct{}
 
 	mu    sync.Mutex
 	state state
@@ -254,6 +254,7 @@ func newLink(cfg Config) *Link {
 		Config:  cfg,
 		ctx:     ctx,
 		cancel:  cancel,
+		dialled: make(chan struct{}),
 		flushed: make(chan struct{}),
 		ended:   make(chan struct{}),
 		parted:  make(chan struct{}),
@@ -371,6 +372,7 @@ func (l *Link) run(dial func(context.Context) (Connection, error)) {
 	l.mu.Lock()
 	t, read := l.transportFor(conn)
 	l.openLocked(t)
+	close(l.dialled)
 
 	late := l.state > closing
 	if late {

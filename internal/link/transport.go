@@ -95,6 +95,9 @@ func (l *Link) openLocked(t transport) {
 
 	if l.state == connecting {
 		l.state = open
+	}
+
+	if l.state <= closing {
 		t.wake()
 	}
 }

@@ -279,7 +279,6 @@ func TestCloseRecv_RelayingGoesOn(t *testing.T) {
 		require.Equal(t, ptypes.Reason_REASON_CLOSED, ack.GetFailures()[0].GetReason())
 		require.Len(t, peer.Forwards(), 1)
 
-		w.recv(sess)
 		_, _, err = sess.Recv(t.Context())
 		require.Equal(t, io.EOF, err)
 	})
