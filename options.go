@@ -232,9 +232,10 @@ func WithMaxMetadata(bytes int) Option {
 	return optionFunc(func(c *config) { c.maxMetadata = positive(bytes, c.maxMetadata) })
 }
 
-// MemoryBudget is a number of bytes that the queues and outboxes of several sessions may hold
-// together, usually of all the sessions of a node. It counts what packets cost, as
-// [WithOutboxLimits] does. It may be used from several goroutines at once.
+// MemoryBudget is a number of bytes that several sessions may hold together, usually all the sessions
+// of a node. It counts what packets cost in queues and outboxes, as [WithOutboxLimits] does, routing
+// tables that offer [router.Weighted], messages of which only a part has come, and outcomes that a
+// neighbour has not read. It may be used from several goroutines at once.
 //
 // Each peer has a share of it, for what it sends, wherever that waits, and for what waits for it.
 // So one peer cannot use it up. An address and its orchestrator form are the same peer.
@@ -276,6 +277,28 @@ func (b *MemoryBudget) Release(n int) {
 	if b != nil {
 		b.budget.Release(n)
 	}
+}
+
+// ReserveFor is Reserve from the share of a peer, as for what the peer sends. The caller gives back
+// what it has got with release, once. Without a budget there is no limit.
+func (b *MemoryBudget) ReserveFor(peer mino.Address, n int) (release func(), ok bool) {
+	if b == nil {
+		return func() {}, true
+	}
+
+	name := shareOf(peer)
+	part := b.shares.Join(name)
+
+	if !part.Reserve(n) {
+		b.shares.Leave(name)
+
+		return nil, false
+	}
+
+	return func() {
+		part.Release(n)
+		b.shares.Leave(name)
+	}, true
 }
 
 // WithMemoryBudget makes the session share a budget with others. Past it the outcome is

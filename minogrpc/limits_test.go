@@ -13,7 +13,9 @@ import (
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router/tree/types"
 	"github.com/minogrpc/session/serde"
+	"github.com/minogrpc/session/serde/json"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -330,6 +332,51 @@ func TestLimits_MemoryOfANode(t *testing.T) {
 	require.Len(t, failures, 1)
 	require.ErrorAs(t, failures[0], &failure)
 	require.Equal(t, session.ReasonOverflow, failure.Reason)
+}
+
+// Promises M3, S3: the routing tables of the streams of a peer count for its share of the memory. What
+// does not fit is refused before it is read, and a stream that ends gives its part back.
+func TestLimits_MemoryOfRoutingTables(t *testing.T) {
+	const share = 120_000
+
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithMemory(4*share),
+		minogrpc.WithMaxMessageSize(share))
+	client := dial(t, nodes[0])
+
+	var (
+		players []string
+		addrs   []mino.Address
+	)
+
+	for i := range 300 {
+		addrs = append(addrs, session.NewAddress(fmt.Sprintf("grpc://h%d:1", i)))
+		players = append(players, "addr", fmt.Sprintf("FAh%d:1", i))
+	}
+
+	handshake, err := types.NewHandshake(3, addrs...).Serialize(json.NewContext())
+	require.NoError(t, err)
+
+	first := openStream(t, client, streamID(0, players...))
+	requireOpen(t, first)
+
+	second := openStream(t, client, streamID(1, session.HandshakeKey, string(handshake)))
+	requireOpen(t, second)
+
+	for _, md := range []metadata.MD{
+		streamID(2, append(players, "addr", "not an address")...),
+		streamID(3, session.HandshakeKey, string(handshake)+"not a handshake"),
+	} {
+		requireRefused(t, openStream(t, client, md), codes.ResourceExhausted, "routing table does not fit")
+	}
+
+	other := openStream(t, client, streamID(4, append(players, "gateway", "FAother:1")...))
+	requireOpen(t, other)
+
+	require.NoError(t, first.CloseSend())
+	_, _ = first.Recv()
+
+	again := openStream(t, client, streamID(5, players...))
+	requireOpen(t, again)
 }
 
 // Promise M3: a node whose messages may be larger than the share of a peer does not start.
