@@ -272,7 +272,13 @@ func (b *MemoryBudget) Reserve(n int) bool {
 	return b == nil || b.budget.Reserve(n)
 }
 
-// Release gives back n bytes that Reserve has taken.
+// ReserveSpare is Reserve for what would end a connection if there was no room, such as the part of a
+// message that has come. The budget is a quarter larger for that.
+func (b *MemoryBudget) ReserveSpare(n int) bool {
+	return b == nil || b.budget.ReserveSpare(n)
+}
+
+// Release gives back n bytes that Reserve or ReserveSpare has taken.
 func (b *MemoryBudget) Release(n int) {
 	if b != nil {
 		b.budget.Release(n)

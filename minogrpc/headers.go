@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"google.golang.org/grpc/metadata"
@@ -39,6 +40,7 @@ func (m *Minogrpc) headerRules() gate.Rules {
 		Longest:          int(min(m.maxHeaderList(), math.MaxInt32)),
 		StrangerPatience: acceptTimeout,
 		Patience:         headerPatience,
+		MessagePatience:  session.DefaultLiveness,
 		Work:             gate.NewBuckets(headerFields, headerBurst),
 		AllWork:          gate.NewBuckets(busyHosts*headerFields, busyHosts*headerBurst),
 	}

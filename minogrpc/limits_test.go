@@ -334,6 +334,51 @@ func TestLimits_MemoryOfANode(t *testing.T) {
 	require.Equal(t, session.ReasonOverflow, failure.Reason)
 }
 
+// Promise M3: the messages of the calls of a peer count for its share of the memory while they are
+// served.
+func TestLimits_MemoryOfCalls(t *testing.T) {
+	const share = 1 << 20
+
+	asked, release := make(chan struct{}), make(chan struct{})
+	h := handler{process: func(mino.Request) (serde.Message, error) {
+		asked <- struct{}{}
+		<-release
+
+		return text("answer"), nil
+	}}
+	nodes, _ := startAll(t, 1, h, minogrpc.NoTLS(), minogrpc.WithMemory(4*share), minogrpc.WithMaxMessageSize(share))
+	client := dial(t, nodes[0])
+	md := metadata.NewOutgoingContext(withContext(t), metadata.Pairs("apiuri", rpcName))
+
+	call := func(size int) error {
+		_, err := client.Call(md, &ptypes.Message{From: []byte(peerText), Payload: make([]byte, size)})
+
+		return err
+	}
+
+	first := make(chan error, 1)
+	go func() { first <- call(share * 2 / 3) }()
+
+	<-asked
+
+	err := call(share * 2 / 3)
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.ErrorContains(t, err, "bytes of messages")
+
+	second := make(chan error, 1)
+	go func() { second <- call(share / 4) }()
+
+	<-asked
+	close(release)
+	require.NoError(t, <-first)
+	require.NoError(t, <-second)
+
+	go func() { first <- call(share * 2 / 3) }()
+
+	<-asked
+	require.NoError(t, <-first)
+}
+
 // Promises M3, S3: the routing tables of the streams of a peer count for its share of the memory. What
 // does not fit is refused before it is read, and a stream that ends gives its part back.
 func TestLimits_MemoryOfRoutingTables(t *testing.T) {

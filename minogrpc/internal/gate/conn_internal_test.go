@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +20,10 @@ type peer struct {
 	unproved bool
 	// memory is what may be claimed, and claimed what has been.
 	memory, claimed int
-	refused         chan error
-	done            chan struct{}
+	// messages is the same for those that have come in part.
+	messages atomic.Int64
+	refused  chan error
+	done     chan struct{}
 }
 
 func newPeer(unproved bool) *peer {
@@ -43,6 +46,18 @@ func (p *peer) Claim(bytes int) error {
 
 	return nil
 }
+
+func (p *peer) ClaimMessages(bytes int) error {
+	if int(p.messages.Load())+bytes > p.memory {
+		return status.Error(codes.ResourceExhausted, "no memory for messages")
+	}
+
+	p.messages.Add(int64(bytes))
+
+	return nil
+}
+
+func (p *peer) UnclaimMessages(bytes int) { p.messages.Add(-int64(bytes)) }
 
 // line is a connection that a test writes to.
 type line struct {
