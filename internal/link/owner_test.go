@@ -97,6 +97,8 @@ func (e *end) Broken(l *link.Link, cause error) {
 
 func (e *end) Turned(*link.Link, bool) {}
 
+func (e *end) Stalled(*link.Link, error) {}
+
 func (e *end) Goodbye(l *link.Link) {
 	e.mu.Lock()
 	e.goodbyes++
