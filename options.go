@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"time"
 
 	"github.com/minogrpc/session/internal/memory"
@@ -322,6 +323,22 @@ type DialLimit struct {
 // NewDialLimit returns a limit of n children at once, and of one if n is smaller.
 func NewDialLimit(n int) *DialLimit {
 	return &DialLimit{turns: make(chan struct{}, max(n, 1))}
+}
+
+// Wait waits for a turn, or for the end of the context, whose cause it returns then. An overlay calls it
+// for the links that it sets up itself, beside its sessions, and gives the turn back with done, once.
+// A nil limit is none.
+func (l *DialLimit) Wait(ctx context.Context) (done func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+
+	select {
+	case l.turns <- struct{}{}:
+		return func() { <-l.turns }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // WithDialLimit makes the session share a limit with others. A child waits for its turn, and the
