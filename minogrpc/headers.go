@@ -22,6 +22,11 @@ const (
 	headerFields = 200_000
 	headerBurst  = 2_000_000
 
+	// arrivalWork is what a connection costs, in fields: a thousand nodes of one host may come at once.
+	// refusalWork is what it costs to have one closed.
+	arrivalWork = 1_000
+	refusalWork = 20_000
+
 	// busyHosts is how many times as many all the hosts together may have.
 	busyHosts = 2
 
@@ -42,6 +47,8 @@ func (m *Minogrpc) headerRules() gate.Rules {
 		Patience:         headerPatience,
 		MessagePatience:  session.DefaultLiveness,
 		Work:             gate.NewBuckets(headerFields, headerBurst),
+		Arrival:          arrivalWork,
+		Refusal:          refusalWork,
 		AllWork:          gate.NewBuckets(busyHosts*headerFields, busyHosts*headerBurst),
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
@@ -16,6 +18,7 @@ import (
 	"github.com/minogrpc/session/router/tree/types"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -454,4 +457,33 @@ func TestLimits_LargestOnesRefuseNothing(t *testing.T) {
 	out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
 	require.NoError(t, err)
 	requireEchoes(t, out, in, nodes...)
+}
+
+// lines counts the lines of a log.
+type lines struct {
+	n atomic.Int64
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.n.Add(1)
+
+	return len(p), nil
+}
+
+// Promise S3: what is refused does not fill the log.
+func TestLimits_LogOfRefusals(t *testing.T) {
+	var log lines
+
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithLogger(zerolog.New(&log)))
+	client := dial(t, nodes[0])
+	begun := time.Now()
+
+	for range 400 {
+		_, err := client.Call(t.Context(), &ptypes.Message{From: []byte(peerText)})
+		require.Error(t, err)
+	}
+
+	require.GreaterOrEqual(t, log.n.Load(), int64(100))
+	require.LessOrEqual(t, log.n.Load(), 110+int64(time.Since(begun)/time.Second))
 }

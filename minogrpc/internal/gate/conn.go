@@ -59,6 +59,10 @@ type Rules struct {
 	// any call, and for other frames that cost as much. Nil stands for no bound.
 	Work *Buckets
 
+	// Arrival is what a connection costs in the same way, and Refusal what it costs to end one: else a
+	// peer that is refused comes again at once, and the server is busy with new connections.
+	Arrival, Refusal int
+
 	// AllWork has one bucket for all the hosts. Only heavy ones wait for it. Nil stands for no bound.
 	AllWork *Buckets
 }
@@ -126,7 +130,9 @@ type Conn struct {
 func NewConn(inner net.Conn, rules Rules, peer Peer) *Conn {
 	m := newMessages(rules.MessagePatience)
 
-	return &Conn{Conn: inner, rules: rules, peer: peer, messages: m, frames: newFrames(m)}
+	return &Conn{
+		Conn: inner, rules: rules, peer: peer, messages: m, frames: newFrames(m), owed: rules.Arrival,
+	}
 }
 
 // Read implements net.Conn. Where a peer has more decoded than it may, its bytes come later.
@@ -152,6 +158,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 
 	if refusal != nil {
+		c.spend(c.owed + c.rules.Refusal)
 		c.stopTimer()
 		c.peer.Refuse(refusal)
 
@@ -232,14 +239,7 @@ func (c *Conn) pause() error {
 		return nil
 	}
 
-	wait, heavy := c.rules.Work.Spend(c.peer.Host(), c.owed)
-
-	if c.rules.AllWork != nil {
-		if all, _ := c.rules.AllWork.Spend("", c.owed); heavy {
-			wait = max(wait, all)
-		}
-	}
-
+	wait := c.spend(c.owed)
 	c.owed = 0
 
 	if wait <= shortPause {
@@ -265,6 +265,23 @@ func (c *Conn) pause() error {
 	}
 
 	return nil
+}
+
+// spend takes work out of the buckets, and returns how long the host has to wait for that.
+func (c *Conn) spend(work int) time.Duration {
+	if c.rules.Work == nil {
+		return 0
+	}
+
+	wait, heavy := c.rules.Work.Spend(c.peer.Host(), work)
+
+	if c.rules.AllWork != nil {
+		if all, _ := c.rules.AllWork.Spend("", work); heavy {
+			wait = max(wait, all)
+		}
+	}
+
+	return wait
 }
 
 // startTimer bounds what a block may take, unless that has been done.

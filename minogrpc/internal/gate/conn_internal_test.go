@@ -261,3 +261,24 @@ func TestConn_NobodySendsThat(t *testing.T) {
 		})
 	}
 }
+
+// Promise S3: a host whose connections are refused is served more slowly, however often it comes again.
+func TestConn_RefusalsCostTheHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rules := quick()
+		rules.Arrival, rules.Refusal = 100, 600
+		begun := time.Now()
+
+		for i := range 5 {
+			p := newPeer(true)
+			l := newLine(t, p, rules)
+			_ = l.headers(129, true)
+			<-l.refused
+
+			require.Equal(t, i > 1, time.Since(begun) > 0, "connection %d", i)
+		}
+
+		require.Greater(t, time.Since(begun), 1500*time.Millisecond)
+		require.Less(t, time.Since(begun), 4*time.Second)
+	})
+}
