@@ -55,6 +55,23 @@ func (f *far) dial(ctx context.Context, target string) (net.Conn, error) {
 	return nil, f.count(-1)
 }
 
+// farHost returns the address of one of those hosts.
+func farHost(i int) mino.Address {
+	return session.NewAddress(fmt.Sprintf("grpc://far%d:1", i))
+}
+
+// requireRefusals expects that each host has been dialled, and has refused.
+func requireRefusals(t *testing.T, responses <-chan mino.Response) {
+	t.Helper()
+
+	for response := range responses {
+		_, err := response.GetMessageOrError()
+		if err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("not refused: %v", err)
+		}
+	}
+}
+
 // Promise S5: a node sets a bounded number of links up at once, whatever for. 2,000 calls and streams
 // at once wait for their turns, and each gets one.
 func TestDials_OfCallsAndStreamsAreBounded(t *testing.T) {
@@ -75,13 +92,11 @@ func TestDials_OfCallsAndStreamsAreBounded(t *testing.T) {
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		requireCall(t, rpc, peer)
 
-		host := func(i int) mino.Address { return session.NewAddress(fmt.Sprintf("grpc://far%d:1", i)) }
-
 		var wg sync.WaitGroup
 
 		for i := range streams {
 			wg.Go(func() {
-				_, _, err := rpc.Stream(t.Context(), mino.NewAddresses(host(i)))
+				_, _, err := rpc.Stream(t.Context(), mino.NewAddresses(farHost(i)))
 				if err == nil {
 					t.Error("there is nobody")
 				}
@@ -91,20 +106,13 @@ func TestDials_OfCallsAndStreamsAreBounded(t *testing.T) {
 		for i := range calls {
 			addrs := make([]mino.Address, players)
 			for j := range addrs {
-				addrs[j] = host(streams + i*players + j)
+				addrs[j] = farHost(streams + i*players + j)
 			}
 
 			responses, err := rpc.Call(t.Context(), text("hello"), mino.NewAddresses(addrs...))
 			require.NoError(t, err)
 
-			wg.Go(func() {
-				for response := range responses {
-					_, err := response.GetMessageOrError()
-					if err == nil || !strings.Contains(err.Error(), "refused") {
-						t.Errorf("not refused: %v", err)
-					}
-				}
-			})
+			wg.Go(func() { requireRefusals(t, responses) })
 		}
 
 		synctest.Wait()
@@ -138,7 +146,7 @@ func TestDials_WaitEndsWithTheContext(t *testing.T) {
 		limit := make(chan error, 1000)
 		for i := range cap(limit) {
 			go func() {
-				_, _, err := rpc.Stream(t.Context(), mino.NewAddresses(session.NewAddress(fmt.Sprintf("grpc://far%d:1", i))))
+				_, _, err := rpc.Stream(t.Context(), mino.NewAddresses(farHost(i)))
 				limit <- err
 			}()
 		}

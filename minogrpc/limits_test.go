@@ -391,12 +391,9 @@ func TestLimits_MemoryOfRoutingTables(t *testing.T) {
 		minogrpc.WithMaxMessageSize(share))
 	client := dial(t, nodes[0])
 
-	var (
-		players []string
-		addrs   []mino.Address
-	)
+	players, addrs := make([]string, 0, 600), make([]mino.Address, 0, 300)
 
-	for i := range 300 {
+	for i := range cap(addrs) {
 		addrs = append(addrs, session.NewAddress(fmt.Sprintf("grpc://h%d:1", i)))
 		players = append(players, "addr", fmt.Sprintf("FAh%d:1", i))
 	}

@@ -54,15 +54,12 @@ func TestStall_MessagesAreDropped(t *testing.T) {
 			}}),
 		}
 
-		var neighbours []*neighbour
+		neighbours := make([]*neighbour, streams)
+		table := w.table(1, addr("a"), addr("b"))
+		tables := streams * table.(router.Weighted).Weight()
 
-		tables := 0
-
-		for range streams {
-			table := w.table(1, addr("a"), addr("b"))
-			tables += table.(router.Weighted).Weight()
-			n := w.parent(w.session(addr("a"), opts...), addr("p"), table)
-			neighbours = append(neighbours, n)
+		for i := range neighbours {
+			neighbours[i] = w.parent(w.session(addr("a"), opts...), addr("p"), table)
 		}
 
 		for _, n := range neighbours[:6] {
@@ -94,20 +91,23 @@ func TestStall_MessagesAreDropped(t *testing.T) {
 		require.Len(t, rejected, share/there-1, "those for which there was memory, beside the tables")
 		require.ErrorContains(t, <-rejected, "has begun, and made no progress")
 
-		// Who goes on after all is told.
-		n := neighbours[0]
-		for offset := there; offset < announced-there; offset += there {
-			n.piece(offset, announced, there)
-		}
-
-		n.last(1, there)
-		synctest.Wait()
-
-		verdict := n.verdicts()[1]
-		require.True(t, verdict.over)
-		require.Equal(t, map[string]ptypes.Reason{"": ptypes.Reason_REASON_REJECTED}, verdict.failed)
+		neighbours[0].requireRejected(there, announced)
 		require.Equal(t, tables, budget.Used())
 	})
+}
+
+// requireRejected completes a message that was dropped, in pieces of a size, and expects to be told.
+func (n *neighbour) requireRejected(size, total int) {
+	for offset := size; offset < total-size; offset += size {
+		n.piece(offset, total, size)
+	}
+
+	n.last(1, size)
+	synctest.Wait()
+
+	verdict := n.verdicts()[1]
+	require.True(n, verdict.over)
+	require.Equal(n, map[string]ptypes.Reason{"": ptypes.Reason_REASON_REJECTED}, verdict.failed)
 }
 
 // Promises L1, L5: a message that is slow is not dropped, nor is one over a link that breaks.

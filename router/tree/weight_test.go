@@ -20,15 +20,7 @@ func TestTable_WeightIsWhatItTakes(t *testing.T) {
 	const players = 20_000
 
 	for _, host := range []string{"h", "node.example.org-", strings.Repeat("x", 200)} {
-		list := make([]mino.Address, players)
-		for i := range list {
-			list[i] = session.NewAddress(fmt.Sprintf("%s%d:2000", host, i))
-		}
-
-		data, err := types.NewHandshake(3, list...).Serialize(json.NewContext())
-		require.NoError(t, err)
-
-		list = nil
+		data := handshakeFor(t, host, players)
 		before := liveBytes()
 
 		table := tableOf(t, data)
@@ -41,6 +33,21 @@ func TestTable_WeightIsWhatItTakes(t *testing.T) {
 		runtime.KeepAlive(data)
 		runtime.KeepAlive(table)
 	}
+}
+
+// handshakeFor returns one with that many players.
+func handshakeFor(t *testing.T, host string, players int) []byte {
+	t.Helper()
+
+	list := make([]mino.Address, players)
+	for i := range list {
+		list[i] = session.NewAddress(fmt.Sprintf("%s%d:2000", host, i))
+	}
+
+	data, err := types.NewHandshake(3, list...).Serialize(json.NewContext())
+	require.NoError(t, err)
+
+	return data
 }
 
 // tableOf returns the table of a handshake, and keeps nothing else.

@@ -169,24 +169,22 @@ func (m *Machine) grow(data []byte) {
 func (m *Machine) Lagging() error {
 	p := &m.partial
 
-	switch {
-	case p.id == 0 || p.err != nil || m.Silence <= 0:
-		return nil
-	case p.moved:
+	if p.moved {
 		p.moved, p.progress, p.idle = false, m.admitted, 0
-
-		return nil
+	} else {
+		p.idle++
 	}
 
-	p.idle++
+	idle := m.admitted.Sub(later(p.progress, m.opened)) >= m.Silence && p.idle >= beats
 
-	if p.idle < beats || m.admitted.Sub(later(p.progress, m.opened)) < m.Silence {
-		return nil
+	// Where there is an error, the memory is free.
+	if p.id > 0 && p.err == nil && m.Silence > 0 && idle {
+		m.failPartial(ErrStalled)
+
+		return ErrStalled
 	}
 
-	m.failPartial(ErrStalled)
-
-	return ErrStalled
+	return nil
 }
 
 func (m *Machine) failPartial(err error) {

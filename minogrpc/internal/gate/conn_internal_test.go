@@ -273,8 +273,7 @@ func TestConn_RefusalsCostTheHost(t *testing.T) {
 			p := newPeer(true)
 			l := newLine(t, p, rules)
 			_ = l.headers(129, true)
-			<-l.refused
-
+			require.Error(t, <-l.refused)
 			require.Equal(t, i > 1, time.Since(begun) > 0, "connection %d", i)
 		}
 

@@ -189,7 +189,7 @@ func TestMessages_AccountIsRight(t *testing.T) {
 		var wire bytes.Buffer
 
 		framer := http2.NewFramer(&wire, nil)
-		expected, frames := 0, 0
+		expected := 0
 
 		m := newMessages(0)
 		f := newFrames(m)
@@ -216,24 +216,7 @@ func TestMessages_AccountIsRight(t *testing.T) {
 			}
 		}
 
-		for left := calls; left > 0; {
-			i := rapid.IntRange(0, calls-1).Draw(t, "call")
-
-			n := min(len(streams[i]), rapid.IntRange(1, 2000).Draw(t, "piece"))
-			if n == 0 {
-				left = 0
-				for _, s := range streams {
-					left += len(s)
-				}
-
-				continue
-			}
-
-			padding := make([]byte, rapid.IntRange(0, 9).Draw(t, "padding"))
-			require.NoError(t, framer.WriteDataPadded(uint32(2*i+1), false, streams[i][:n], padding))
-			streams[i] = streams[i][n:]
-			frames++
-		}
+		frames := deal(t, framer, streams)
 
 		for _, piece := range cutBytes(t, wire.Bytes()) {
 			require.NoError(t, f.read(piece, func(Block) error { return nil }))
@@ -250,6 +233,31 @@ func TestMessages_AccountIsRight(t *testing.T) {
 		require.Zero(t, m.open)
 		require.Empty(t, m.calls)
 	})
+}
+
+// deal writes the bytes of the calls in pieces, in any order, and returns the number of frames.
+func deal(t *rapid.T, framer *http2.Framer, streams [][]byte) int {
+	left, frames := 0, 0
+	for _, s := range streams {
+		left += len(s)
+	}
+
+	for left > 0 {
+		i := rapid.IntRange(0, len(streams)-1).Draw(t, "call")
+
+		n := min(len(streams[i]), rapid.IntRange(1, 2000).Draw(t, "piece"))
+		if n == 0 {
+			continue
+		}
+
+		padding := make([]byte, rapid.IntRange(0, 9).Draw(t, "padding"))
+		require.NoError(t, framer.WriteDataPadded(uint32(2*i+1), false, streams[i][:n], padding))
+		streams[i] = streams[i][n:]
+		left -= n
+		frames++
+	}
+
+	return frames
 }
 
 // cutBytes cuts bytes as a connection may.
