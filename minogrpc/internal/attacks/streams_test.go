@@ -136,7 +136,7 @@ func TestMembers_Streams(t *testing.T) {
 		{"outcomes that nobody reads", 8, sized(memberBound), nil, parcels(nowhere, 1000)},
 		{"messages for nowhere in great numbers", 2, sized(memberBound), nil, large(everywhere)},
 		{"nested JSON", 2, sized(memberBound), nil, large(nested)},
-		{"large routing tables", 50, sized(memberBound), []string{session.HandshakeKey, string(handshake)}, rests},
+		{"large routing tables", 24, sized(memberBound), []string{session.HandshakeKey, string(handshake)}, rests},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.withstands(t, c.bounds, func(ctx context.Context) {
