@@ -236,14 +236,15 @@ func (l *limits) maxHeaderList() uint32 {
 	return uint32(min(uint64(l.maxMetadata)+grpcHeaders, math.MaxUint32))
 }
 
+// peerPart returns what one peer may have of the memory, in bytes.
+func (l *limits) peerPart() int {
+	return positive(l.peerShare, l.memory/4)
+}
+
 // budget returns the memory of the node. It returns an error when a peer could not have a message
 // of the largest size in it.
 func (l *limits) budget() (*session.MemoryBudget, error) {
-	share := l.peerShare
-	if share == 0 {
-		share = l.memory / 4
-	}
-
+	share := l.peerPart()
 	if l.maxMessage > share {
 		return nil, fmt.Errorf("a message may have %d bytes, and a peer only %d of the memory of %d: "+
 			"see WithMaxMessageSize, WithPeerShare and WithMemory", l.maxMessage, share, l.memory)

@@ -51,7 +51,9 @@ type Minogrpc struct {
 	tally   *tally
 	rates   *rates
 	// shared is the memory of the node: that of its sessions and of large headers.
-	shared  *session.MemoryBudget
+	shared *session.MemoryBudget
+	// dials has a turn for each link or connection that is being set up, but for those of shares.
+	dials   *session.DialLimit
 	peers   peers
 	hearsay hearsay
 	replies chan struct{} // has a place for each answer to a Join that is put together
@@ -202,7 +204,8 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
-	limits := append(m.sessionOptions(m.shared), session.WithDialLimit(session.NewDialLimit(maxSetUps-maxShares)))
+	m.dials = session.NewDialLimit(maxSetUps - maxShares)
+	limits := append(m.sessionOptions(m.shared), session.WithDialLimit(m.dials))
 	m.session = append(limits, m.session...)
 	// The authorizer decides who becomes a neighbour, so nobody else may send.
 	if m.strict() || m.authorizer != nil {

@@ -114,17 +114,24 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 	return o.liveSession, nil
 }
 
-// dial opens the stream to the root within the time of a set-up.
+// dial opens the stream to the root within the time of a set-up, when the node has a turn for that.
 func (o *orchestration) dial(ctx context.Context) (session.Relay, error) {
 	// A deadline on the context of the stream would end that one, too, later on.
 	setup, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 
-	timer := time.AfterFunc(session.SetupTimeout(o.node.session...), func() { fail(errSetup) })
-	defer timer.Stop()
-
 	stop := context.AfterFunc(o.node.life.closing, func() { fail(errStopped) })
 	defer stop()
+
+	done, err := o.node.dials.Wait(setup)
+	if err != nil {
+		return nil, err
+	}
+
+	defer done()
+
+	timer := time.AfterFunc(session.SetupTimeout(o.node.session...), func() { fail(errSetup) })
+	defer timer.Stop()
 
 	pktFac := o.node.router.GetPacketFactory()
 	relay, err := session.DialRelay(setup, o.root, o.node.context, pktFac, o.connect)

@@ -85,9 +85,9 @@ func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.P
 		st.root.Store(true)
 	}
 
-	registration, ok := o.adopt(st, par, caller)
-	if !ok {
-		return status.Error(codes.FailedPrecondition, errEnded.Error())
+	registration, err := o.adopt(st, par, caller)
+	if err != nil {
+		return err
 	}
 
 	if err = registration.Wait(); errors.Is(err, session.ErrGivenUp) {
@@ -173,11 +173,16 @@ func roomFor(md metadata.MD) int {
 	return 1
 }
 
-// adopt makes the caller a parent. It returns false when the session takes no parent any more.
-func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) (*session.Registration, bool) {
+// adopt makes the caller a parent. It returns an error with a status when there is no memory, or the
+// session takes no parent any more.
+func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) (*session.Registration, error) {
 	registration, err := st.Register(par.relay, par.table)
-	if err != nil {
-		return nil, false
+
+	switch {
+	case errors.Is(err, session.ErrMemory):
+		return nil, errTableMemory
+	case err != nil:
+		return nil, status.Error(codes.FailedPrecondition, errEnded.Error())
 	}
 
 	caller.visit.release(setUps)
@@ -185,7 +190,7 @@ func (m *Minogrpc) adopt(st *stream, par *parent, caller *callerStream) (*sessio
 	st.start()
 	caller.accept()
 
-	return registration, true
+	return registration, nil
 }
 
 // finalStatus returns why a stream has ended for one of its parents.
@@ -228,12 +233,8 @@ func (m *Minogrpc) newParent(in *incoming, caller *callerStream) (par *parent, e
 		err = m.relayBack(par, in, caller)
 	}
 
-	switch {
-	case err != nil || par.resumes:
-	case par.orchestrator:
-		par.table, err = m.rootTable(in)
-	default:
-		par.table, err = m.tableFrom(handshakes[0])
+	if err == nil && !par.resumes {
+		par.table, err = m.newTable(in, par.orchestrator)
 	}
 
 	if err != nil {
@@ -241,6 +242,23 @@ func (m *Minogrpc) newParent(in *incoming, caller *callerStream) (par *parent, e
 	}
 
 	return par, err
+}
+
+// newTable returns the routing table of a parent, within the memory of the node. The errors have a
+// status.
+func (m *Minogrpc) newTable(in *incoming, orchestrator bool) (router.RoutingTable, error) {
+	release, err := m.reserveTable(in)
+	if err != nil {
+		return nil, err
+	}
+
+	defer release()
+
+	if orchestrator {
+		return m.rootTable(in)
+	}
+
+	return m.tableFrom(in.md.Get(session.HandshakeKey)[0])
 }
 
 // rootTable returns the routing table of the root, which reaches all the players.

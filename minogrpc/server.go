@@ -231,11 +231,17 @@ func (m *Minogrpc) contain(fn func() error) error {
 func (m *Minogrpc) containUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	handler grpc.UnaryHandler,
 ) (resp any, err error) {
-	err = m.contain(func() error {
-		resp, err = handler(ctx, req)
+	release, err := m.chargeCall(ctx, req)
+	if err == nil {
+		defer release()
 
-		return err
-	})
+		err = m.contain(func() error {
+			resp, err = handler(ctx, req)
+
+			return err
+		})
+	}
+
 	m.observeCall(ctx, info.FullMethod, err)
 
 	return resp, statusOf(err)
