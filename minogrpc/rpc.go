@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -18,8 +20,16 @@ const maxCalls = 64
 
 // procedure implements mino.RPC.
 type procedure struct {
-	node     *Minogrpc
-	endpoint *endpoint
+	*host.Procedure
+
+	node *Minogrpc
+}
+
+// WithProtocol returns a context for [mino.RPC] Stream that gives the stream a tag,
+// which all nodes of it see in the metadata and may use for tracing. It must be
+// printable ASCII.
+func WithProtocol(ctx context.Context, tag string) context.Context {
+	return host.WithProtocol(ctx, tag)
 }
 
 // Call implements mino.RPC. It asks up to 64 players at once. A player that does
@@ -39,7 +49,7 @@ func (p *procedure) Call(ctx context.Context, req serde.Message, players mino.Pl
 	)
 
 	err := p.node.contain(func() (err error) {
-		if err = checkContext(ctx); err != nil {
+		if err = contain.Context(ctx, nil); err != nil {
 			return err
 		}
 
@@ -54,8 +64,9 @@ func (p *procedure) Call(ctx context.Context, req serde.Message, players mino.Pl
 
 	out := make(chan mino.Response, len(addrs))
 
-	if !p.node.tasks.start(func() { p.callAll(ctx, msg, addrs, out) }) {
-		return nil, errStopped
+	task := host.Task{Name: "call", Procedure: p.URI()}
+	if !p.node.host.Go(task, func() { p.callAll(ctx, msg, addrs, out) }) {
+		return nil, host.ErrStopped
 	}
 
 	return out, nil
@@ -65,12 +76,12 @@ func (p *procedure) Call(ctx context.Context, req serde.Message, players mino.Pl
 func (p *procedure) callAll(ctx context.Context, msg *ptypes.Message, addrs []mino.Address, out chan<- mino.Response) {
 	defer close(out)
 
-	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(uriKey, p.endpoint.uri))
+	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(session.URIKey, p.URI()))
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	stop := context.AfterFunc(p.node.life.hurried, func() { cancel(errStopped) })
+	stop := context.AfterFunc(p.node.host.Hurried(), func() { cancel(host.ErrStopped) })
 	defer stop()
 
 	var group errgroup.Group
@@ -107,7 +118,7 @@ func (p *procedure) response(ctx context.Context, msg *ptypes.Message, addr mino
 
 // call asks one player.
 func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Address) (serde.Message, error) {
-	peer, err := follower(addr)
+	peer, err := host.PeerOf(addr)
 	if err != nil {
 		return nil, fmt.Errorf("call: %w", err)
 	}
@@ -128,28 +139,12 @@ func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Add
 		return nil, fmt.Errorf("answer of %v: %w", peer, err)
 	}
 
-	answer, err := contain.Call(func() (serde.Message, error) {
-		return p.endpoint.factory.Deserialize(p.node.context, reply.GetPayload())
-	})
+	answer, err := p.Decode(reply.GetPayload())
 	if err != nil {
 		return nil, fmt.Errorf("answer of %v: %w", peer, err)
 	}
 
 	return answer, nil
-}
-
-// checkContext calls what the library calls of a context, from goroutines that nobody
-// recovers. A context that panics does so here, where the caller contains it.
-func checkContext(ctx context.Context) error {
-	if ctx == nil {
-		return errNoContext
-	}
-
-	_, _ = ctx.Deadline()
-	_ = ctx.Value(protocolTag{})
-	_, _ = ctx.Done(), ctx.Err()
-
-	return nil
 }
 
 // addressesOf returns the addresses of the players.
