@@ -7,6 +7,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"google.golang.org/grpc/codes"
@@ -52,6 +53,16 @@ func New(me session.Address, r router.Router, conns session.ConnectionManager, o
 		life:       newLife(),
 		procedures: make(map[string]*Procedure),
 	}
+}
+
+// GetAddress returns the address of the node, as a follower.
+func (h *Host) GetAddress() mino.Address {
+	return h.me
+}
+
+// GetAddressFactory returns the factory of the addresses that the overlay uses.
+func (h *Host) GetAddressFactory() mino.AddressFactory {
+	return session.AddressFactory{}
 }
 
 // newSession returns the session of an address of this node.

@@ -5,18 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
-	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde"
-	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/metadata"
 )
-
-// maxCalls is how many players a Call asks at once.
-const maxCalls = 64
 
 // procedure implements mino.RPC.
 type procedure struct {
@@ -43,17 +36,9 @@ func (p *procedure) Call(ctx context.Context, req serde.Message, players mino.Pl
 		return nil, errors.New("a call needs a request and players")
 	}
 
-	var (
-		msg   *ptypes.Message
-		addrs []mino.Address
-	)
+	var msg *ptypes.Message
 
 	err := p.node.contain(func() (err error) {
-		if err = contain.Context(ctx, nil); err != nil {
-			return err
-		}
-
-		addrs = addressesOf(players)
 		msg, err = p.node.message(req)
 
 		return err
@@ -62,58 +47,9 @@ func (p *procedure) Call(ctx context.Context, req serde.Message, players mino.Pl
 		return nil, fmt.Errorf("call: %w", err)
 	}
 
-	out := make(chan mino.Response, len(addrs))
-
-	task := host.Task{Name: "call", Procedure: p.URI()}
-	if !p.node.host.Go(task, func() { p.callAll(ctx, msg, addrs, out) }) {
-		return nil, host.ErrStopped
-	}
-
-	return out, nil
-}
-
-// callAll asks the players and closes the channel, which has room for all of them.
-func (p *procedure) callAll(ctx context.Context, msg *ptypes.Message, addrs []mino.Address, out chan<- mino.Response) {
-	defer close(out)
-
-	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(session.URIKey, p.URI()))
-
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-
-	stop := context.AfterFunc(p.node.host.Hurried(), func() { cancel(host.ErrStopped) })
-	defer stop()
-
-	var group errgroup.Group
-
-	group.SetLimit(maxCalls)
-
-	for _, addr := range addrs {
-		group.Go(func() error {
-			out <- p.response(ctx, msg, addr)
-
-			return nil
-		})
-	}
-
-	_ = group.Wait() // the errors are in the responses
-}
-
-// response asks one player. The address and the factory are code of the caller, and
-// nobody else recovers this goroutine: a panic is an error of that player.
-func (p *procedure) response(ctx context.Context, msg *ptypes.Message, addr mino.Address) mino.Response {
-	var answer serde.Message
-
-	err := p.node.contain(func() (err error) {
-		answer, err = p.call(ctx, msg, addr)
-
-		return err
+	return p.Ask(ctx, players, func(ctx context.Context, addr mino.Address) (serde.Message, error) {
+		return p.call(ctx, msg, addr)
 	})
-	if err != nil {
-		return mino.NewResponseWithError(addr, err)
-	}
-
-	return mino.NewResponse(addr, answer)
 }
 
 // call asks one player.
@@ -145,14 +81,4 @@ func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Add
 	}
 
 	return answer, nil
-}
-
-// addressesOf returns the addresses of the players.
-func addressesOf(players mino.Players) []mino.Address {
-	addrs := make([]mino.Address, 0, players.Len())
-	for it := players.AddressIterator(); it.HasNext(); {
-		addrs = append(addrs, it.GetNext())
-	}
-
-	return addrs
 }
