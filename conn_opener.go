@@ -64,7 +64,7 @@ func (o connOpener) open(setup context.Context, offered metadata.MD) (OpenStream
 	}
 
 	if err != nil {
-		// A caller who gives up says nothing about the connection, which others use, too.
+		// A caller that gives up says nothing about the connection, which others use, too.
 		if errors.Is(err, context.DeadlineExceeded) || opening.Failed(conn) {
 			_ = contain.Do(evict) // The attempt has failed already.
 		}

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// streamIDSize is the number of random bytes in the id of a stream. Who knows the
+// streamIDSize is the number of random bytes in the id of a stream. A node that knows the
 // id can send into the stream, so that it must not be guessed.
 const streamIDSize = 16
 

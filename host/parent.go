@@ -24,10 +24,10 @@ type parent struct {
 	relay session.Relay
 	table router.RoutingTable
 
-	// orchestrator is true for the one who began the stream.
+	// orchestrator is true for the node that began the stream.
 	orchestrator bool
 
-	// resumes is true for one who goes on with a link that has broken. It has a
+	// resumes is true for a node that goes on with a link that has broken. It has a
 	// routing table already.
 	resumes bool
 
@@ -78,9 +78,9 @@ func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packe
 		st.root.Store(true)
 	}
 
-	registration, ok := h.adopt(st, par, caller)
-	if !ok {
-		return status.Error(codes.FailedPrecondition, errEnded.Error())
+	registration, err := h.adopt(st, par, caller)
+	if err != nil {
+		return err
 	}
 
 	if err = registration.Wait(); errors.Is(err, session.ErrGivenUp) {
@@ -172,11 +172,12 @@ func (h *Host) admit(ctx context.Context, seat *seat) (*incoming, Account, error
 	return in, account, h.policy.allow(ctx, in.request(in.role(), account))
 }
 
-// adopt makes the caller a parent. It returns false when the session takes no parent any more.
-func (h *Host) adopt(st *stream, par *parent, caller *callerStream) (*session.Registration, bool) {
+// adopt makes the caller a parent. It returns an error with a status when the session takes no parent
+// any more.
+func (h *Host) adopt(st *stream, par *parent, caller *callerStream) (*session.Registration, error) {
 	registration, err := st.Register(par.relay, par.table)
 	if err != nil {
-		return nil, false
+		return nil, status.Error(codes.FailedPrecondition, errEnded.Error())
 	}
 
 	caller.account.Accepted()
@@ -184,7 +185,7 @@ func (h *Host) adopt(st *stream, par *parent, caller *callerStream) (*session.Re
 	st.start()
 	caller.accept()
 
-	return registration, true
+	return registration, nil
 }
 
 // finalStatus returns why a stream has ended for one of its parents.
@@ -207,8 +208,7 @@ func (h *Host) newParent(in *incoming, caller *callerStream) (par *parent, err e
 	par = &parent{release: func() {}}
 	gateway := mino.Address(in.gateway)
 
-	handshakes := in.md.Get(session.HandshakeKey)
-	if len(handshakes) == 0 {
+	if in.role() == RoleOrchestrator {
 		par.orchestrator = true
 		gateway = session.NewOrchestratorAddress(in.gateway)
 	}
@@ -225,12 +225,8 @@ func (h *Host) newParent(in *incoming, caller *callerStream) (par *parent, err e
 		err = h.relayBack(par, in, caller)
 	}
 
-	switch {
-	case err != nil || par.resumes:
-	case par.orchestrator:
-		par.table, err = h.rootTable(in)
-	default:
-		par.table, err = h.tableFrom(handshakes[0])
+	if err == nil && !par.resumes {
+		par.table, err = h.newTable(in)
 	}
 
 	if err != nil {
@@ -238,6 +234,15 @@ func (h *Host) newParent(in *incoming, caller *callerStream) (par *parent, err e
 	}
 
 	return par, err
+}
+
+// newTable returns the routing table of a parent. The errors have a status.
+func (h *Host) newTable(in *incoming) (router.RoutingTable, error) {
+	if in.role() == RoleOrchestrator {
+		return h.rootTable(in)
+	}
+
+	return h.tableFrom(in.md.Get(session.HandshakeKey)[0])
 }
 
 // rootTable returns the routing table of the root, which reaches all the players.
