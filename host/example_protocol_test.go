@@ -53,13 +53,12 @@ func (doubler) Stream(out mino.Sender, in mino.Receiver) error {
 
 // application asks all the nodes in a call, and in a stream, to double a number.
 func application(ctx context.Context, nodes ...mino.Mino) error {
-	var (
-		addrs []mino.Address
-		rpc   mino.RPC
-	)
+	var rpc mino.RPC
 
-	for _, n := range nodes {
-		addrs = append(addrs, n.GetAddress())
+	addrs := make([]mino.Address, len(nodes))
+
+	for i, n := range nodes {
+		addrs[i] = n.GetAddress()
 		rpc = mino.MustCreateRPC(n.WithSegment("math"), "double", doubler{}, numbers{})
 	}
 

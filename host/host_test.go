@@ -160,16 +160,18 @@ func TestHost_EndedStreamStaysEnded(t *testing.T) {
 func TestHost_RefusesMalformedCalls(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.start("a:1", echo)
+		from, procedure := []string{session.GatewayKey, "FAs:1"}, []string{session.URIKey, "test"}
 
 		for name, tc := range map[string]struct {
 			md   []string
 			want codes.Code
 		}{
-			"no gateway":          {[]string{session.URIKey, "test", session.StreamIDKey, "1"}, codes.InvalidArgument},
-			"no stream":           {[]string{session.URIKey, "test", session.GatewayKey, "FAs:1"}, codes.InvalidArgument},
+			"no gateway":          {append(procedure, session.StreamIDKey, "1"), codes.InvalidArgument},
+			"no procedure":        {append(from, session.StreamIDKey, "1"), codes.InvalidArgument},
+			"no stream":           {append(procedure, from...), codes.InvalidArgument},
 			"long stream":         {as("FAs:1", strings.Repeat("x", 257)), codes.InvalidArgument},
 			"no host":             {as("FA", "1"), codes.InvalidArgument},
-			"unknown procedure":   {[]string{session.URIKey, "no", session.GatewayKey, "FAs:1"}, codes.Unimplemented},
+			"unknown procedure":   {append(from, session.URIKey, "no"), codes.Unimplemented},
 			"malformed handshake": {as("FAs:1", "1", session.HandshakeKey, "{"), codes.InvalidArgument},
 			"malformed player":    {as("FAs:1", "1", session.PlayerKey, "x"), codes.InvalidArgument},
 			"malformed ancestor":  {as("FAs:1", "1", session.AncestorKey, "x"), codes.InvalidArgument},

@@ -52,8 +52,8 @@ func TestStop_NamesWhatStillRuns(t *testing.T) {
 		require.Len(w, running.Oldest, 10)
 		require.Equal(w, 2, running.More)
 		require.Equal(w, "stream8", running.Oldest[9].Stream)
-		require.True(w, strings.HasPrefix(err.Error(), `12 tasks of the node have not ended: call handler of "test" for 17s, `+
-			`handler of "test" in stream "stream0" for 16s, `), err.Error())
+		require.True(w, strings.HasPrefix(err.Error(), `12 tasks of the node have not ended: `+
+			`call handler of "test" for 17s, handler of "test" in stream "stream0" for 16s, `), err.Error())
 		require.True(w, strings.HasSuffix(err.Error(), `, and 2 more`), err.Error())
 		require.Equal(w, err, a.Stop(0, a.server), "the second stop says the same")
 

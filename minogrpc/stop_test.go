@@ -248,11 +248,12 @@ func TestStop_TellsOfACallThatDoesNotEnd(t *testing.T) {
 				release := make(chan struct{})
 				node, peer := startIn(t, network, "n1:1"), newIn(t, network, "n2:1")
 				rpc := mino.MustCreateRPC(node.WithSegment("seg"), rpcName, echo, texts{})
-				mino.MustCreateRPC(peer.WithSegment("seg"), rpcName, handler{process: func(mino.Request) (serde.Message, error) {
+				sleeps := handler{process: func(mino.Request) (serde.Message, error) {
 					<-release
 
 					return nil, nil
-				}}, texts{})
+				}}
+				mino.MustCreateRPC(peer.WithSegment("seg"), rpcName, sleeps, texts{})
 
 				_, err := rpc.Call(t.Context(), text("hello"), playersOf(peer))
 				require.NoError(t, err)
