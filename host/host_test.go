@@ -157,6 +157,20 @@ func TestHost_EndedStreamStaysEnded(t *testing.T) {
 	})
 }
 
+// Promise: a stream that resumes a link begins nothing. The node that knew the link was another one, such as
+// this one before a restart.
+func TestHost_UnknownLinkIsNotResumed(t *testing.T) {
+	const resumes = "duplex-1;id=00112233445566778899aabbccddeeff;epoch=2;received=0;frame=262144"
+
+	inWorld(t, func(w *world) {
+		a := w.start("a:1", handler{stream: func(mino.Sender, mino.Receiver) error { panic("nothing has begun") }})
+
+		_, err := w.open(a, as("FAstranger:1", "1", session.LinkKey, resumes)...)
+		require.Equal(w, codes.FailedPrecondition, status.Code(err))
+		require.ErrorContains(w, err, "the link is not known on this node")
+	})
+}
+
 func TestHost_RefusesMalformedCalls(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.start("a:1", echo)
