@@ -3,6 +3,7 @@ package minogrpc
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/minogrpc/session"
@@ -64,6 +65,8 @@ func (a account) Close() {
 	a.end()
 }
 
+var errNoAccount = errors.New("the stream has no account")
+
 // arrive lets the caller open one more stream, if its host has room for it. The error has a status.
 func (m *Minogrpc) arrive(ctx context.Context, md metadata.MD) (host.Account, error) {
 	v := m.tally.visit(remoteHost(ctx))
@@ -98,9 +101,13 @@ func roomFor(md metadata.MD) int {
 // allow claims the stream for the gateway, and asks the authorizer. A packet outside a link needs
 // neither: the session takes it only from a neighbour. The error has a status.
 func (m *Minogrpc) allow(ctx context.Context, request host.Request) error {
+	if request.Role == host.RoleFeeder {
+		return nil
+	}
+
 	own, ok := request.Account.(account)
 	if !ok {
-		return nil
+		return host.Denied(errNoAccount) // It never happens: arrive returns one.
 	}
 
 	err := own.claim(claim{kind: openStreams, gateway: request.Caller}, 1, times(m.peerStreams, own.room))
