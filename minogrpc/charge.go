@@ -6,6 +6,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -20,29 +21,29 @@ const (
 	perHandshakeByte = 16
 )
 
-var errTableMemory = status.Error(codes.ResourceExhausted,
-	"the routing table does not fit into the memory budget of the node")
-
 // reserveTable takes the memory in which the routing table of a stream is made, before anything is
 // read. The session charges the table itself as long as it has that. The error has a status.
-func (m *Minogrpc) reserveTable(in *incoming) (release func(), err error) {
+func (m *Minogrpc) reserveTable(caller session.Address, md metadata.MD) (release func(), err error) {
 	weight := 0
 
-	for _, handshake := range in.md.Get(session.HandshakeKey) {
+	for _, handshake := range md.Get(session.HandshakeKey) {
 		weight += perHandshakeByte * len(handshake)
 	}
 
-	for _, text := range in.md.Get(playerKey) {
+	for _, text := range md.Get(session.PlayerKey) {
 		weight += perPlayer + len(text)
 	}
 
-	release, ok := m.shared.ReserveFor(in.gateway, weight)
+	release, ok := m.shared.ReserveFor(caller, weight)
 	if !ok {
 		return nil, errTableMemory
 	}
 
 	return release, nil
 }
+
+var errTableMemory = status.Error(codes.ResourceExhausted,
+	"the routing table does not fit into the memory budget of the node")
 
 var errMessageMemory = status.Error(codes.ResourceExhausted, "messages do not fit into the memory budget of the node")
 

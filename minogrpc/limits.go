@@ -5,10 +5,6 @@ import (
 	"math"
 
 	"github.com/minogrpc/session"
-	"github.com/minogrpc/session/ptypes"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
 
 // Defaults of the limits. Who passes one is told so with the status
@@ -257,19 +253,8 @@ func (l *limits) budget() (*session.MemoryBudget, error) {
 func (l *limits) sessionOptions(budget *session.MemoryBudget) []session.Option {
 	return []session.Option{
 		session.WithMaxMessageSize(l.maxMessage),
-		session.WithMaxMetadata(l.maxMetadata),
 		session.WithMemoryBudget(budget),
 	}
-}
-
-// checkFrame returns an error with a status for a packet that is too large for a
-// stream. If gRPC refuses it, the whole stream is over.
-func checkFrame(p *ptypes.Packet, limit int) error {
-	if size := proto.Size(p); size > limit {
-		return status.Errorf(codes.InvalidArgument, "packet of %d bytes is larger than %d", size, limit)
-	}
-
-	return nil
 }
 
 // positive returns the value, or the default when the value makes no sense.

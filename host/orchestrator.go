@@ -1,56 +1,60 @@
-package minogrpc
+package host
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/headers"
-	"github.com/minogrpc/session/internal/opening"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
 
-// streamIDSize is the number of random bytes in the id of a stream. Who knows the
+// streamIDSize is the number of random bytes in the id of a stream. A node that knows the
 // id can send into the stream, so that it must not be guessed.
 const streamIDSize = 16
 
-// errSetup is why a stream could not be opened in time.
-var errSetup = errors.New("the first player did not answer in time")
+// setupError is why a stream could not be opened in time.
+type setupError struct{}
+
+// Error implements error.
+func (setupError) Error() string { return "the first player did not answer in time" }
+
+// Is makes it a context.DeadlineExceeded.
+func (setupError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 type protocolTag struct{}
 
-// WithProtocol returns a context for [mino.RPC] Stream that gives the stream a tag,
+// WithProtocol returns a context for [Procedure.Stream] that gives the stream a tag,
 // which all nodes of it see in the metadata and may use for tracing. It must be
 // printable ASCII.
 func WithProtocol(ctx context.Context, tag string) context.Context {
 	return context.WithValue(ctx, protocolTag{}, tag)
 }
 
-// Stream implements mino.RPC. The first player becomes the root of the tree: the
-// others are reached through it, and the stream lasts as long as its part in it. It
+// Stream opens a stream, as [mino.RPC] says. The first player becomes the root of the tree: the
+// others are reached through it, and the stream lasts as long as its part in it. Stream
 // waits until that player has answered, up to the time of [session.WithSetupTimeout]. The stream ends when the
-// context is done, or the node is stopped; the cause of either, or why the root was
+// context is done, or the host is stopped; the cause of either, or why the root was
 // lost or its handler failed, is what Recv returns after what has been received.
 // A player that is named twice counts once. It is an error to name more than the
 // limits allow; see [WithMaxPlayers] and [WithMaxMetadata].
-func (p *procedure) Stream(ctx context.Context, players mino.Players) (mino.Sender, mino.Receiver, error) {
+func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Sender, mino.Receiver, error) {
 	var (
 		addrs []session.Address
 		sess  liveSession
 	)
 
 	// Both are code of the caller.
-	err := p.node.contain(func() (err error) {
-		if err = checkContext(ctx); err == nil {
-			addrs, err = playersOf(players, p.node.maxPlayers)
+	err := p.host.contain(func() (err error) {
+		if err = contain.Context(ctx, protocolTag{}); err == nil {
+			addrs, err = playersOf(players, p.host.maxPlayers)
 		}
 
 		return err
@@ -59,7 +63,7 @@ func (p *procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 		return nil, nil, fmt.Errorf("open stream: %w", err)
 	}
 
-	err = p.node.contain(func() (err error) {
+	err = p.host.contain(func() (err error) {
 		sess, err = p.open(ctx, addrs)
 
 		return err
@@ -75,31 +79,31 @@ func (p *procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 type orchestration struct {
 	liveSession
 
-	node *Minogrpc
+	host *Host
+	key  streamKey
 	root session.Address
-
-	// md are the metadata of the stream, and calls those of calls to an existing root.
-	md, calls metadata.MD
+	// md are the metadata of the stream.
+	md metadata.MD
 }
 
 // open sets up a stream to the players, the first of whom is the root.
-func (p *procedure) open(ctx context.Context, players []session.Address) (liveSession, error) {
-	m := p.node
-	id := newStreamID()
-	md := metadata.Pairs(uriKey, p.endpoint.uri, streamIDKey, id, protocolKey, protocolOf(ctx))
-	me := session.NewOrchestratorAddress(m.me)
+func (p *Procedure) open(ctx context.Context, players []session.Address) (liveSession, error) {
+	h := p.host
+	key := streamKey{uri: p.uri, id: newStreamID()}
+	md := metadata.Pairs(session.URIKey, key.uri, session.StreamIDKey, key.id, session.ProtocolKey, protocolOf(ctx))
+	me := session.NewOrchestratorAddress(h.me)
 
-	table, err := m.router.New(mino.NewAddresses(), me)
+	table, err := h.router.New(mino.NewAddresses(), me)
 	if err != nil {
 		return nil, fmt.Errorf("routing table: %w", err)
 	}
 
 	o := &orchestration{
-		liveSession: m.newSession(md, me, p.endpoint, session.WithSources(sourcesOf(players)...)),
-		node:        m,
+		liveSession: h.newSession(md, me, p, session.WithSources(sourcesOf(players)...)),
+		host:        h,
+		key:         key,
 		root:        players[0],
-		md:          outgoing(md, m.text, players[1:]),
-		calls:       m.callsOf(streamKey{uri: p.endpoint.uri, id: id}),
+		md:          outgoing(md, h.text, players[1:]),
 	}
 
 	relay, err := o.dial(ctx)
@@ -116,30 +120,31 @@ func (p *procedure) open(ctx context.Context, players []session.Address) (liveSe
 
 // dial opens the stream to the root within the time of a set-up, when the node has a turn for that.
 func (o *orchestration) dial(ctx context.Context) (session.Relay, error) {
+	life := o.host.life
+
 	// A deadline on the context of the stream would end that one, too, later on.
 	setup, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 
-	stop := context.AfterFunc(o.node.life.closing, func() { fail(errStopped) })
+	stop := context.AfterFunc(life.closing, func() { fail(ErrStopped) })
 	defer stop()
 
-	done, err := o.node.dials.Wait(setup)
+	done, err := o.host.dials.Wait(setup)
 	if err != nil {
 		return nil, err
 	}
 
 	defer done()
 
-	timer := time.AfterFunc(session.SetupTimeout(o.node.session...), func() { fail(errSetup) })
+	timer := time.AfterFunc(session.SetupTimeout(o.host.session...), func() { fail(setupError{}) })
 	defer timer.Stop()
 
-	pktFac := o.node.router.GetPacketFactory()
-	relay, err := session.DialRelay(setup, o.root, o.node.context, pktFac, o.connect)
+	relay, err := session.DialRelay(setup, o.root, o.host.context, o.host.router.GetPacketFactory(), o.opener())
 
 	switch {
-	case err != nil && o.node.life.closing.Err() != nil:
+	case err != nil && life.closing.Err() != nil:
 		// The connection may have been closed before the set-up was told.
-		err = errStopped
+		err = ErrStopped
 	case err != nil && setup.Err() != nil:
 		err = context.Cause(setup)
 	}
@@ -147,55 +152,23 @@ func (o *orchestration) dial(ctx context.Context) (session.Relay, error) {
 	return relay, err
 }
 
-// connect implements session.StreamOpener. The stream does not end with the context of
-// the caller, because the session then still has to say goodbye. The connection of an attempt
-// that has taken too long may only look alive, and one that could not be made waits before it
-// tries again: the next attempt gets a fresh one.
-func (o *orchestration) connect(ctx context.Context, offer metadata.MD) (session.OpenStream, error) {
-	md := metadata.Join(o.md, offer)
-	if size := headers.Size(md); size > o.node.maxMetadata {
-		return session.OpenStream{}, fmt.Errorf("metadata of %d bytes is more than %d", size, o.node.maxMetadata)
-	}
+// opener returns what opens the streams to the root, within the limits of the host.
+func (o *orchestration) opener() session.StreamOpener {
+	open := session.ConnOpener(o.host.conns, o.root, o.md)
+	limit := o.host.maxMetadata
 
-	conn, err := o.node.conns.Acquire(o.root)
-	if err != nil {
-		return session.OpenStream{}, err
-	}
-
-	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	release := func() {
-		cancel()
-		o.node.conns.Release(o.root)
-	}
-
-	stop := context.AfterFunc(ctx, cancel)
-
-	stream, header, err := opening.Stream(metadata.NewOutgoingContext(streamCtx, md), conn)
-	if !stop() {
-		err = context.Cause(ctx)
-	}
-
-	evict := func() { o.node.conns.Replace(o.root, conn) }
-
-	if err != nil {
-		late := errors.Is(err, errSetup) || errors.Is(err, context.DeadlineExceeded)
-		if late || opening.Failed(conn) {
-			evict()
+	return func(ctx context.Context, offer metadata.MD) (session.OpenStream, error) {
+		if size := headers.Size(o.md) + headers.Size(offer); size > limit {
+			return session.OpenStream{}, fmt.Errorf("metadata of %d bytes is more than %d", size, limit)
 		}
 
-		release()
+		opened, err := open(ctx, offer)
+		if err == nil {
+			opened.Stream = rootStream{opened.Stream, o.host.maxFrame}
+		}
 
-		return session.OpenStream{}, err
+		return opened, err
 	}
-
-	return session.OpenStream{
-		Stream:  rootStream{stream, o.node.maxFrame()},
-		Header:  header,
-		Conn:    conn,
-		Calls:   o.calls,
-		Release: release,
-		Evict:   evict,
-	}, nil
 }
 
 // start registers the root, and runs the stream in a goroutine.
@@ -205,14 +178,15 @@ func (o *orchestration) start(ctx context.Context, relay session.Relay, table ro
 		return err
 	}
 
-	if o.node.tasks.start(func() { o.run(ctx, registration) }) {
+	task := Task{Name: "orchestrator", Procedure: o.key.uri, Stream: o.key.id}
+	if o.host.tasks.start(task, func(*running) { o.run(ctx, registration) }) {
 		return nil
 	}
 
-	o.CloseWithError(errStopped)
+	o.CloseWithError(ErrStopped)
 	_ = registration.Wait() // It is over.
 
-	return errStopped
+	return ErrStopped
 }
 
 // run lasts as long as the stream.
@@ -220,7 +194,7 @@ func (o *orchestration) run(ctx context.Context, registration *session.Registrat
 	stop := context.AfterFunc(ctx, func() { o.CloseWithError(context.Cause(ctx)) })
 	defer stop()
 
-	stopNode := context.AfterFunc(o.node.life.closing, func() { o.CloseWithError(errStopped) })
+	stopNode := context.AfterFunc(o.host.life.closing, func() { o.CloseWithError(ErrStopped) })
 	defer stopNode()
 
 	// A session that has lost its last parent closes by itself, with the cause.
@@ -231,7 +205,7 @@ func (o *orchestration) run(ctx context.Context, registration *session.Registrat
 
 // rootStream is the stream to the root, as the session sees it.
 type rootStream struct {
-	grpc.BidiStreamingClient[ptypes.Packet, ptypes.Packet]
+	session.PacketStream
 
 	maxFrame int
 }
@@ -242,16 +216,26 @@ func (s rootStream) Send(p *ptypes.Packet) error {
 		return err
 	}
 
-	return s.BidiStreamingClient.Send(p)
+	return s.PacketStream.Send(p)
+}
+
+// CloseSend ends the sending direction, by which the session says goodbye.
+func (s rootStream) CloseSend() error {
+	half, ok := s.PacketStream.(interface{ CloseSend() error })
+	if !ok {
+		return nil
+	}
+
+	return half.CloseSend()
 }
 
 // outgoing returns the metadata for the root.
 func outgoing(md metadata.MD, gateway string, others []session.Address) metadata.MD {
 	md = md.Copy()
-	md.Set(gatewayKey, gateway)
+	md.Set(session.GatewayKey, gateway)
 
 	for _, addr := range others {
-		md.Append(playerKey, textOf(addr))
+		md.Append(session.PlayerKey, textOf(addr))
 	}
 
 	return md
@@ -269,8 +253,18 @@ func newStreamID() string {
 func protocolOf(ctx context.Context) string {
 	tag, ok := ctx.Value(protocolTag{}).(string)
 	if !ok {
-		return undefinedProtocol
+		return session.UndefinedProtocol
 	}
 
 	return tag
+}
+
+// sourcesOf returns the players of a stream as those from whom its orchestrator takes messages.
+func sourcesOf(players []session.Address) []mino.Address {
+	sources := make([]mino.Address, len(players))
+	for i, addr := range players {
+		sources[i] = addr
+	}
+
+	return sources
 }
