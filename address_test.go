@@ -177,6 +177,42 @@ func TestFollowerOf_IsOneKeyForEveryForm(t *testing.T) {
 	require.Nil(t, session.FollowerOf(nil))
 }
 
+// The wire compares no connection type where Recv's address is compared, and every spelling of a node
+// is that node.
+func TestKeyOf_IsOneKeyForEveryFormOfANode(t *testing.T) {
+	player := session.NewAddress("grpcs://node:2000")
+	forms := []mino.Address{
+		player,
+		session.NewOrchestratorAddress(player),
+		session.WrapAddress(player),
+		session.WrapAddress(session.NewOrchestratorAddress(player)),
+		session.NewAddress("grpc://node:2000"),
+		session.NewAddress("grpcs://NODE.:02000"),
+	}
+
+	for _, form := range forms {
+		require.Equal(t, session.KeyOf(player), session.KeyOf(form), form)
+	}
+
+	other := session.NewAddress("grpcs://other:2000")
+	require.NotEqual(t, session.KeyOf(player), session.KeyOf(other))
+
+	// Where one equals the other, in either direction, they have one key.
+	for _, a := range append(forms, other) {
+		for _, b := range append(forms, other) {
+			if a.Equal(b) || b.Equal(a) {
+				require.Equal(t, session.KeyOf(a), session.KeyOf(b))
+			}
+		}
+	}
+
+	require.Empty(t, session.KeyOf(nil))
+	require.Empty(t, session.KeyOf(madAddress{}))
+}
+
+// madAddress is an address whose methods panic.
+type madAddress struct{ mino.Address }
+
 func TestFromText_NeverFails(t *testing.T) {
 	table := []struct {
 		text, again, str, host string

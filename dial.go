@@ -18,13 +18,6 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// The other keys of the metadata that a session deals with.
-const (
-	gatewayKey  = "gateway"
-	playersKey  = "addr"
-	protocolKey = "protocol"
-)
-
 // maxCalls and maxCallsPerDestination bound the calls that are under way to one
 // neighbour.
 const (
@@ -207,14 +200,7 @@ func isWorthless(life, setup context.Context, conn grpc.ClientConnInterface) boo
 
 // evict gives up a connection that may only look alive, unless another one has replaced it.
 func (d *dialler) evict(gw mino.Address, conn grpc.ClientConnInterface) {
-	d.witness.fault(contain.Do(func() {
-		switch own := d.connMgr.(type) {
-		case ConnectionReplacer:
-			own.Replace(gw, conn)
-		case ConnectionEvictor:
-			own.Evict(gw)
-		}
-	}))
+	d.witness.fault(contain.Do(func() { evictConn(d.connMgr, gw, conn) }))
 }
 
 // metadata returns the metadata of the stream to a child, and the metadata of calls.
@@ -234,11 +220,11 @@ func (d *dialler) metadata(told announcement) (stream, calls metadata.MD, err er
 	}
 
 	stream = d.md.Copy()
-	stream.Delete(playersKey)
-	stream.Set(gatewayKey, gateway)
+	stream.Delete(PlayerKey)
+	stream.Set(GatewayKey, gateway)
 
 	calls = maps.Clone(stream)
-	calls.Delete(protocolKey)
+	calls.Delete(ProtocolKey)
 	calls.Delete(HandshakeKey)
 	calls.Delete(LinkKey)
 	calls.Delete(AncestorKey)

@@ -87,13 +87,16 @@
 //
 // The address that Recv returns is equal to that of the player and, for a message of
 // the orchestrator, leads back to it when it is given to Send. As the key of a map use
-// its [FollowerOf].
+// its [KeyOf].
 //
 // # For the author of an overlay
 //
-// An overlay offers the service of package ptypes, whose metadata docs/wire.md lists. It has
-// one session for each stream that its node takes part in. When a neighbour calls Stream, the
-// overlay does this:
+// Package host does all that follows, for all the streams of a node, and its example is a whole
+// overlay in 80 lines. The rest is for overlays that use sessions alone.
+//
+// An overlay offers the service of package ptypes. The metadata keys are constants here, such as
+// [StreamIDKey], and docs/wire.md says which call has which. The overlay has one session for each
+// stream that its node takes part in. When a neighbour calls Stream, the overlay does this:
 //
 //  1. It makes the relay. A neighbour that offers a duplex link gets one from [AcceptRelay].
 //     Any other neighbour is an existing node: [NewStreamRelay] is for an orchestrator, which
@@ -136,15 +139,16 @@
 // The session of the orchestrator is one more. Its own address is that of its node from
 // [NewOrchestratorAddress], its parent is the first player, and its table is that of no
 // players: router.New(mino.NewAddresses(), me). The overlay registers the relay of
-// [DialRelay], and gives the session to the application when Register has returned. The
-// opener returns the connection of the stream, too, because an existing root takes packets in
-// calls alone.
+// [DialRelay], and gives the session to the application when Register has returned.
+// [ConnOpener] opens the streams to the root. It gives the relay the connection of the stream, too,
+// because an existing root takes packets in calls alone.
 //
 // gRPC does not tell a stream that its caller cancels from one whose connection breaks. An
 // overlay that can tell implements [ConnectedStream]: a session then ends at once when an
 // existing parent cancels, and otherwise waits a second for another parent.
 //
-// Packets that come in calls go to RecvPacket, and its Ack is the answer to the call.
+// Packets that come in calls go to RecvPacket. Its Ack is the answer to the call, and its error has the
+// status of one.
 // The session reads the packets that come over the parent's stream; SetPassive is for an
 // overlay that reads the stream itself.
 //

@@ -47,6 +47,11 @@ func (o *linkOwner) Arrived(l *link.Link, a link.Arrival) {
 	o.session().arrived(l, a)
 }
 
+// Stalled implements link.Owner.
+func (o *linkOwner) Stalled(l *link.Link, err error) {
+	o.session().witness.stalled(l.Peer, err)
+}
+
 // Broken implements link.Owner.
 func (o *linkOwner) Broken(l *link.Link, cause error) {
 	o.session().breakParent(l, cause)

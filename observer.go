@@ -46,7 +46,8 @@ type Observer struct {
 	PacketRefused func(from mino.Address, err error)
 
 	// MessageRejected is called when a packet in the queue holds a message that
-	// cannot be decoded.
+	// cannot be decoded. It is also called when a large message of a neighbour has been dropped,
+	// because nothing more of it has come for the time of [WithLiveness]; From is the neighbour then.
 	MessageRejected func(err *MessageError)
 
 	// QueueDepth is called when a packet has entered or left the queue, with the

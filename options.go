@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"time"
 
 	"github.com/minogrpc/session/internal/link"
@@ -233,9 +234,10 @@ func WithMaxMetadata(bytes int) Option {
 	return optionFunc(func(c *config) { c.maxMetadata = positive(bytes, c.maxMetadata) })
 }
 
-// MemoryBudget is a number of bytes that the queues and outboxes of several sessions may hold
-// together, usually of all the sessions of a node. It counts what packets cost, as
-// [WithOutboxLimits] does, and what a session remembers to recognise second copies. It may be used
+// MemoryBudget is a number of bytes that several sessions may hold together, usually all the sessions
+// of a node. It counts what packets cost in queues and outboxes, as [WithOutboxLimits] does, routing
+// tables that offer [router.Weighted], messages of which only a part has come, outcomes that a
+// neighbour has not read, and what a session remembers to recognise second copies. It may be used
 // from several goroutines at once.
 //
 // Each peer has a share of it, for what it sends, wherever that waits, and for what waits for it.
@@ -273,11 +275,39 @@ func (b *MemoryBudget) Reserve(n int) bool {
 	return b == nil || b.budget.Reserve(n)
 }
 
-// Release gives back n bytes that Reserve has taken.
+// ReserveSpare is Reserve for what would end a connection if there was no room, such as the part of a
+// message that has come. The budget is a quarter larger for that.
+func (b *MemoryBudget) ReserveSpare(n int) bool {
+	return b == nil || b.budget.ReserveSpare(n)
+}
+
+// Release gives back n bytes that Reserve or ReserveSpare has taken.
 func (b *MemoryBudget) Release(n int) {
 	if b != nil {
 		b.budget.Release(n)
 	}
+}
+
+// ReserveFor is Reserve from the share of a peer, as for what the peer sends. The caller gives back
+// what it has got with release, once. Without a budget there is no limit.
+func (b *MemoryBudget) ReserveFor(peer mino.Address, n int) (release func(), ok bool) {
+	if b == nil {
+		return func() {}, true
+	}
+
+	name := shareOf(peer)
+	part := b.shares.Join(name)
+
+	if !part.Reserve(n) {
+		b.shares.Leave(name)
+
+		return nil, false
+	}
+
+	return func() {
+		part.Release(n)
+		b.shares.Leave(name)
+	}, true
 }
 
 // WithMemoryBudget makes the session share a budget with others. Past it the outcome is
@@ -297,6 +327,17 @@ type DialLimit struct {
 // one, new children leave an eighth of the places, one at least, to links that have broken.
 func NewDialLimit(n int) *DialLimit {
 	return &DialLimit{turns: link.NewTurns(n)}
+}
+
+// Wait waits for a turn, or for the end of the context, whose cause it returns then. An overlay calls it
+// for the links that it sets up itself, beside its sessions, and gives the turn back with done, once.
+// A nil limit is none.
+func (l *DialLimit) Wait(ctx context.Context) (done func(), err error) {
+	if l == nil {
+		return func() {}, nil
+	}
+
+	return l.turns.Wait(ctx)
 }
 
 // WithDialLimit makes the session share a limit with others. A child waits for its turn, and the

@@ -49,6 +49,8 @@ type parent struct {
 	linkID string
 	// over is closed when the registration has ended.
 	over chan struct{}
+	// uncharge gives the memory of the table back to the budget.
+	uncharge func()
 
 	// The fields below belong to the lock of the session.
 
@@ -260,6 +262,11 @@ func (par *parent) end() {
 
 	if par.state != gone {
 		par.state = gone
+
+		if par.uncharge != nil {
+			par.uncharge()
+		}
+
 		close(par.over)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 var errNoContext = errors.New("no context")
@@ -57,7 +59,7 @@ func (s *session) RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, 
 	case len(c.errs) == c.all && !slices.ContainsFunc(c.errs, isInDoubt):
 		return nil, notTaken(errCanceled)
 	default:
-		return nil, errCanceled
+		return nil, callError{errCanceled}
 	}
 }
 
@@ -85,18 +87,43 @@ func isInDoubt(err *DeliveryError) bool {
 	return err.Reason == ReasonTimeout
 }
 
-// notTaken returns the error for a packet that has not been taken.
-func notTaken(err error) error {
-	return notTakenError{err}
-}
-
-// notTakenError implements error with the text of another one.
-type notTakenError struct {
+// callError is an error of RecvPacket, with the text of another one. Its status is the answer to the
+// call.
+type callError struct {
 	error
 }
 
+// Unwrap returns the error that has the text.
+func (e callError) Unwrap() error { return e.error }
+
+// GRPCStatus returns the status for the neighbour, as [Session] RecvPacket says it. A neighbour that
+// is refused or meets the end of the session looks for another way. A lie that it may only have passed
+// on costs the packet alone.
+func (e callError) GRPCStatus() *status.Status {
+	code := codes.InvalidArgument
+
+	switch {
+	case errors.Is(e.error, ErrStranger) && !errors.Is(e.error, ErrSource):
+		code = codes.PermissionDenied
+	case errors.Is(e.error, ErrClosed):
+		code = codes.Unavailable
+	}
+
+	return status.New(code, e.Error())
+}
+
+// notTaken returns the error for a packet that has not been taken.
+func notTaken(err error) error {
+	return notTakenError{callError{err}}
+}
+
+// notTakenError is a callError that wraps ErrNotTaken.
+type notTakenError struct {
+	callError
+}
+
 // Unwrap returns what the error wraps.
-func (e notTakenError) Unwrap() []error { return []error{e.error, ErrNotTaken} }
+func (e notTakenError) Unwrap() []error { return []error{e.callError, ErrNotTaken} }
 
 // fromStream is the door for packets that come over the stream of a neighbour that uses calls.
 // Nobody learns the outcomes. It never waits: the reader must be free for the next packet.

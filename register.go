@@ -112,6 +112,10 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	}
 
 	par, err := newParent(relay, table)
+	if err == nil {
+		err = s.charge(par)
+	}
+
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,6 +125,7 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
+		par.uncharge()
 
 		return nil, nil, fmt.Errorf("session: %w", ErrClosed)
 	}
@@ -179,6 +184,33 @@ func newParent(relay Relay, table router.RoutingTable) (*parent, error) {
 	}
 
 	return par, nil
+}
+
+// charge takes the memory of the table from the share of the parent, until the registration ends.
+func (s *session) charge(par *parent) error {
+	weight, err := contain.Call(func() (int, error) { return weightOf(par.table), nil })
+	if err != nil {
+		return err
+	}
+
+	release, ok := s.budget.ReserveFor(par.addr, weight)
+	if !ok {
+		return fmt.Errorf("routing table of %d bytes: %w", weight, ErrMemory)
+	}
+
+	par.uncharge = release
+
+	return nil
+}
+
+// weightOf returns what a table takes in memory, as far as it tells.
+func weightOf(table router.RoutingTable) int {
+	weighted, ok := table.(router.Weighted)
+	if !ok {
+		return 0
+	}
+
+	return max(weighted.Weight(), 0)
 }
 
 // streamOf returns the stream of a relay that may not be ours.

@@ -67,7 +67,7 @@ type Session interface {
 	// that was not reached. If there are more than a hundred of those, and the packet comes from a
 	// node of this library, the Ack has only typed failures.
 	//
-	// The overlay answers the call according to the error:
+	// The error has a gRPC status, which is the answer to the call:
 	//
 	//   - Unavailable if it wraps [ErrClosed]: the session is closing, and the neighbour looks
 	//     for another way;
@@ -79,7 +79,7 @@ type Session interface {
 	// If the error wraps [ErrNotTaken], the trailer of the call has [LinkRefused].
 	//
 	// For most other codes, such as the Unknown of a plain error, the neighbour takes this node
-	// for lost.
+	// for lost. So an overlay that wraps the error keeps its status.
 	RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error)
 }
 

@@ -23,8 +23,9 @@ type witness struct {
 	// hold the lock of the session.
 	leave func(cause error)
 
-	// warned is set when a packet has been refused for its provenance.
-	warned atomic.Bool
+	// warned is set when a packet has been refused for its provenance, and dropping when a message
+	// has been dropped that was coming.
+	warned, dropping atomic.Bool
 }
 
 // fault ends the session if the error is a contained panic: nobody knows the state of the code
@@ -145,18 +146,31 @@ func (w *witness) packetRefused(from mino.Address, err error) {
 		return
 	}
 
-	// The first refusal says that something is wrong. An attacker could cause any number of
-	// others, and must not fill the log.
-	level := zerolog.DebugLevel
-	if !w.warned.Swap(true) {
-		level = zerolog.WarnLevel
-	}
-
-	w.logger.WithLevel(level).Err(err).Msg("packet refused")
+	w.logger.WithLevel(levelOf(&w.warned)).Err(err).Msg("packet refused")
 
 	if w.observer.PacketRefused != nil {
 		w.observe(func() { w.observer.PacketRefused(from, err) })
 	}
+}
+
+// stalled tells about a message of a neighbour that was dropped before all of it had come.
+func (w *witness) stalled(peer mino.Address, err error) {
+	w.logger.WithLevel(levelOf(&w.dropping)).Err(err).Stringer("peer", printed{peer}).Msg("message dropped")
+
+	if w.observer.MessageRejected != nil {
+		w.observe(func() { w.observer.MessageRejected(&MessageError{From: peer, Cause: err}) })
+	}
+}
+
+// levelOf returns the level at which something is logged that a neighbour can cause. The first time
+// says that something is wrong. An attacker could cause any number of others, and must not fill the
+// log.
+func levelOf(warned *atomic.Bool) zerolog.Level {
+	if warned.Swap(true) {
+		return zerolog.DebugLevel
+	}
+
+	return zerolog.WarnLevel
 }
 
 // infoOf describes a packet to the observer.

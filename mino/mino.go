@@ -95,11 +95,10 @@ type Sender interface {
 // Receiver receives from the players of a stream. It may be used from several
 // goroutines at once; each message goes to one of them.
 type Receiver interface {
-	// Recv waits for the next message and returns it with its sender, an address that
-	// equals those of the players but is of another type: as the key of a map use its
-	// form as a follower, see session.FollowerOf. It returns
-	// the error of the context when that is done first, io.EOF when the stream
-	// has ended, or the cause of an unclean end.
+	// Recv waits for the next message and returns it with its sender. The address equals
+	// that of the player, and is of another type: as the key of a map use session.KeyOf of
+	// both. Recv returns the error of the context when that is done first, io.EOF when the
+	// stream has ended, or the cause of an unclean end.
 	//
 	// THE SENDER IS AS TRUE AS THE PLAYERS ON THE WAY OF THE MESSAGE ARE: it is what they have
 	// passed on. A protocol that must not trust them signs its messages.

@@ -83,8 +83,9 @@ type accepted struct {
 	places map[*gate.Room]*gate.Guest
 	// end closes the connection of a stranger.
 	end *time.Timer
-	// headers is what is charged for those that are being decoded, in bytes.
-	headers int
+	// headers is what is charged for those that are being decoded, and messages for those that have come
+	// in part, in bytes.
+	headers, messages int
 }
 
 func newAccepted(conn net.Conn, l *listener, host string) *accepted {
@@ -300,6 +301,7 @@ func (c *accepted) Close() error {
 	}
 
 	c.Unclaim()
+	c.unclaimAllMessages()
 	c.visit.end()
 
 	return c.Conn.Close()

@@ -2,7 +2,6 @@ package minogrpc
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -42,30 +41,6 @@ func (a hostAddr) Network() string { return "tcp" }
 
 // String implements net.Addr.
 func (a hostAddr) String() string { return string(a) }
-
-// follower returns the address of a node, whatever form it comes in. It returns an
-// error when there is none that could be dialled.
-func follower(addr mino.Address) (session.Address, error) {
-	if addr == nil {
-		return session.Address{}, errNoAddress
-	}
-
-	peer, ok := session.FollowerOf(addr).(session.Address)
-	if !ok {
-		return session.Address{}, fmt.Errorf("%v is of the unknown type %T", addr, addr)
-	}
-
-	if _, err := peer.GetHostname(); err != nil {
-		return session.Address{}, err
-	}
-
-	switch peer.ConnectionType() {
-	case mino.ACTgRPC, mino.ACTgRPCS, mino.ACThttps:
-		return peer, nil
-	default:
-		return session.Address{}, fmt.Errorf("no way to connect to %v", peer)
-	}
-}
 
 // isSame tells whether two addresses are those of one node, in whatever spelling and with whatever
 // kind of connection.
@@ -125,44 +100,4 @@ func textOf(addr session.Address) string {
 	text, _ := addr.MarshalText() // it never fails
 
 	return string(text)
-}
-
-// playersOf returns the addresses of the players, each once.
-func playersOf(players mino.Players, limit int) ([]session.Address, error) {
-	if players == nil {
-		return nil, errNoPlayers
-	}
-
-	if players.Len() > limit {
-		return nil, fmt.Errorf("%d players are more than %d", players.Len(), limit)
-	}
-
-	addrs := make([]session.Address, 0, players.Len())
-	seen := make(map[session.Address]struct{}, players.Len())
-
-	for it := players.AddressIterator(); it.HasNext(); {
-		addr, err := follower(it.GetNext())
-		if err != nil {
-			return nil, fmt.Errorf("player: %w", err)
-		}
-
-		if _, found := seen[addr]; found {
-			continue
-		}
-
-		// An iterator may have more than Len says.
-		if len(addrs) == limit {
-			return nil, fmt.Errorf("more than %d players", limit)
-		}
-
-		seen[addr] = struct{}{}
-
-		addrs = append(addrs, addr)
-	}
-
-	if len(addrs) == 0 {
-		return nil, errNoPlayers
-	}
-
-	return addrs, nil
 }

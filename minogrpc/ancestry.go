@@ -1,7 +1,7 @@
 package minogrpc
 
 import (
-	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 )
 
@@ -20,30 +20,5 @@ import (
 // make up messages of every node that is not below this one, a child those of the nodes behind it.
 // A protocol that must not trust the other players signs its messages.
 func ParentOf(stream any) (parent mino.Address, isProved bool) {
-	st, ok := stream.(interface {
-		session.Ancestry
-		proves() bool
-	})
-	if !ok {
-		return nil, false
-	}
-
-	parent = st.Parent()
-
-	return parent, parent != nil && st.proves()
-}
-
-// proves tells whether the parents of the stream have proved who they are.
-func (st *stream) proves() bool {
-	return st.parents != nil
-}
-
-// sourcesOf returns the players of a stream as those from whom its orchestrator takes messages.
-func sourcesOf(players []session.Address) []mino.Address {
-	sources := make([]mino.Address, len(players))
-	for i, addr := range players {
-		sources[i] = addr
-	}
-
-	return sources
+	return host.ParentOf(stream)
 }

@@ -8,10 +8,9 @@ import (
 	"net"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/internal/contain"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 )
 
 // Caller is a node that asks this one for something.
@@ -99,26 +98,6 @@ func WithAuthorizer(authorizer Authorizer) Option {
 	return optionFunc(func(c *config) { c.authorizer = authorizer })
 }
 
-// denial refuses a caller. The node tells the caller the status alone, and itself the cause.
-type denial struct {
-	cause error
-}
-
-// Error implements error.
-func (d denial) Error() string {
-	return d.cause.Error()
-}
-
-// Unwrap returns what the authorizer has said.
-func (d denial) Unwrap() error {
-	return d.cause
-}
-
-// GRPCStatus returns what the caller is told.
-func (denial) GRPCStatus() *status.Status {
-	return status.New(codes.PermissionDenied, "not permitted")
-}
-
 // authorize returns an error with a status unless the caller may use the procedure. The
 // caller's address has passed checkCaller.
 func (m *Minogrpc) authorize(ctx context.Context, claimed session.Address, procedure Procedure) error {
@@ -136,7 +115,7 @@ func (m *Minogrpc) authorize(ctx context.Context, claimed session.Address, proce
 		}
 
 		if err != nil {
-			return denial{fmt.Errorf("%v may not %v %q: %w", claimed, procedure.Access, procedure.URI, err)}
+			return host.Denied(fmt.Errorf("%v may not %v %q: %w", claimed, procedure.Access, procedure.URI, err))
 		}
 	}
 
@@ -161,13 +140,4 @@ func (m *Minogrpc) callerOf(ctx context.Context, claimed session.Address) Caller
 	}
 
 	return caller
-}
-
-// access returns what the caller of Stream wants.
-func (in *incoming) access() Access {
-	if in.caller().orchestrator {
-		return AccessStream
-	}
-
-	return AccessAdopt
 }

@@ -1,9 +1,10 @@
 // Package minogrpc is the overlay that ships with the library: nodes that run
 // sessions over real gRPC servers, with or without TLS.
 //
-// A [Minogrpc] is one node. It listens from [NewMinogrpc] on until
-// [Minogrpc.GracefulStop] or [Minogrpc.Stop], which release everything that it
-// holds. All its methods may be called from several goroutines at once.
+// A [Minogrpc] is one node: a host of package host, with a gRPC server, TLS, joining,
+// limits and Call. It listens from [NewMinogrpc] on until [Minogrpc.GracefulStop] or
+// [Minogrpc.Stop], which release everything that it holds. All its methods may be called
+// from several goroutines at once.
 //
 // What it promises beyond the mino and session packages:
 //

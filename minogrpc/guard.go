@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
 )
@@ -117,19 +118,19 @@ func (m *Minogrpc) keepWatch() {
 	watchable, ok := m.store.(certs.Watchable)
 	if ok {
 		stop := watchable.Watch(func(addr mino.Address) {
-			if peer, err := follower(addr); err == nil {
+			if peer, err := host.PeerOf(addr); err == nil {
 				m.review(&peer)
 			}
 		})
-		context.AfterFunc(m.life.closing, stop)
+		context.AfterFunc(m.host.Stopping(), stop)
 	}
 
 	if ok && m.trust.revoked == nil {
 		return
 	}
 
-	m.tasks.start(func() {
-		for sleep(m.life.closing, reviewPeriod) {
+	m.host.Go(host.Task{Name: "watch on the certificates"}, func() {
+		for sleep(m.host.Stopping(), reviewPeriod) {
 			m.review(nil)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"google.golang.org/grpc/metadata"
@@ -20,6 +21,11 @@ const (
 	// any call, and headerBurst how many at once: those of some of the largest streams.
 	headerFields = 200_000
 	headerBurst  = 2_000_000
+
+	// arrivalWork is what a connection costs, in fields: a thousand nodes of one host may come at once.
+	// refusalWork is what it costs to have one closed.
+	arrivalWork = 1_000
+	refusalWork = 20_000
 
 	// busyHosts is how many times as many all the hosts together may have.
 	busyHosts = 2
@@ -39,7 +45,10 @@ func (m *Minogrpc) headerRules() gate.Rules {
 		Longest:          int(min(m.maxHeaderList(), math.MaxInt32)),
 		StrangerPatience: acceptTimeout,
 		Patience:         headerPatience,
+		MessagePatience:  session.DefaultLiveness,
 		Work:             gate.NewBuckets(headerFields, headerBurst),
+		Arrival:          arrivalWork,
+		Refusal:          refusalWork,
 		AllWork:          gate.NewBuckets(busyHosts*headerFields, busyHosts*headerBurst),
 	}
 }

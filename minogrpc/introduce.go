@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc/codes"
@@ -15,7 +16,7 @@ import (
 // Join lets a node into the network that presents a token, and the certificate whose key
 // it has proved to have. A node that is known already needs no token.
 func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptypes.JoinResponse, error) {
-	if err := o.refuseWhenStopped(); err != nil {
+	if err := o.host.Serving(); err != nil {
 		return nil, err
 	}
 
@@ -84,7 +85,11 @@ func (o *overlay) answer(ctx context.Context, newcomer session.Address, request 
 		return nil, err
 	}
 
-	response.Telling = request.GetPage() > 0 && !isClosed(told)
+	select {
+	case <-told:
+	default:
+		response.Telling = request.GetPage() > 0
+	}
 
 	return response, nil
 }
@@ -102,7 +107,7 @@ func (m *Minogrpc) checkStranger(ctx context.Context, token string, goesOn bool)
 
 // Share adds a node that another one has let in.
 func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*ptypes.CertificateAck, error) {
-	if err := o.refuseWhenStopped(); err != nil {
+	if err := o.host.Serving(); err != nil {
 		return nil, err
 	}
 
@@ -147,7 +152,7 @@ func (m *Minogrpc) checkMember(ctx context.Context) error {
 
 	md, _ := metadata.FromIncomingContext(ctx)
 
-	gateway, err := readGateway(md)
+	gateway, err := host.ReadGateway(md)
 	if err != nil {
 		return err
 	}
@@ -169,7 +174,7 @@ func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.Certifica
 		}
 	}
 
-	addr, err := readAddress("of the chain", string(chain.GetAddress()))
+	addr, err := host.ReadAddress("of the chain", string(chain.GetAddress()))
 	if err != nil {
 		return session.Address{}, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/ptypes"
@@ -95,8 +96,8 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 		return errNoTLS
 	}
 
-	if m.life.closing.Err() != nil {
-		return errStopped
+	if m.host.Stopping().Err() != nil {
+		return host.ErrStopped
 	}
 
 	if to == nil {
@@ -113,12 +114,12 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 		return err
 	}
 
-	ctx, cancel := context.WithTimeout(m.life.closing, joinTimeout)
+	ctx, cancel := context.WithTimeout(m.host.Stopping(), joinTimeout)
 	defer cancel()
 
 	err = m.askToJoin(ctx, target, creds, token)
-	if err != nil && m.life.closing.Err() != nil {
-		return errStopped
+	if err != nil && m.host.Stopping().Err() != nil {
+		return host.ErrStopped
 	}
 
 	if err != nil {
@@ -236,5 +237,5 @@ func (m *Minogrpc) introduction() *ptypes.CertificateChain {
 // asCaller returns the metadata by which the node says who it is where the call itself
 // does not.
 func (m *Minogrpc) asCaller(ctx context.Context) context.Context {
-	return metadata.NewOutgoingContext(ctx, metadata.Pairs(gatewayKey, m.text))
+	return metadata.NewOutgoingContext(ctx, metadata.Pairs(session.GatewayKey, m.text))
 }

@@ -5,10 +5,6 @@ import (
 	"math"
 
 	"github.com/minogrpc/session"
-	"github.com/minogrpc/session/ptypes"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
 
 // Defaults of the limits. Who passes one is told so with the status
@@ -236,14 +232,15 @@ func (l *limits) maxHeaderList() uint32 {
 	return uint32(min(uint64(l.maxMetadata)+grpcHeaders, math.MaxUint32))
 }
 
+// peerPart returns what one peer may have of the memory, in bytes.
+func (l *limits) peerPart() int {
+	return positive(l.peerShare, l.memory/4)
+}
+
 // budget returns the memory of the node. It returns an error when a peer could not have a message
 // of the largest size in it.
 func (l *limits) budget() (*session.MemoryBudget, error) {
-	share := l.peerShare
-	if share == 0 {
-		share = l.memory / 4
-	}
-
+	share := l.peerPart()
 	if l.maxMessage > share {
 		return nil, fmt.Errorf("a message may have %d bytes, and a peer only %d of the memory of %d: "+
 			"see WithMaxMessageSize, WithPeerShare and WithMemory", l.maxMessage, share, l.memory)
@@ -256,19 +253,8 @@ func (l *limits) budget() (*session.MemoryBudget, error) {
 func (l *limits) sessionOptions(budget *session.MemoryBudget) []session.Option {
 	return []session.Option{
 		session.WithMaxMessageSize(l.maxMessage),
-		session.WithMaxMetadata(l.maxMetadata),
 		session.WithMemoryBudget(budget),
 	}
-}
-
-// checkFrame returns an error with a status for a packet that is too large for a
-// stream. If gRPC refuses it, the whole stream is over.
-func checkFrame(p *ptypes.Packet, limit int) error {
-	if size := proto.Size(p); size > limit {
-		return status.Errorf(codes.InvalidArgument, "packet of %d bytes is larger than %d", size, limit)
-	}
-
-	return nil
 }
 
 // positive returns the value, or the default when the value makes no sense.

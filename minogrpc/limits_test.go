@@ -6,14 +6,19 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router/tree/types"
 	"github.com/minogrpc/session/serde"
+	"github.com/minogrpc/session/serde/json"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -332,6 +337,93 @@ func TestLimits_MemoryOfANode(t *testing.T) {
 	require.Equal(t, session.ReasonOverflow, failure.Reason)
 }
 
+// Promise M3: the messages of the calls of a peer count for its share of the memory while they are
+// served.
+func TestLimits_MemoryOfCalls(t *testing.T) {
+	const share = 1 << 20
+
+	asked, release := make(chan struct{}), make(chan struct{})
+	h := handler{process: func(mino.Request) (serde.Message, error) {
+		asked <- struct{}{}
+		<-release
+
+		return text("answer"), nil
+	}}
+	nodes, _ := startAll(t, 1, h, minogrpc.NoTLS(), minogrpc.WithMemory(4*share), minogrpc.WithMaxMessageSize(share))
+	client := dial(t, nodes[0])
+	md := metadata.NewOutgoingContext(withContext(t), metadata.Pairs("apiuri", rpcName))
+
+	call := func(size int) error {
+		_, err := client.Call(md, &ptypes.Message{From: []byte(peerText), Payload: make([]byte, size)})
+
+		return err
+	}
+
+	first := make(chan error, 1)
+	go func() { first <- call(share * 2 / 3) }()
+
+	<-asked
+
+	err := call(share * 2 / 3)
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.ErrorContains(t, err, "bytes of messages")
+
+	second := make(chan error, 1)
+	go func() { second <- call(share / 4) }()
+
+	<-asked
+	close(release)
+	require.NoError(t, <-first)
+	require.NoError(t, <-second)
+
+	go func() { first <- call(share * 2 / 3) }()
+
+	<-asked
+	require.NoError(t, <-first)
+}
+
+// Promises M3, S3: the routing tables of the streams of a peer count for its share of the memory. What
+// does not fit is refused before it is read, and a stream that ends gives its part back.
+func TestLimits_MemoryOfRoutingTables(t *testing.T) {
+	const share = 120_000
+
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithMemory(4*share),
+		minogrpc.WithMaxMessageSize(share))
+	client := dial(t, nodes[0])
+
+	players, addrs := make([]string, 0, 600), make([]mino.Address, 0, 300)
+
+	for i := range cap(addrs) {
+		addrs = append(addrs, session.NewAddress(fmt.Sprintf("grpc://h%d:1", i)))
+		players = append(players, "addr", fmt.Sprintf("FAh%d:1", i))
+	}
+
+	handshake, err := types.NewHandshake(3, addrs...).Serialize(json.NewContext())
+	require.NoError(t, err)
+
+	first := openStream(t, client, streamID(0, players...))
+	requireOpen(t, first)
+
+	second := openStream(t, client, streamID(1, session.HandshakeKey, string(handshake)))
+	requireOpen(t, second)
+
+	for _, md := range []metadata.MD{
+		streamID(2, append(players, "addr", "not an address")...),
+		streamID(3, session.HandshakeKey, string(handshake)+"not a handshake"),
+	} {
+		requireRefused(t, openStream(t, client, md), codes.ResourceExhausted, "routing table does not fit")
+	}
+
+	other := openStream(t, client, streamID(4, append(players, "gateway", "FAother:1")...))
+	requireOpen(t, other)
+
+	require.NoError(t, first.CloseSend())
+	_, _ = first.Recv()
+
+	again := openStream(t, client, streamID(5, players...))
+	requireOpen(t, again)
+}
+
 // Promise M3: a node whose messages may be larger than the share of a peer does not start.
 func TestLimits_MessageFitsIntoTheShareOfAPeer(t *testing.T) {
 	_, err := impatientNode(minogrpc.NoTLS(), minogrpc.WithMemory(4000), minogrpc.WithMaxMessageSize(1001))
@@ -362,4 +454,33 @@ func TestLimits_LargestOnesRefuseNothing(t *testing.T) {
 	out, in, err := rpc.Stream(withContext(t), playersOf(nodes...))
 	require.NoError(t, err)
 	requireEchoes(t, out, in, nodes...)
+}
+
+// lines counts the lines of a log.
+type lines struct {
+	n atomic.Int64
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.n.Add(1)
+
+	return len(p), nil
+}
+
+// Promise S3: what is refused does not fill the log.
+func TestLimits_LogOfRefusals(t *testing.T) {
+	var log lines
+
+	nodes, _ := startAll(t, 1, echo, minogrpc.NoTLS(), minogrpc.WithLogger(zerolog.New(&log)))
+	client := dial(t, nodes[0])
+	begun := time.Now()
+
+	for range 400 {
+		_, err := client.Call(t.Context(), &ptypes.Message{From: []byte(peerText)})
+		require.Error(t, err)
+	}
+
+	require.GreaterOrEqual(t, log.n.Load(), int64(100))
+	require.LessOrEqual(t, log.n.Load(), 110+int64(time.Since(begun)/time.Second))
 }

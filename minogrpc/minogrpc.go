@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
-	"sync"
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"github.com/minogrpc/session/ptypes"
@@ -24,17 +23,7 @@ import (
 // loggedRefusals is how many of the refusals are logged before it is one per second.
 const loggedRefusals = 100
 
-// uriSeparator stands between the segments and the name of a procedure.
-const uriSeparator = "/"
-
-var (
-	errNoAddress = errors.New("no address")
-	errNoPlayers = errors.New("no players")
-	errNoContext = errors.New("no context")
-
-	// namePattern is what segments and the names of procedures look like.
-	namePattern = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
-)
+var errNoAddress = errors.New("no address")
 
 // Minogrpc is one node of the overlay. It implements [mino.Mino]. All methods may
 // be called from several goroutines at once.
@@ -47,11 +36,14 @@ type Minogrpc struct {
 	context serde.Context
 	cert    *tls.Certificate // the first one, nil without TLS; see certificate
 	conns   *session.ConnManager
+	host    *host.Host
 	server  *grpc.Server
 	tally   *tally
 	rates   *rates
 	// shared is the memory of the node: that of its sessions and of large headers.
-	shared  *session.MemoryBudget
+	shared *session.MemoryBudget
+	// dials has a turn for each link or connection that is being set up, but for those of shares.
+	dials   *session.DialLimit
 	peers   peers
 	hearsay hearsay
 	replies chan struct{} // has a place for each answer to a Join that is put together
@@ -61,21 +53,6 @@ type Minogrpc struct {
 
 	// refusalLog keeps a hostile peer from filling the log.
 	refusalLog rate.Sometimes
-
-	streams *streams
-	tasks   *tasks
-	life    *life
-
-	mu sync.RWMutex
-	// endpoints are the procedures that the node has a handler for, by their URI.
-	endpoints map[string]*endpoint
-}
-
-// endpoint is a procedure.
-type endpoint struct {
-	uri     string
-	handler mino.Handler
-	factory serde.Factory
 }
 
 // NewMinogrpc returns a node that listens on the address and already serves. The
@@ -94,15 +71,11 @@ type endpoint struct {
 // When it returns an error, it holds no port and no goroutine.
 func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ...Option) (*Minogrpc, error) {
 	m := &Minogrpc{
-		config:    newConfig(opts),
-		router:    router,
-		context:   json.NewContext(),
-		tally:     newTally(),
-		streams:   newStreams(),
-		tasks:     newTasks(),
-		life:      newLife(),
-		endpoints: make(map[string]*endpoint),
-		replies:   make(chan struct{}, maxReplies),
+		config:  newConfig(opts),
+		router:  router,
+		context: json.NewContext(),
+		tally:   newTally(),
+		replies: make(chan struct{}, maxReplies),
 
 		refusalLog: rate.Sometimes{First: loggedRefusals, Interval: time.Second},
 	}
@@ -202,7 +175,8 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
-	limits := append(m.sessionOptions(m.shared), session.WithDialLimit(session.NewDialLimit(maxSetUps-maxShares)))
+	m.dials = session.NewDialLimit(maxSetUps - maxShares)
+	limits := m.sessionOptions(m.shared)
 	m.session = append(limits, m.session...)
 	// The authorizer decides who becomes a neighbour, so nobody else may send.
 	if m.strict() || m.authorizer != nil {
@@ -210,6 +184,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	}
 
 	m.conns = session.NewConnManager(m.connOptions()...)
+	m.host = host.New(m.me, m.router, m.conns, m.hostOptions()...)
 	m.server = m.newServer()
 
 	return nil
@@ -222,7 +197,7 @@ func (m *Minogrpc) serve(listener net.Listener) {
 	m.keepWatch()
 	m.keepRenewed()
 
-	m.tasks.start(func() {
+	m.host.Go(host.Task{Name: "server"}, func() {
 		// It may be stopped before it has begun.
 		if err := m.server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			m.logger.Error().Err(err).Msg("server failed")
@@ -249,7 +224,7 @@ func (m *Minogrpc) String() string {
 // procedures that it creates. A segment is one or more letters and digits of
 // ASCII; CreateRPC returns an error for any other.
 func (m *Minogrpc) WithSegment(name string) mino.Mino {
-	return segment{Minogrpc: m, prefix: name + uriSeparator, bad: !namePattern.MatchString(name)}
+	return segment{Minogrpc: m, path: host.Path{}.With(name)}
 }
 
 // CreateRPC registers the handler under the name and returns the procedure to call
@@ -257,61 +232,33 @@ func (m *Minogrpc) WithSegment(name string) mino.Mino {
 // an error for any other, when the name is taken, and when the handler or the
 // factory is nil.
 func (m *Minogrpc) CreateRPC(name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
-	return m.createRPC("", name, h, f)
+	return m.createRPC(host.Path{}, name, h, f)
 }
 
-func (m *Minogrpc) createRPC(prefix, name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
-	if !namePattern.MatchString(name) {
-		return nil, fmt.Errorf("invalid name %q of a procedure", name)
+func (m *Minogrpc) createRPC(path host.Path, name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
+	p, err := m.host.Register(path, name, h, f)
+	if err != nil {
+		return nil, err
 	}
 
-	if h == nil || f == nil {
-		return nil, fmt.Errorf("procedure %q needs a handler and a factory", name)
-	}
-
-	ep := &endpoint{uri: prefix + name, handler: h, factory: f}
-
-	m.mu.Lock()
-	defer m.mu.Unlock()
-
-	if m.endpoints[ep.uri] != nil {
-		return nil, fmt.Errorf("procedure %q is already registered", ep.uri)
-	}
-
-	m.endpoints[ep.uri] = ep
-
-	return &procedure{node: m, endpoint: ep}, nil
-}
-
-// endpoint returns the procedure of that URI, or nil.
-func (m *Minogrpc) endpoint(uri string) *endpoint {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-
-	return m.endpoints[uri]
+	return &procedure{Procedure: p, node: m}, nil
 }
 
 // segment is a node whose procedures are in a path of their own.
 type segment struct {
 	*Minogrpc
 
-	prefix string
-	bad    bool
+	path host.Path
 }
 
 // WithSegment implements mino.Mino.
 func (s segment) WithSegment(name string) mino.Mino {
-	s.prefix += name + uriSeparator
-	s.bad = s.bad || !namePattern.MatchString(name)
+	s.path = s.path.With(name)
 
 	return s
 }
 
 // CreateRPC implements mino.Mino.
 func (s segment) CreateRPC(name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
-	if s.bad {
-		return nil, fmt.Errorf("invalid segment in %q", s.prefix)
-	}
-
-	return s.createRPC(s.prefix, name, h, f)
+	return s.createRPC(s.path, name, h, f)
 }

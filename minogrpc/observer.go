@@ -83,7 +83,7 @@ func (m *Minogrpc) handshakeFailed(raw net.Conn, err error) {
 	conn, _ := raw.(*accepted)
 
 	switch {
-	case errors.Is(err, io.EOF) || m.life.closing.Err() != nil:
+	case errors.Is(err, io.EOF) || m.host.Stopping().Err() != nil:
 		return
 	case conn != nil && (conn.evicted.Load() || !conn.heard.Load()):
 		return

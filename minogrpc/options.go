@@ -142,10 +142,7 @@ func WithObserver(observer Observer) Option {
 // for comparison and doubt. The stream between an orchestrator and the root of its tree
 // is not concerned.
 func WithoutDuplex() Option {
-	return optionFunc(func(c *config) {
-		c.noDuplex = true
-		c.session = append(c.session, session.WithoutDuplex())
-	})
+	return optionFunc(func(c *config) { c.noDuplex = true })
 }
 
 // WithCert sets the certificate, with its key, that the node presents. Without it,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/ptypes"
@@ -47,7 +48,7 @@ func (m *Minogrpc) chains() []*ptypes.CertificateChain {
 	var all []*ptypes.CertificateChain
 
 	err := m.store.Range(func(addr mino.Address, chain certs.CertChain) bool {
-		peer, err := follower(addr)
+		peer, err := host.PeerOf(addr)
 		if err == nil {
 			all = append(all, &ptypes.CertificateChain{Address: []byte(textOf(peer)), Value: chain})
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
@@ -288,7 +289,7 @@ func (m *Minogrpc) makeRoomLocked() error {
 	err := m.store.Range(func(addr mino.Address, _ certs.CertChain) bool {
 		m.peers.room--
 
-		if peer, err := follower(addr); err == nil {
+		if peer, err := host.PeerOf(addr); err == nil {
 			m.peers.spellLocked(peer)
 		}
 
@@ -338,7 +339,7 @@ func (m *Minogrpc) learnAll(ctx context.Context, chains []*ptypes.CertificateCha
 			return fmt.Errorf("%d of %d certificates have not been learned: %w", len(chains)-i, len(chains), ctx.Err())
 		}
 
-		addr, err := readAddress("of a peer", string(chain.GetAddress()))
+		addr, err := host.ReadAddress("of a peer", string(chain.GetAddress()))
 		if err == nil {
 			_, err = m.learn(addr, chain.GetValue(), origin{asked: true})
 		}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/minogrpc/certs"
 )
@@ -84,8 +85,8 @@ func (m *Minogrpc) keepRenewed() {
 		return
 	}
 
-	m.tasks.start(func() {
-		for sleep(m.life.closing, m.renewal.rest()) {
+	m.host.Go(host.Task{Name: "renewal of the certificate"}, func() {
+		for sleep(m.host.Stopping(), m.renewal.rest()) {
 			m.certificate()
 		}
 	})

@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/internal/contain"
-	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -85,13 +84,23 @@ func (m *Minogrpc) dialOptions() []grpc.DialOption {
 	}, m.dial...)
 }
 
+// Stream makes the caller a parent of a stream. The host does that; the node knows the connection.
+func (o *overlay) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
+	return o.host.Stream(connStream{server})
+}
+
+// Forward hands a packet to the stream that it belongs to.
+func (o *overlay) Forward(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, error) {
+	return o.host.Forward(ctx, p)
+}
+
 // Call asks the handler of a procedure one question.
 func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Message, error) {
-	if err := o.refuseWhenStopped(); err != nil {
+	if err := o.host.Serving(); err != nil {
 		return nil, err
 	}
 
-	from, err := readAddress("from", string(msg.GetFrom()))
+	from, err := host.ReadAddress("from", string(msg.GetFrom()))
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +109,12 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 		return nil, err
 	}
 
-	in, err := o.readCall(ctx)
+	procedure, err := o.host.Lookup(ctx)
 	if err != nil {
 		return nil, err
 	}
 
-	if err = o.authorize(ctx, from, Procedure{URI: in.endpoint.uri, Access: AccessCall}); err != nil {
+	if err = o.authorize(ctx, from, Procedure{URI: procedure.URI(), Access: AccessCall}); err != nil {
 		return nil, err
 	}
 
@@ -113,35 +122,21 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 		return nil, err
 	}
 
-	question, err := in.endpoint.factory.Deserialize(o.context, msg.GetPayload())
+	answer, err := procedure.Process(from, msg.GetPayload())
 	if err != nil {
-		return nil, status.Errorf(codes.InvalidArgument, "message: %v", err)
-	}
-
-	answer, err := in.endpoint.handler.Process(mino.Request{Address: from, Message: question})
-	if err != nil {
-		return nil, status.Error(codes.Unknown, err.Error())
-	}
-
-	reply, err := o.message(answer)
-
-	switch {
-	case err == nil:
-		return reply, nil
-	case status.Code(err) == codes.ResourceExhausted:
 		return nil, err
-	default:
-		return nil, status.Error(codes.Internal, err.Error())
 	}
+
+	if err = o.checkSize(answer); err != nil {
+		return nil, err
+	}
+
+	return &ptypes.Message{From: []byte(o.text), Payload: answer}, nil
 }
 
-// message returns a question or an answer of this node as it is sent. The payload of a
-// nil message is empty. The error has a status when the message is too large.
+// message returns a question of this node as it is sent. The error has a status when the message is
+// too large.
 func (m *Minogrpc) message(msg serde.Message) (*ptypes.Message, error) {
-	if msg == nil {
-		return &ptypes.Message{From: []byte(m.text)}, nil
-	}
-
 	payload, err := msg.Serialize(m.context)
 	if err != nil {
 		return nil, fmt.Errorf("serialize message: %w", err)
@@ -164,78 +159,26 @@ func (l *limits) checkSize(payload []byte) error {
 	return nil
 }
 
-// Forward hands a packet to the stream that it belongs to. It returns when the
-// outcome of every destination is known.
-func (o *overlay) Forward(ctx context.Context, p *ptypes.Packet) (*ptypes.Ack, error) {
-	ack, taken, err := o.forward(ctx, p)
-	if err != nil && !taken {
-		_ = grpc.SetTrailer(ctx, metadata.Pairs(session.LinkKey, session.LinkRefused)) // The call is not over.
-	}
-
-	return ack, err
-}
-
-// forward also tells whether the packet may have been delivered or passed on, if there is an error.
-func (o *overlay) forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, taken bool, err error) {
-	in, err := o.readStreamCall(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-
-	st := o.streams.find(in.key)
-	if st == nil {
-		return nil, false, status.Error(codes.NotFound, "unknown stream")
-	}
-
-	ack, err = st.RecvPacket(in.gateway, p)
-	taken = !errors.Is(err, session.ErrNotTaken)
-
-	switch {
-	case errors.Is(err, session.ErrStranger) && !errors.Is(err, session.ErrSource):
-		// The caller looks for another way. A lie that it may only pass on costs the packet.
-		return nil, taken, status.Error(codes.PermissionDenied, err.Error())
-	case errors.Is(err, session.ErrClosed):
-		return nil, taken, status.Error(codes.Unavailable, err.Error())
-	case err != nil:
-		return nil, taken, status.Error(codes.InvalidArgument, err.Error())
-	default:
-		return ack, taken, nil
-	}
-}
-
-// refuseWhenStopped returns an error with a status once the node is being stopped.
-func (m *Minogrpc) refuseWhenStopped() error {
-	if m.life.closing.Err() != nil {
-		return status.Error(codes.Unavailable, errStopped.Error())
-	}
-
-	return nil
-}
-
 // contain runs what an application has passed to the node. A panic is an error that
 // wraps contain.ErrPanic, and is logged.
 func (m *Minogrpc) contain(fn func() error) error {
-	_, err := contain.Call(func() (struct{}, error) { return struct{}{}, fn() })
-
-	// The error and the log may be somebody else's, too.
-	_ = contain.Do(func() {
-		failure, ok := errors.AsType[*contain.PanicError](err)
-		if ok {
-			m.logger.Error().Err(failure).Bytes("stack", failure.Stack).Msg("panic contained")
-		}
-	})
-
-	return err
+	return contain.Logged(m.logger, fn)
 }
 
 func (m *Minogrpc) containUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	handler grpc.UnaryHandler,
 ) (resp any, err error) {
-	err = m.contain(func() error {
-		resp, err = handler(ctx, req)
+	release, err := m.chargeCall(ctx, req)
+	if err == nil {
+		defer release()
 
-		return err
-	})
+		err = m.contain(func() error {
+			resp, err = handler(ctx, req)
+
+			return err
+		})
+	}
+
 	m.observeCall(ctx, info.FullMethod, err)
 
 	return resp, statusOf(err)

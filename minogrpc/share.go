@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/ptypes"
@@ -59,7 +60,7 @@ func (m *Minogrpc) beginShare(newcomer session.Address, chain *ptypes.Certificat
 		}
 	}
 
-	started := m.tasks.start(func() {
+	started := m.host.Go(host.Task{Name: "introduction of a newcomer"}, func() {
 		defer end()
 
 		_ = m.contain(func() error {
@@ -91,7 +92,7 @@ func (m *Minogrpc) sharing(newcomer session.Address) <-chan struct{} {
 // store then have been asked, or the time is over. A task tries those again that could not
 // be reached.
 func (m *Minogrpc) share(newcomer session.Address, chain *ptypes.CertificateChain) {
-	ctx, cancel := context.WithTimeout(m.life.closing, sharePeriod)
+	ctx, cancel := context.WithTimeout(m.host.Stopping(), sharePeriod)
 	defer cancel()
 
 	told := map[session.Address]bool{m.me: true, newcomer: true}
@@ -111,7 +112,7 @@ func (m *Minogrpc) share(newcomer session.Address, chain *ptypes.CertificateChai
 
 	missed = append(missed, m.untold(told)...)
 	if len(missed) > 0 {
-		m.tasks.start(func() { m.tellLater(missed, chain) })
+		m.host.Go(host.Task{Name: "introduction of a newcomer"}, func() { m.tellLater(missed, chain) })
 	}
 }
 
@@ -141,7 +142,7 @@ func (m *Minogrpc) members() []session.Address {
 	var addrs []session.Address
 
 	err := m.store.Range(func(addr mino.Address, _ certs.CertChain) bool {
-		if peer, err := follower(addr); err == nil {
+		if peer, err := host.PeerOf(addr); err == nil {
 			addrs = append(addrs, peer)
 		}
 
@@ -158,11 +159,11 @@ func (m *Minogrpc) members() []session.Address {
 // there: nobody makes this node dial the addresses of others for minutes by naming them.
 func (m *Minogrpc) tellLater(missed []session.Address, chain *ptypes.CertificateChain) {
 	for pause := firstPause; pause < firstPause<<maxPauses && len(missed) > 0; pause *= 2 {
-		if !sleep(m.life.closing, pause) {
+		if !sleep(m.host.Stopping(), pause) {
 			return
 		}
 
-		missed = m.tell(m.life.closing, slices.DeleteFunc(missed, m.hearsay.has), chain, false)
+		missed = m.tell(m.host.Stopping(), slices.DeleteFunc(missed, m.hearsay.has), chain, false)
 	}
 
 	for _, addr := range missed {

@@ -2,6 +2,8 @@ package minogrpc_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"sync"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/ptypes"
@@ -212,13 +215,56 @@ func TestStop_TellsOfAHandlerThatDoesNotEnd(t *testing.T) {
 		<-entered
 
 		begin := time.Now()
-		require.ErrorContains(t, peer.Stop(), "1 tasks")
+		err = peer.Stop()
 		require.LessOrEqual(t, time.Since(begin), 4*time.Second)
+
+		running, ok := errors.AsType[*host.RunningError](err)
+		require.True(t, ok, err)
+		require.Len(t, running.Oldest, 1)
+		require.NotEmpty(t, running.Oldest[0].Stream)
+		require.EqualError(t, err, fmt.Sprintf("1 task of the node has not ended: handler of %q in stream %q for 3s",
+			rpcName, running.Oldest[0].Stream))
 
 		_, _, err = in.Recv(context.Background())
 		require.ErrorContains(t, err, "the node has been stopped")
 		close(release)
 	})
+}
+
+// Promise L3: a stop says what it leaves behind, also of calls. gRPC does not wait for their handlers.
+func TestStop_TellsOfACallThatDoesNotEnd(t *testing.T) {
+	for _, tc := range []struct {
+		name, age string
+		stop      func(*minogrpc.Minogrpc) error
+	}{
+		{"Stop", "8s", (*minogrpc.Minogrpc).Stop}, // 5, 2 for what is in progress, and 1 to notice.
+		{"GracefulStop", "16s", (*minogrpc.Minogrpc).GracefulStop},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := sessiontest.NewNetwork()
+				t.Cleanup(network.Close)
+
+				release := make(chan struct{})
+				node, peer := startIn(t, network, "n1:1"), newIn(t, network, "n2:1")
+				rpc := mino.MustCreateRPC(node.WithSegment("seg"), rpcName, echo, texts{})
+				sleeps := handler{process: func(mino.Request) (serde.Message, error) {
+					<-release
+
+					return nil, nil
+				}}
+				mino.MustCreateRPC(peer.WithSegment("seg"), rpcName, sleeps, texts{})
+
+				_, err := rpc.Call(t.Context(), text("hello"), playersOf(peer))
+				require.NoError(t, err)
+				time.Sleep(5 * time.Second)
+
+				err = tc.stop(peer)
+				require.EqualError(t, err, `1 task of the node has not ended: call handler of "seg/test" for `+tc.age)
+				close(release)
+			})
+		})
+	}
 }
 
 func TestStop_EndsASetUp(t *testing.T) {

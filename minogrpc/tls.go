@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"google.golang.org/grpc/credentials"
@@ -190,7 +191,7 @@ func (c watchedCredentials) Clone() credentials.TransportCredentials {
 // clientCredentials returns what the node at the address must prove its identity
 // with. It fails when nothing would be believed, so that nobody dials in vain.
 func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCredentials, error) {
-	peer, err := follower(addr)
+	peer, err := host.PeerOf(addr)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,11 @@ const (
 	storedBytes kind = "bytes of metadata"
 	headerBytes kind = "bytes of headers"
 
+	// partBytes are those of the messages that have come in part, and callBytes those of the messages
+	// of calls while they are served.
+	partBytes kind = "bytes of messages that have come in part"
+	callBytes kind = "bytes of messages of calls"
+
 	// allConnections are those of all the hosts.
 	allConnections kind = "connections of all hosts"
 )
@@ -88,6 +93,20 @@ func (v *visit) release(k kind) {
 		if c.kind == k {
 			v.releaseLocked(c)
 		}
+	}
+}
+
+// reduce gives back n of what was claimed.
+func (v *visit) reduce(c claim, n int) {
+	v.tally.mu.Lock()
+	defer v.tally.mu.Unlock()
+
+	c.host = v.host
+	v.tally.counts[c] -= n
+	v.held[c] -= n
+
+	if v.held[c] == 0 {
+		v.releaseLocked(c)
 	}
 }
 

@@ -171,6 +171,14 @@ type Subtree interface {
 	Descendants(gateway mino.Address) []mino.Address
 }
 
+// Weighted is what a [RoutingTable] may offer so that a session can charge its memory to the budget
+// of the node. A table without it counts for nothing.
+type Weighted interface {
+	// Weight estimates what the table takes in memory, in bytes. A session calls it once, when it
+	// gets the table. It takes constant time.
+	Weight() int
+}
+
 // Sources is what a [RoutingTable] may offer so that a session can refuse a packet whose
 // source is a lie: one that cannot have come over the link that it came by. Like all
 // methods of a table it neither blocks nor calls back. It takes no memory, and a time

@@ -3,9 +3,12 @@
 package contain
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/rs/zerolog"
 )
 
 // ErrPanic is what the error of every panic wraps.
@@ -51,4 +54,43 @@ func Recover(err *error) {
 	if r := recover(); r != nil {
 		*err = &PanicError{Value: r, Stack: debug.Stack()}
 	}
+}
+
+// Logged runs what an application has passed to a node. A panic is an error that wraps ErrPanic, and
+// is logged.
+func Logged(logger zerolog.Logger, fn func() error) error {
+	err := run(fn)
+
+	// The error and the log may be somebody else's, too.
+	_ = Do(func() {
+		failure, ok := errors.AsType[*PanicError](err)
+		if ok {
+			logger.Error().Err(failure).Bytes("stack", failure.Stack).Msg("panic contained")
+		}
+	})
+
+	return err
+}
+
+func run(fn func() error) (err error) {
+	defer Recover(&err)
+
+	return fn()
+}
+
+// errNoContext is the error of a nil context.
+var errNoContext = errors.New("no context")
+
+// Context calls what the library calls of a context, from goroutines where nobody recovers. A context
+// that panics does so here, where the caller contains it. It returns an error for a nil context.
+func Context(ctx context.Context, key any) error {
+	if ctx == nil {
+		return errNoContext
+	}
+
+	_, _ = ctx.Deadline()
+	_ = ctx.Value(key)
+	_, _ = ctx.Done(), ctx.Err()
+
+	return nil
 }

@@ -131,6 +131,10 @@ type parcelOwner interface {
 	// order. Each is answered with Reply, the last time with a receipt that says so.
 	Arrived(l *Link, a Arrival)
 
+	// Stalled is called when a large message of the neighbour has been dropped, because nothing more
+	// of it has come for too long. If it is completed after all, it arrives with the same error.
+	Stalled(l *Link, err error)
+
 	// Failed is called when a parcel alone has failed.
 	Failed(l *Link, p *Parcel, err error)
 }

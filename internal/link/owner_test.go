@@ -99,6 +99,8 @@ func (e *end) Turned(*link.Link, bool)   {}
 func (e *end) Redials(*link.Link, error) {}
 func (e *end) Resumed(*link.Link)        {}
 
+func (e *end) Stalled(*link.Link, error) {}
+
 func (e *end) Goodbye(l *link.Link) {
 	e.mu.Lock()
 	e.goodbyes++

@@ -58,6 +58,7 @@ func (d *duplex) handle(stream Stream, frame *ptypes.Packet) error {
 		}
 	}
 
+	stalled := d.machine.Lagging()
 	answers, goodbye := d.apply(frame, content)
 
 	for _, a := range answers {
@@ -77,6 +78,10 @@ func (d *duplex) handle(stream Stream, frame *ptypes.Packet) error {
 
 	if turned {
 		l.tell(func() { l.Owner.Turned(l, cut) })
+	}
+
+	if stalled != nil {
+		l.tell(func() { l.Owner.Stalled(l, stalled) })
 	}
 
 	if goodbye {

@@ -33,9 +33,24 @@ type turn struct {
 // gets it calls leave. Everybody takes the places in the same order, so that nobody waits for
 // somebody who waits for them.
 func (l *Link) takeTurn(ctx context.Context, first bool) (*turn, error) {
+	return takeTurn(ctx, l.Dials, first)
+}
+
+// Wait waits for a place for a set-up that is not that of a link. Whoever gets it calls leave, once.
+// Otherwise the error is the cause of the context.
+func (t *Turns) Wait(ctx context.Context) (leave func(), err error) {
+	own, err := takeTurn(ctx, []*Turns{t}, true)
+	if err != nil {
+		return nil, err
+	}
+
+	return own.leave, nil
+}
+
+func takeTurn(ctx context.Context, limits []*Turns, first bool) (*turn, error) {
 	t := &turn{}
 
-	for _, limit := range l.Dials {
+	for _, limit := range limits {
 		if first && !t.take(ctx, limit.first) || !t.take(ctx, limit.all) {
 			t.leave()
 

@@ -28,16 +28,37 @@ func (b *Budget) Part(limit int) *Budget {
 	return &Budget{limit: int64(limit), whole: b}
 }
 
+// What ReserveSpare may take beyond the limit: a part of that, and no less than some bytes.
+const (
+	sparePart  = 4
+	leastSpare = 1 << 20
+)
+
 // Reserve takes n bytes, or returns false and takes nothing when there are not as
 // many left, here or in what this is a part of.
 func (b *Budget) Reserve(n int) bool {
+	return b.reserve(n, false)
+}
+
+// ReserveSpare is Reserve for what has to find room when the budget is used up, such as the news that
+// it is. The limit is a quarter higher for that.
+func (b *Budget) ReserveSpare(n int) bool {
+	return b.reserve(n, true)
+}
+
+func (b *Budget) reserve(n int, spare bool) bool {
 	if b == nil {
 		return true
 	}
 
+	limit := b.limit
+	if spare {
+		limit += max(limit/sparePart, leastSpare)
+	}
+
 	for {
 		used := b.used.Load()
-		if used+int64(n) > b.limit {
+		if used+int64(n) > limit {
 			return false
 		}
 
@@ -46,7 +67,7 @@ func (b *Budget) Reserve(n int) bool {
 		}
 	}
 
-	if b.whole.Reserve(n) {
+	if b.whole.reserve(n, spare) {
 		return true
 	}
 

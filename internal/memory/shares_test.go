@@ -73,3 +73,26 @@ func TestShares_NoneIsNoLimit(t *testing.T) {
 	require.True(t, shares.Join("a").Reserve(1<<30))
 	shares.Leave("a")
 }
+
+// Promise M3: what must be told when a budget is used up finds some room, and not any.
+func TestBudget_HasSpareRoom(t *testing.T) {
+	whole := memory.NewBudget(16 << 20)
+	part := whole.Part(8 << 20)
+
+	require.True(t, part.Reserve(8<<20))
+	require.False(t, part.Reserve(1))
+	require.True(t, part.ReserveSpare(2<<20))
+	require.False(t, part.ReserveSpare(1))
+
+	require.True(t, whole.Reserve(6<<20))
+	require.True(t, whole.Part(8<<20).ReserveSpare(4<<20))
+	require.False(t, whole.Part(8<<20).ReserveSpare(1))
+
+	part.Release(10 << 20)
+	require.Equal(t, 10<<20, whole.Used())
+
+	small := memory.NewBudget(10)
+	require.True(t, small.Reserve(10))
+	require.True(t, small.ReserveSpare(1<<20))
+	require.False(t, small.ReserveSpare(1))
+}

@@ -1,6 +1,7 @@
 package worlds_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -12,6 +13,8 @@ import (
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // guarded is a session of node a that takes packets only from its neighbours. In its table a
@@ -105,6 +108,14 @@ func (g *guarded) call(from, source mino.Address) bool {
 
 	require.ErrorIs(g, err, session.ErrStranger)
 	require.Len(g, g.refused, before+1)
+
+	// A lie that the caller may only have passed on costs it the packet alone.
+	want := codes.PermissionDenied
+	if errors.Is(err, session.ErrSource) {
+		want = codes.InvalidArgument
+	}
+
+	require.Equal(g, want, status.Code(err))
 	require.Equal(g, from, g.refused[before])
 
 	return false

@@ -21,6 +21,8 @@ import (
 	"github.com/minogrpc/session/serde/json"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // identified returns a packet with an identity and a budget.
@@ -248,7 +250,11 @@ func TestHostile_ClosingNodeDoesNotSpeakForOthers(t *testing.T) {
 
 		_, err := sess.RecvPacket(addr("p"), w.packet(addr("p"), addr("b")))
 		require.ErrorIs(t, err, session.ErrClosed)
-		require.ErrorIs(t, <-under, session.ErrClosed)
+		require.Equal(t, codes.Unavailable, status.Code(err))
+
+		err = <-under
+		require.ErrorIs(t, err, session.ErrClosed)
+		require.Equal(t, codes.Unavailable, status.Code(err))
 
 		// It does answer for itself.
 		got := w.receive(sess, addr("p"), w.packet(addr("p"), addr("a")))

@@ -2,12 +2,14 @@ package worlds_test
 
 import (
 	"context"
+	"io"
 	"testing"
 	"testing/synctest"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/fake"
 	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde/json"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
@@ -86,9 +88,14 @@ func TestLimit_MemoryBudgetIsShared(t *testing.T) {
 			return &ptypes.Ack{}, nil
 		}})
 
-		budget := session.NewMemoryBudgetWithShare(1600, 1600)
-		first, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithMemoryBudget(budget))
-		second, _ := w.root(addr("c"), w.table(1, addr("c")), session.WithMemoryBudget(budget))
+		tableA, tableC := w.table(1, addr("a"), addr("b")), w.table(1, addr("c"))
+		tables := tableA.(router.Weighted).Weight() + tableC.(router.Weighted).Weight()
+
+		budget := session.NewMemoryBudgetWithShare(1600+tables, 1600+tables)
+		first, _ := w.root(addr("a"), tableA, session.WithMemoryBudget(budget))
+		second, _ := w.root(addr("c"), tableC, session.WithMemoryBudget(budget))
+
+		require.Equal(t, tables, budget.Used())
 
 		require.Empty(t, w.outcomes(second.Send(fake.Message(make([]byte, 500)), addr("c"))))
 
@@ -116,15 +123,16 @@ func TestLimit_MemoryBudgetIsShared(t *testing.T) {
 		require.Equal(t, held, budget.Used())
 
 		w.recv(second)
-		require.Zero(t, budget.Used())
+		require.Equal(t, tables, budget.Used())
 
 		require.Empty(t, w.outcomes(second.Send(fake.Message(make([]byte, 500)), addr("c"))))
 		require.Equal(t, held, budget.Used())
 
 		// What nobody reads any more leaves the budget at once, though the session goes on.
 		second.(session.Lifecycle).CloseRecv()
-		require.Zero(t, budget.Used())
+		require.Equal(t, tables, budget.Used())
 		second.Close()
+		first.Close()
 		require.Zero(t, budget.Used())
 	})
 }
@@ -135,8 +143,10 @@ func TestLimit_PeerHasAShareOfTheMemory(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		const size = 1000 + 250 + len("FAb:1") + len("FAa:1")
 
-		budget := session.NewMemoryBudgetWithShare(10*size, 3*size)
 		table := w.table(1, addr("a"), addrs("b", "c")...)
+		tables := 2 * table.(router.Weighted).Weight()
+
+		budget := session.NewMemoryBudgetWithShare(10*size, 3*size)
 		first, _ := w.root(addr("a"), table, session.WithMemoryBudget(budget))
 		second, _ := w.root(addr("a"), table, session.WithMemoryBudget(budget))
 
@@ -162,12 +172,45 @@ func TestLimit_PeerHasAShareOfTheMemory(t *testing.T) {
 		}
 
 		require.Empty(t, send(first, "c"))
-		require.Equal(t, 4*size, budget.Used())
+		require.Equal(t, tables+4*size, budget.Used())
 
 		w.recv(first)
 		require.Empty(t, send(second, "b"))
 
 		first.Close()
+		second.Close()
+		require.Zero(t, budget.Used())
+	})
+}
+
+// Promises M3, S3: a routing table counts for the memory of its parent as long as that is one. One
+// that does not fit makes nobody a parent.
+func TestLimit_RoutingTableIsCharged(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		table := w.table(1, addr("a"), addrs("b", "c", "d")...)
+		weight := table.(router.Weighted).Weight()
+		require.Greater(t, weight, 3*100)
+
+		budget := session.NewMemoryBudgetWithShare(10*weight, 2*weight-1)
+		first, _ := w.root(addr("a"), table, session.WithMemoryBudget(budget))
+		require.Equal(t, weight, budget.Used())
+
+		// The parent of both is the same peer.
+		second := w.session(addr("a"), session.WithMemoryBudget(budget))
+		parent := fake.NewRelay(session.NewOrchestratorAddress(addr("orchestrator")), nil)
+		w.cleanup = append(w.cleanup, func() { parent.End(io.EOF) })
+
+		_, err := second.(session.Registrar).Register(parent, table)
+		require.ErrorIs(t, err, session.ErrMemory)
+		require.Equal(t, weight, budget.Used())
+
+		first.Close()
+		require.Zero(t, budget.Used())
+
+		_, err = second.(session.Registrar).Register(parent, table)
+		require.NoError(t, err)
+		require.Equal(t, weight, budget.Used())
+
 		second.Close()
 		require.Zero(t, budget.Used())
 	})

@@ -16,6 +16,8 @@ import (
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // acking returns a peer that answers every packet in the same way.
@@ -410,6 +412,8 @@ func TestRecvPacket_MalformedIsAnError(t *testing.T) {
 		for _, p := range []*ptypes.Packet{nil, {}, {Serialized: []byte("null")}, {Serialized: []byte("{")}} {
 			_, err := sess.RecvPacket(addr("b"), p)
 			require.ErrorContains(t, err, "packet malformed: ")
+			require.Equal(t, codes.InvalidArgument, status.Code(err))
+			require.Equal(t, err.Error(), status.Convert(err).Message())
 		}
 
 		_, err := sess.RecvPacket(nil, w.packet(addr("b"), addr("a")))

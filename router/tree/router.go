@@ -158,6 +158,11 @@ func (r *treeRouter) newTable(me string, height int, known message.Players) (*ta
 
 	t.adopt(height, known, nil)
 
+	for _, text := range known.Texts {
+		// An address has a text of its own.
+		t.weight += perPlayer + 2*len(text)
+	}
+
 	return t, nil
 }
 

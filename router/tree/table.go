@@ -19,9 +19,17 @@ var errSelf = errors.New("the node has no route to itself")
 // errAddress is the reason of a void for an address that cannot be sent.
 var errAddress = errors.New("the address is empty or malformed")
 
-// table implements router.RoutingTable, router.Subtree and router.Sources.
+// perPlayer is what a table takes for each player beside its text, in bytes: the address, its places
+// in the list of a child and in the map. It was measured, and is rounded up.
+const perPlayer = 128
+
+// table implements router.RoutingTable, router.Subtree, router.Sources and router.Weighted.
 type table struct {
 	router *treeRouter
+
+	// weight estimates what the table takes in memory, in bytes. The loss of a child moves its
+	// players to others, and adds none.
+	weight int
 
 	// me is the text of the own address, empty where the node was not told, and where it
 	// may be that of a player above.
@@ -118,6 +126,11 @@ func (t *table) lookup(addr mino.Address) (c *child, valid, neighbour bool) {
 // once.
 func (t *table) Make(src mino.Address, to []mino.Address, msg []byte) router.Packet {
 	return (*types.Packet)(message.MakePacket(t.router.reader, src, to, msg))
+}
+
+// Weight implements router.Weighted.
+func (t *table) Weight() int {
+	return t.weight
 }
 
 // PrepareHandshakeFor implements router.RoutingTable. An address that is no

@@ -52,6 +52,8 @@ type Draft struct {
 
 	// room is what is left in the frame before the parcels, in bytes.
 	room int
+	// outcomes is what those in the frame count for in the budget, in bytes.
+	outcomes int
 }
 
 // room returns how much content the next frame should have, in bytes.
@@ -78,9 +80,10 @@ func (m *Machine) Draft() (Draft, bool) {
 	m.order.resize(m.frameSize() / 2)
 
 	frame := &ptypes.Packet{}
-	room := m.room() - m.takeOutcomes(frame, m.room()/2)
+	size, weight := m.takeOutcomes(frame, m.room()/2)
+	room := m.room() - size
 
-	return Draft{Frame: frame, Parcels: m.gather(room), room: room}, true
+	return Draft{Frame: frame, Parcels: m.gather(room), room: room, outcomes: weight}, true
 }
 
 // Compose puts a draft among the frames to be written, unless there is nothing in it. What
@@ -90,7 +93,7 @@ func (m *Machine) Compose(d Draft) *parcel.Parcel {
 	wires := d.Frame.GetParcels()
 	d.Frame.Parcels = nil
 
-	open := frame{packet: d.Frame, room: d.room, parcels: d.Parcels[:0]}
+	open := frame{packet: d.Frame, room: d.room, parcels: d.Parcels[:0], outcomes: d.outcomes}
 	for i, p := range d.Parcels {
 		m.add(&open, p, wires[i])
 	}
@@ -113,6 +116,8 @@ type frame struct {
 	packet  *ptypes.Packet
 	parcels []*parcel.Parcel
 	room    int
+	// outcomes is what those in it count for in the budget, in bytes.
+	outcomes int
 }
 
 func (f *frame) empty() bool {
@@ -151,7 +156,7 @@ func (m *Machine) seal(f *frame) {
 	f.packet.Frame = m.last
 
 	size := proto.Size(f.packet)
-	m.unread.Push(numbered{frame: f.packet, size: size, parcels: f.parcels})
+	m.unread.Push(numbered{frame: f.packet, size: size, parcels: f.parcels, outcomes: f.outcomes})
 	m.unreadBytes += size
 
 	*f = frame{packet: &ptypes.Packet{}, room: m.room()}

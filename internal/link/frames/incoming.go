@@ -38,8 +38,10 @@ type incoming struct {
 	answers  []Answered
 	arrivals []Arrival
 
-	// partial is the large message that is coming. It belongs to the reader.
-	partial partial
+	// partial is the large message that is coming, admitted when the last frame has come, and
+	// opened when its stream was opened. They belong to the reader.
+	partial          partial
+	admitted, opened time.Time
 
 	// over is set when the neighbour has said goodbye.
 	over bool
@@ -78,6 +80,7 @@ func emptied[T any](list []T) []T {
 // one that is expected.
 func (m *Machine) Admit(frame *ptypes.Packet, now time.Time) (content bool, err error) {
 	m.hear(frame, now)
+	m.admitted, m.opened = now, m.began
 
 	if err := m.confirm(frame.GetReceived(), now); err != nil {
 		return false, err

@@ -44,6 +44,8 @@ type numbered struct {
 
 	frame *ptypes.Packet
 	size  int
+	// outcomes is what those in it count for in the budget, in bytes.
+	outcomes int
 	// parcels are those in it that the owner has not been told about.
 	parcels []*parcel.Parcel
 }
@@ -169,6 +171,7 @@ func (m *Machine) confirm(received uint64, now time.Time) error {
 	for m.acknowledged() < received {
 		n := m.unread.Pop()
 		m.unreadBytes -= n.size
+		m.heardReplies(n.outcomes)
 		m.resend--
 		m.advanced = later(m.advanced, now)
 		m.arrived(n, now)

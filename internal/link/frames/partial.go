@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/minogrpc/session/internal/chunk"
 	"github.com/minogrpc/session/internal/memory"
@@ -14,12 +15,17 @@ import (
 // the neighbour announces: it is step bytes at first, and never more than growth times
 // what is there.
 const (
-	step   = 1 << 20
-	growth = 4
+	step   = 256 << 10
+	growth = 2
 )
 
-// ErrTooLarge is the error of a message that is larger than the link takes.
-var ErrTooLarge = errors.New("the message is too large")
+var (
+	// ErrTooLarge is the error of a message that is larger than the link takes.
+	ErrTooLarge = errors.New("the message is too large")
+
+	// ErrStalled is the error of a message of which nothing more has come for too long.
+	ErrStalled = errors.New("the message has begun, and made no progress")
+)
 
 // partial is the part of a large message that has come. It belongs to the reader.
 type partial struct {
@@ -29,6 +35,12 @@ type partial struct {
 	size  int
 	data  []byte
 	err   error
+
+	// moved is set when the last frame has brought some of it. progress is when one has, and idle
+	// counts the frames since.
+	moved    bool
+	progress time.Time
+	idle     int
 }
 
 // Assemble puts together what has come in a frame, with what came before of the large
@@ -106,6 +118,8 @@ func (m *Machine) addChunk(c *ptypes.Chunk) error {
 		p.id, p.total = c.GetId(), c.GetTotal()
 	}
 
+	p.moved = true
+
 	if c.GetId() == 0 || c.GetId() != p.id || c.GetOffset() != uint64(p.size) || c.GetTotal() != p.total ||
 		uint64(p.size+len(c.GetData())) > p.total {
 		return fmt.Errorf("%w: chunk %d at %d of %d", ErrProtocol, c.GetId(), c.GetOffset(), c.GetTotal())
@@ -146,6 +160,31 @@ func (m *Machine) grow(data []byte) {
 	}
 
 	p.data = append(p.data, data...)
+}
+
+// Lagging drops the memory of a large message that makes no progress, though the neighbour goes on
+// writing frames, and returns ErrStalled then. Such a neighbour would hold the memory as long as it
+// likes. It is called after each frame. An honest neighbour writes a piece whenever it may write
+// anything. After a break, or a stop of this process, it has some more frames for that.
+func (m *Machine) Lagging() error {
+	p := &m.partial
+
+	if p.moved {
+		p.moved, p.progress, p.idle = false, m.admitted, 0
+	} else {
+		p.idle++
+	}
+
+	idle := m.admitted.Sub(later(p.progress, m.opened)) >= m.Silence && p.idle >= beats
+
+	// Where there is an error, the memory is free.
+	if p.id > 0 && p.err == nil && m.Silence > 0 && idle {
+		m.failPartial(ErrStalled)
+
+		return ErrStalled
+	}
+
+	return nil
 }
 
 func (m *Machine) failPartial(err error) {

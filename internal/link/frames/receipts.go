@@ -12,18 +12,28 @@ import (
 const maxMerged = 32
 
 // maxReplies is how many replies may wait for a neighbour that takes no frames: one for each
-// receipt, and one for each failure. While the neighbour takes frames there may be more, for
-// which there has to be memory: one packet can have very many destinations.
+// receipt, and one for each failure. While the neighbour takes frames there may be more: one
+// packet can have very many destinations. There has to be memory for all of them.
 const maxReplies = 100_000
 
-// replySize is what one of those counts for in the budget, in bytes.
-const replySize = 512
+const (
+	// replySize is what one of those counts for in the budget, in bytes, until the neighbour has
+	// received it, and deliveredSize is the same for a number alone.
+	replySize     = 512
+	deliveredSize = 16
+
+	// freeReplies is what a link has for nothing, in bytes, and replyBlock how much it takes of the
+	// budget at once. Most links owe little, and the budget belongs to all of them.
+	freeReplies = 8 << 10
+	replyBlock  = 16 << 10
+)
 
 // leastFailure is what a failure counts for at least, in bytes: a receiver refuses frames with
 // more failures than that for their size.
 const leastFailure = 8
 
-// ErrReplies is the loss of a neighbour for which too many replies wait.
+// ErrReplies is the loss of a neighbour for which too many replies wait, or for which there is no
+// memory.
 var ErrReplies = errors.New("the neighbour does not read its receipts")
 
 // replies are the outcomes that have not been written.
@@ -31,8 +41,9 @@ type replies struct {
 	receipts  []*ptypes.Receipt
 	delivered []uint64
 
-	// owed is how many they count for. reserved is what they take of the budget, in replies.
-	owed, reserved int
+	// owed is how many they count for. unheard is what those in the frames that the neighbour has
+	// not received count for in the budget, and reserved what all take of it, in bytes.
+	owed, unheard, reserved int
 	// seen is the last frame that was acknowledged at the last tick, and waited is set when
 	// there was another one. ignored is set when it had not been acknowledged a tick later.
 	seen            uint64
@@ -40,9 +51,10 @@ type replies struct {
 }
 
 // takeOutcomes puts as many outcomes into a frame as fit into the room, and one at least. It
-// returns their size.
-func (m *Machine) takeOutcomes(frame *ptypes.Packet, room int) int {
-	size := m.takeReceipts(frame, room)
+// returns their size, and what they count for in the budget.
+func (m *Machine) takeOutcomes(frame *ptypes.Packet, room int) (size, weight int) {
+	before := m.weight()
+	size = m.takeReceipts(frame, room)
 
 	if len(m.receipts) == 0 && len(m.delivered) > 0 && (size == 0 || size+packedSize(1) <= room) {
 		// They may end what the receipts have begun, and must not come before those.
@@ -56,9 +68,15 @@ func (m *Machine) takeOutcomes(frame *ptypes.Packet, room int) int {
 		m.delivered = nil
 	}
 
-	m.giveBack()
+	weight = before - m.weight()
+	m.unheard += weight
 
-	return size
+	return size, weight
+}
+
+// weight returns what the outcomes that have not been written count for in the budget, in bytes.
+func (m *Machine) weight() int {
+	return replySize*(m.owed-len(m.delivered)) + deliveredSize*len(m.delivered)
 }
 
 // packedSize returns how much so many ids take in a frame, at most.
@@ -157,7 +175,8 @@ func shorten(f *ptypes.Failure, room int) {
 // What follows another receipt of the same parcel that has not left yet is merged with it.
 // It returns an error when there are too many: the link is over then.
 func (m *Machine) Reply(r *ptypes.Receipt) error {
-	if err := m.admitReply(1 + len(r.GetFailures())); err != nil {
+	n := 1 + len(r.GetFailures())
+	if err := m.admitReply(n, replySize*n); err != nil {
 		return err
 	}
 
@@ -165,12 +184,12 @@ func (m *Machine) Reply(r *ptypes.Receipt) error {
 		m.unanswered--
 	}
 
-	n := len(m.receipts)
+	last := len(m.receipts) - 1
 
 	switch {
-	case n > 0 && m.receipts[n-1].GetParcelId() == r.GetParcelId() &&
-		len(m.receipts[n-1].GetFailures()) < maxMerged:
-		before := m.receipts[n-1]
+	case last >= 0 && m.receipts[last].GetParcelId() == r.GetParcelId() &&
+		len(m.receipts[last].GetFailures()) < maxMerged:
+		before := m.receipts[last]
 		m.owed += len(r.GetFailures())
 		before.Failures = append(before.Failures, r.GetFailures()...)
 		before.Reached = append(before.Reached, r.GetReached()...)
@@ -190,7 +209,7 @@ func (m *Machine) Reply(r *ptypes.Receipt) error {
 // Delivered is Reply for the last receipt of a parcel, about which there is nothing more
 // to say.
 func (m *Machine) Delivered(id uint64) error {
-	if err := m.admitReply(1); err != nil {
+	if err := m.admitReply(1, deliveredSize); err != nil {
 		return err
 	}
 
@@ -206,28 +225,44 @@ func (m *Machine) Delivered(id uint64) error {
 	return nil
 }
 
-// admitReply returns an error when no more replies may wait. Up to maxReplies always may.
-// Beyond that the neighbour must be taking frames, and there must be memory.
-func (m *Machine) admitReply(n int) error {
-	over := m.owed + n - maxReplies
-
-	switch {
-	case over <= m.reserved:
-		return nil
-	case m.ignored || !m.Box.Budget.Reserve((over-m.reserved)*replySize):
+// admitReply returns an error when no more replies may wait that count for so many bytes. Beyond
+// maxReplies the neighbour must be taking frames. The news that the budget is used up needs room, too.
+func (m *Machine) admitReply(n, bytes int) error {
+	if m.ignored && m.owed+n > maxReplies {
 		return ErrReplies
 	}
 
-	m.reserved = over
+	missing := m.weight() + m.unheard + bytes - freeReplies - m.reserved
+	if missing <= 0 {
+		return nil
+	}
+
+	missing = (missing + replyBlock - 1) / replyBlock * replyBlock
+	if !m.Box.Budget.ReserveSpare(missing) {
+		return ErrReplies
+	}
+
+	m.reserved += missing
 
 	return nil
 }
 
-// giveBack frees the memory of the replies that wait no longer.
+// heardReplies frees the memory of replies that the neighbour has received.
+func (m *Machine) heardReplies(weight int) {
+	m.unheard -= weight
+
+	if weight > 0 {
+		m.giveBack()
+	}
+}
+
+// giveBack frees the memory that is not needed any more, in whole blocks.
 func (m *Machine) giveBack() {
-	if over := max(m.owed-maxReplies, 0); over < m.reserved {
-		m.Box.Budget.Release((m.reserved - over) * replySize)
-		m.reserved = over
+	needed := max(m.weight()+m.unheard-freeReplies, 0)
+
+	if spare := (m.reserved - needed) / replyBlock * replyBlock; spare > 0 {
+		m.Box.Budget.Release(spare)
+		m.reserved -= spare
 	}
 }
 
@@ -242,6 +277,6 @@ func (m *Machine) watchReplies() bool {
 
 // Forget gives up the replies that have not left: the link has ended.
 func (m *Machine) Forget() {
-	m.receipts, m.delivered, m.owed = nil, nil, 0
+	m.receipts, m.delivered, m.owed, m.unheard = nil, nil, 0, 0
 	m.giveBack()
 }

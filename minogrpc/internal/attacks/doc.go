@@ -3,6 +3,6 @@
 //
 // A test bounds by how much the victim grows over the quiet process, after a collection, and how much
 // of the processor it takes. It checks that the honest stream loses nothing and is hardly slower, and
-// that the victim is soon what it was. A flood lasts half a second. The flag
-// -flood makes that longer, as `make attacks` does.
+// that the victim is soon what it was. A flood lasts for a moment, and several tests run side by side.
+// The flag -flood makes that longer, as `make attacks` does, and the tests run one after the other.
 package attacks

@@ -17,7 +17,7 @@ import (
 )
 
 // flood is how long each attack goes on.
-var flood = flag.Duration("flood", 500*time.Millisecond, "how long each attack goes on")
+var flood = flag.Duration("flood", 300*time.Millisecond, "how long each attack goes on")
 
 // roleVariable makes this binary one of the other processes instead of the tests.
 const roleVariable = "MINOGRPC_ATTACKS_ROLE"

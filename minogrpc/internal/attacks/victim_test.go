@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/router/tree"
@@ -57,8 +58,11 @@ type state struct {
 	Token string `json:"token"`
 }
 
-// procedure is what the honest node calls.
-const procedure = "echo"
+// procedure is what the honest node calls. The handler of deafProcedure reads nothing.
+const (
+	procedure     = "echo"
+	deafProcedure = "deaf"
+)
 
 func runVictim(in *json.Decoder, out *json.Encoder) {
 	node, _, me := startNode(in)
@@ -104,6 +108,7 @@ func startNode(in *json.Decoder) (*minogrpc.Minogrpc, mino.RPC, identity) {
 	node := must(minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil,
 		tree.NewRouter(minogrpc.NewAddressFactory()), opts...))
 	rpc := must(node.CreateRPC(procedure, echo{}, texts{}))
+	must(node.CreateRPC(deafProcedure, deaf{}, texts{}))
 
 	for _, peer := range s.Players {
 		know(node, peer)
@@ -170,6 +175,18 @@ func (echo) Stream(out mino.Sender, in mino.Receiver) error {
 
 		out.Send(msg, from)
 	}
+}
+
+// deaf reads nothing.
+type deaf struct {
+	echo
+}
+
+// Stream implements mino.Handler.
+func (deaf) Stream(_ mino.Sender, in mino.Receiver) error {
+	<-in.(session.Lifecycle).Done()
+
+	return nil
 }
 
 // text is the message of these tests.

@@ -52,9 +52,16 @@ type Rules struct {
 	// another peer, if it has more than one frame.
 	StrangerPatience, Patience time.Duration
 
+	// MessagePatience is how long nothing may come of a message that has begun.
+	MessagePatience time.Duration
+
 	// Work has a bucket for each host. It holds a token for each field that is decoded beyond those of
 	// any call, and for other frames that cost as much. Nil stands for no bound.
 	Work *Buckets
+
+	// Arrival is what a connection costs in the same way, and Refusal what it costs to end one: else a
+	// peer that is refused comes again at once, and the server is busy with new connections.
+	Arrival, Refusal int
 
 	// AllWork has one bucket for all the hosts. Only heavy ones wait for it. Nil stands for no bound.
 	AllWork *Buckets
@@ -79,6 +86,13 @@ type Peer interface {
 	// Unclaim gives all of that back.
 	Unclaim()
 
+	// ClaimMessages takes memory for messages that have come in part, in bytes. It returns an error
+	// with a status when there is too little.
+	ClaimMessages(bytes int) error
+
+	// UnclaimMessages gives some of that back.
+	UnclaimMessages(bytes int)
+
 	// Refuse closes the connection.
 	Refuse(cause error)
 
@@ -87,14 +101,16 @@ type Peer interface {
 }
 
 // Conn is a connection on which an HTTP/2 client sends, above TLS if there is any. It counts the
-// headers before anybody decodes them. Read is for one goroutine at a time.
+// headers before anybody decodes them, and what has come of the messages that are not complete. Read
+// is for one goroutine at a time.
 type Conn struct {
 	net.Conn
 
 	rules Rules
 	peer  Peer
 
-	frames frames
+	messages *messages
+	frames   frames
 	// claimed is what has been claimed for the blocks since the last time that none was under way.
 	claimed int
 	// done is the work of the last block that has been taken into account, and owed what is not
@@ -112,7 +128,11 @@ type Conn struct {
 
 // NewConn returns the connection with the rules.
 func NewConn(inner net.Conn, rules Rules, peer Peer) *Conn {
-	return &Conn{Conn: inner, rules: rules, peer: peer, frames: newFrames()}
+	m := newMessages(rules.MessagePatience)
+
+	return &Conn{
+		Conn: inner, rules: rules, peer: peer, messages: m, frames: newFrames(m), owed: rules.Arrival,
+	}
 }
 
 // Read implements net.Conn. Where a peer has more decoded than it may, its bytes come later.
@@ -130,10 +150,15 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.frames.work = 0
 
 	if refusal == nil {
+		refusal = c.messages.settle(c.peer, c.peer.Refuse)
+	}
+
+	if refusal == nil {
 		refusal = c.pause()
 	}
 
 	if refusal != nil {
+		c.spend(c.owed + c.rules.Refusal)
 		c.stopTimer()
 		c.peer.Refuse(refusal)
 
@@ -143,9 +168,17 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write implements net.Conn. It is for one goroutine at a time.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.messages.written(p)
+
+	return c.Conn.Write(p)
+}
+
 // Close implements net.Conn.
 func (c *Conn) Close() error {
 	c.stopTimer()
+	c.messages.stop()
 
 	return c.Conn.Close()
 }
@@ -206,14 +239,7 @@ func (c *Conn) pause() error {
 		return nil
 	}
 
-	wait, heavy := c.rules.Work.Spend(c.peer.Host(), c.owed)
-
-	if c.rules.AllWork != nil {
-		if all, _ := c.rules.AllWork.Spend("", c.owed); heavy {
-			wait = max(wait, all)
-		}
-	}
-
+	wait := c.spend(c.owed)
 	c.owed = 0
 
 	if wait <= shortPause {
@@ -239,6 +265,23 @@ func (c *Conn) pause() error {
 	}
 
 	return nil
+}
+
+// spend takes work out of the buckets, and returns how long the host has to wait for that.
+func (c *Conn) spend(work int) time.Duration {
+	if c.rules.Work == nil {
+		return 0
+	}
+
+	wait, heavy := c.rules.Work.Spend(c.peer.Host(), work)
+
+	if c.rules.AllWork != nil {
+		if all, _ := c.rules.AllWork.Spend("", work); heavy {
+			wait = max(wait, all)
+		}
+	}
+
+	return wait
 }
 
 // startTimer bounds what a block may take, unless that has been done.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +20,10 @@ type peer struct {
 	unproved bool
 	// memory is what may be claimed, and claimed what has been.
 	memory, claimed int
-	refused         chan error
-	done            chan struct{}
+	// messages is the same for those that have come in part.
+	messages atomic.Int64
+	refused  chan error
+	done     chan struct{}
 }
 
 func newPeer(unproved bool) *peer {
@@ -43,6 +46,18 @@ func (p *peer) Claim(bytes int) error {
 
 	return nil
 }
+
+func (p *peer) ClaimMessages(bytes int) error {
+	if int(p.messages.Load())+bytes > p.memory {
+		return status.Error(codes.ResourceExhausted, "no memory for messages")
+	}
+
+	p.messages.Add(int64(bytes))
+
+	return nil
+}
+
+func (p *peer) UnclaimMessages(bytes int) { p.messages.Add(-int64(bytes)) }
 
 // line is a connection that a test writes to.
 type line struct {
@@ -245,4 +260,24 @@ func TestConn_NobodySendsThat(t *testing.T) {
 			l.requireRefused(t, text)
 		})
 	}
+}
+
+// Promise S3: a host whose connections are refused is served more slowly, however often it comes again.
+func TestConn_RefusalsCostTheHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rules := quick()
+		rules.Arrival, rules.Refusal = 100, 600
+		begun := time.Now()
+
+		for i := range 5 {
+			p := newPeer(true)
+			l := newLine(t, p, rules)
+			_ = l.headers(129, true)
+			require.Error(t, <-l.refused)
+			require.Equal(t, i > 1, time.Since(begun) > 0, "connection %d", i)
+		}
+
+		require.Greater(t, time.Since(begun), 1500*time.Millisecond)
+		require.Less(t, time.Since(begun), 4*time.Second)
+	})
 }

@@ -82,10 +82,14 @@ type frames struct {
 
 	// work is what the frames have cost that belong to no block, since somebody took it.
 	work int
+
+	// messages keeps account of what the DATA frames bring. opened is true at the beginning of one.
+	messages *messages
+	opened   bool
 }
 
-func newFrames() frames {
-	return frames{preface: prefaceBytes}
+func newFrames(m *messages) frames {
+	return frames{preface: prefaceBytes, messages: m}
 }
 
 // read takes what has come next. It calls told whenever there is more of a block of headers, and
@@ -127,10 +131,11 @@ func (f *frames) header(p []byte, told func(Block) error) (int, error) {
 	}
 
 	f.known = 0
-	f.left = int(f.head[0])<<16 | int(f.head[1])<<8 | int(f.head[2])
+	f.left = payloadOf(f.head)
 
 	if !f.ofBlock() {
 		f.work += f.cost()
+		f.other()
 
 		return n, nil
 	}
@@ -159,6 +164,58 @@ func (f *frames) cost() int {
 	}
 }
 
+// other takes the header of a frame that belongs to no block.
+func (f *frames) other() {
+	switch f.head[3] {
+	case resetFrame:
+		f.messages.end(callOf(f.head))
+	case dataFrame:
+		f.opened = true
+		f.pads, f.before, f.after = f.head[4]&padded != 0, 0, 0
+
+		if f.pads {
+			f.before++
+		}
+
+		f.endData()
+	}
+}
+
+// endData ends a call whose last frame has come.
+func (f *frames) endData() {
+	if f.left == 0 && f.head[3] == dataFrame && f.head[4]&endStream != 0 {
+		f.messages.finish(callOf(f.head))
+	}
+}
+
+// data takes bytes of a DATA frame behind its header.
+func (f *frames) data(p []byte) {
+	if content := f.content(p); len(content) > 0 {
+		f.messages.read(callOf(f.head), content, f.opened)
+		f.opened = false
+	}
+
+	f.left -= len(p)
+	f.endData()
+}
+
+// content returns the bytes of a frame that are not around it.
+func (f *frames) content(p []byte) []byte {
+	if f.pads {
+		f.after, f.pads = int(p[0]), false
+	}
+
+	skip := min(len(p), f.before)
+	f.before -= skip
+
+	content := p[skip:]
+	if end := max(f.left-skip-f.after, 0); len(content) > end {
+		content = content[:end]
+	}
+
+	return content
+}
+
 // ofBlock tells whether the frame belongs to a block of headers.
 func (f *frames) ofBlock() bool {
 	return f.head[3] == headersFrame || f.head[3] == continuationFrame
@@ -170,6 +227,8 @@ func (f *frames) announce() {
 	f.before, f.after, f.pads = 0, 0, false
 
 	if f.head[3] == headersFrame {
+		f.messages.begin(callOf(f.head), flags&endStream != 0)
+
 		f.block, f.fields = Block{}, fields{}
 		f.pads = flags&padded != 0
 
@@ -197,7 +256,12 @@ func (f *frames) announce() {
 func (f *frames) payload(p []byte, told func(Block) error) (int, error) {
 	n := min(len(p), f.left)
 
-	if !f.ofBlock() {
+	switch {
+	case f.head[3] == dataFrame:
+		f.data(p[:n])
+
+		return n, nil
+	case !f.ofBlock():
 		f.left -= n
 
 		return n, nil
@@ -214,20 +278,8 @@ func (f *frames) payload(p []byte, told func(Block) error) (int, error) {
 
 // fragment takes bytes of a frame of a block.
 func (f *frames) fragment(p []byte) {
-	if f.pads {
-		f.after, f.pads = int(p[0]), false
-	}
-
-	skip := min(len(p), f.before)
-	f.before -= skip
-
-	block := p[skip:]
-	if end := max(f.left-skip-f.after, 0); len(block) > end {
-		block = block[:end]
-	}
-
 	fields, text := f.fields.count, f.fields.text
-	f.fields.read(block)
+	f.fields.read(f.content(p))
 	f.left -= len(p)
 
 	f.block.Fields = f.fields.count

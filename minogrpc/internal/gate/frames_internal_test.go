@@ -97,7 +97,7 @@ func TestFrames_CountWhatTheDecoderFinds(t *testing.T) {
 			require.NoError(t, s.framer.WriteData(1, false, make([]byte, rapid.IntRange(0, 99).Draw(t, "data"))))
 		}
 
-		f := newFrames()
+		f := newFrames(newMessages(0))
 		found := read(t, &f, cut(t, s.Bytes(), rapid.SampledFrom([]int{7, 100, 5000}).Draw(t, "most"))...)
 
 		require.Len(t, found, len(s.blocks))
@@ -139,7 +139,7 @@ func (s *sent) block(t *rapid.T, block []byte, fields int) {
 
 // A frame counts in full before anything of it has come.
 func TestFrames_CountWhatIsAnnounced(t *testing.T) {
-	f := newFrames()
+	f := newFrames(newMessages(0))
 	f.preface = 0
 
 	var told Block
@@ -162,7 +162,7 @@ func TestFrames_CountTheWorkOfAnUnfinishedText(t *testing.T) {
 		require.NoError(t, s.framer.WriteContinuation(1, false, nil))
 	}
 
-	f := newFrames()
+	f := newFrames(newMessages(0))
 	read(t, &f, s.Bytes())
 	require.Equal(t, 1, f.block.Fields)
 	require.GreaterOrEqual(t, f.block.Work, 400)
@@ -182,7 +182,7 @@ func FuzzFrames(f *testing.F) {
 
 	f.Fuzz(func(t *testing.T, data []byte, size int) {
 		size = min(max(size, 1), 1<<10)
-		counted := newFrames()
+		counted := newFrames(newMessages(0))
 		counted.preface = 0
 
 		source := &countingReader{frames: &counted, data: data, size: size, t: t}

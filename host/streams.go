@@ -1,15 +1,13 @@
-package minogrpc
+package host
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
-	"google.golang.org/grpc/metadata"
 )
 
 // errEnded is why a stream that has ended takes no parent any more.
@@ -26,7 +24,7 @@ type liveSession interface {
 	session.Ancestry
 }
 
-// errNotParent is why somebody must not be a parent of a stream.
+// errNotParent is why a caller must not be a parent of a stream.
 var errNotParent = errors.New("the caller is neither the one who has opened the stream here, nor above it")
 
 // stream is the part of the node, as a player, in one stream.
@@ -39,24 +37,15 @@ type stream struct {
 	started chan struct{}
 	start   func()
 
-	// parents are those who may be a parent here. Nil stands for everybody.
+	// parents are those that may be a parent here. Nil stands for any node.
 	parents lineage
 
-	// callers counts those who are registered as a parent or are about to be. The
+	// callers counts those that are registered as a parent or are about to be. The
 	// mutex of the streams guards it.
 	callers int
 
 	// root is true when an orchestrator has opened the stream.
 	root atomic.Bool
-}
-
-// newSession returns the session of an address of this node.
-func (m *Minogrpc) newSession(md metadata.MD, me session.Address, ep *endpoint, opts ...session.Option) liveSession {
-	pktFac := m.router.GetPacketFactory()
-	opts = append(slices.Clip(m.session), opts...)
-	sess := session.NewSession(md, me, ep.factory, pktFac, m.context, m.conns, opts...)
-
-	return sess.(liveSession) //nolint:forcetypeassert // session.Lifecycle promises it
 }
 
 func newStream(key streamKey, parents lineage, sess liveSession) *stream {

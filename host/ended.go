@@ -1,4 +1,4 @@
-package minogrpc
+package host
 
 import "time"
 

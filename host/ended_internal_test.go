@@ -1,4 +1,4 @@
-package minogrpc
+package host
 
 import (
 	"strconv"
@@ -8,10 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The bounds of what a node remembers have no public face: nobody waits for ten
+// The bounds of what a host remembers have no public face: no test waits for ten
 // minutes, or opens 100,000 streams.
 
-func keyOf(i int) streamKey {
+func numbered(i int) streamKey {
 	return streamKey{uri: "test", id: strconv.Itoa(i)}
 }
 
@@ -19,16 +19,16 @@ func TestEndedStreams_AreRememberedForATime(t *testing.T) {
 	var ended endedStreams
 
 	now := time.Now()
-	require.False(t, ended.has(keyOf(1), now))
+	require.False(t, ended.has(numbered(1), now))
 
-	ended.add(keyOf(1), now)
-	ended.add(keyOf(2), now.Add(time.Second))
+	ended.add(numbered(1), now)
+	ended.add(numbered(2), now.Add(time.Second))
 
-	require.True(t, ended.has(keyOf(1), now.Add(endedAge)))
+	require.True(t, ended.has(numbered(1), now.Add(endedAge)))
 	require.False(t, ended.has(streamKey{uri: "other", id: "1"}, now))
 
-	require.False(t, ended.has(keyOf(1), now.Add(endedAge+1)))
-	require.True(t, ended.has(keyOf(2), now.Add(endedAge+1)))
+	require.False(t, ended.has(numbered(1), now.Add(endedAge+1)))
+	require.True(t, ended.has(numbered(2), now.Add(endedAge+1)))
 }
 
 func TestEndedStreams_ForgetsTheOldestFirst(t *testing.T) {
@@ -36,11 +36,11 @@ func TestEndedStreams_ForgetsTheOldestFirst(t *testing.T) {
 
 	now := time.Now()
 	for i := range endedLimit + 10 {
-		ended.add(keyOf(i), now)
+		ended.add(numbered(i), now)
 	}
 
 	require.Len(t, ended.keys, endedLimit)
 	require.Len(t, ended.order, endedLimit)
-	require.True(t, ended.has(keyOf(10+1), now))
-	require.False(t, ended.has(keyOf(10-1), now))
+	require.True(t, ended.has(numbered(10+1), now))
+	require.False(t, ended.has(numbered(10-1), now))
 }

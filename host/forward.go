@@ -1,0 +1,55 @@
+package host
+
+import (
+	"context"
+	"errors"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/ptypes"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// errUnknownStream is the answer to a packet of a stream in which the node has no part.
+var errUnknownStream = status.Error(codes.NotFound, "unknown stream")
+
+// Forward implements [ptypes.OverlayServer]. It hands a packet to the stream that the metadata
+// name, and returns when the outcome of every destination is known.
+func (h *Host) Forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, err error) {
+	// A panic may have come after the packet was taken.
+	taken := true
+
+	err = h.guard(func() (err error) {
+		ack, taken, err = h.forward(ctx, p)
+
+		return err
+	})
+	if err != nil && !taken {
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(session.LinkKey, session.LinkRefused)) // The call is not over.
+	}
+
+	return ack, err
+}
+
+// forward also tells whether the packet may have been delivered or passed on, if there is an error.
+func (h *Host) forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, taken bool, err error) {
+	in, err := h.readCall(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+
+	if err = h.policy.allow(ctx, in.request(RoleFeeder, nil)); err != nil {
+		return nil, false, err
+	}
+
+	st := h.streams.find(in.key)
+	if st == nil {
+		return nil, false, errUnknownStream
+	}
+
+	ack, err = st.RecvPacket(in.gateway, p) // Its errors have a status.
+
+	return ack, !errors.Is(err, session.ErrNotTaken), err
+}

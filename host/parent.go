@@ -1,0 +1,409 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// errTableMemory is the answer to a parent whose routing table its share of the memory does not hold.
+var errTableMemory = status.Error(codes.ResourceExhausted,
+	"the routing table does not fit into the memory budget of the node")
+
+// parent is a node that opens a stream to this one, as the session sees it.
+type parent struct {
+	relay session.Relay
+	table router.RoutingTable
+
+	// orchestrator is true for the node that began the stream.
+	orchestrator bool
+
+	// resumes is true for a node that goes on with a link that has broken. It has a
+	// routing table already.
+	resumes bool
+
+	// release gives back what the relay needs.
+	release func()
+}
+
+// Stream implements [ptypes.OverlayServer]. It makes the caller a parent of the stream that the
+// metadata name, until the stream ends on either side. The header is sent when the parent is
+// registered. A stream that is a [session.ConnectedStream] or a [session.MeteredStream] says what it
+// knows of its connection.
+func (h *Host) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
+	return h.guard(func() error { return h.serve(server) })
+}
+
+// serve is Stream without containment.
+func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
+	if err := h.Serving(); err != nil {
+		return err
+	}
+
+	seat := &seat{}
+	defer seat.leave()
+
+	in, account, err := h.admit(server.Context(), seat)
+	if err != nil {
+		return err
+	}
+
+	caller := &callerStream{BidiStreamingServer: server, account: account, maxFrame: h.maxFrame}
+
+	par, err := h.newParent(in, caller)
+	if err != nil {
+		return err
+	}
+
+	seat.add(par.release)
+
+	st, err := h.join(in, par)
+	if err != nil {
+		return err
+	}
+
+	seat.add(func() { h.streams.leave(st) })
+
+	// A caller that says that it goes on with a link has not shown yet that there is one.
+	if par.orchestrator && !par.resumes {
+		st.root.Store(true)
+	}
+
+	registration, err := h.adopt(st, par, caller)
+	if err != nil {
+		return err
+	}
+
+	if err = registration.Wait(); errors.Is(err, session.ErrGivenUp) {
+		h.keep(seat, in.key, registration)
+
+		return err
+	}
+
+	return h.finalStatus(st)
+}
+
+// join returns the stream that the caller is to be a parent of. The errors have a status.
+func (h *Host) join(in *incoming, par *parent) (*stream, error) {
+	st, err := h.streams.join(in.key, in.caller(), func() (*stream, error) {
+		if par.resumes {
+			// The node that was here does not know the stream any more.
+			return nil, errGone
+		}
+
+		return h.newStream(in)
+	})
+
+	switch {
+	case errors.Is(err, errNotParent):
+		return nil, status.Error(codes.PermissionDenied, err.Error())
+	case err != nil:
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
+	default:
+		return st, nil
+	}
+}
+
+// seat is what the stream of a parent holds, and gives back at its end.
+type seat struct {
+	free []func()
+}
+
+// add notes one more thing to give back.
+func (s *seat) add(free func()) {
+	s.free = append(s.free, free)
+}
+
+// leave gives it all back, the last first.
+func (s *seat) leave() {
+	for _, free := range slices.Backward(s.free) {
+		free()
+	}
+
+	s.free = nil
+}
+
+// keep holds the seat of a parent whose stream has been given up, while that may go on over another
+// one: the stream has not ended on this node, and counts for the account.
+func (h *Host) keep(s *seat, key streamKey, registration *session.Registration) {
+	kept := &seat{free: s.free}
+	task := Task{Name: "broken link", Procedure: key.uri, Stream: key.id}
+
+	started := h.tasks.start(task, func(*running) {
+		defer kept.leave()
+
+		_ = registration.WaitEnd() // Either way the seat is free.
+	})
+	if started {
+		s.free = nil
+	}
+}
+
+// admit reads what a stream is to be, if the policy lets the caller open it. The errors have a
+// status.
+func (h *Host) admit(ctx context.Context, seat *seat) (*incoming, Account, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+
+	account, err := h.policy.arrive(ctx, md)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	seat.add(account.Close)
+
+	in, err := h.readCall(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	if in.ancestors, err = readAncestors(md); err != nil {
+		return nil, nil, err
+	}
+
+	return in, account, h.policy.allow(ctx, in.request(in.role(), account))
+}
+
+// adopt makes the caller a parent. It returns an error with a status when there is no memory, or the
+// session takes no parent any more.
+func (h *Host) adopt(st *stream, par *parent, caller *callerStream) (*session.Registration, error) {
+	registration, err := st.Register(par.relay, par.table)
+
+	switch {
+	case errors.Is(err, session.ErrMemory):
+		return nil, errTableMemory
+	case err != nil:
+		return nil, status.Error(codes.FailedPrecondition, errEnded.Error())
+	}
+
+	caller.account.Accepted()
+	// In this order: a caller that has been accepted gets a handler, however soon the stream ends.
+	st.start()
+	caller.accept()
+
+	return registration, nil
+}
+
+// finalStatus returns why a stream has ended for one of its parents.
+func (h *Host) finalStatus(st *stream) error {
+	cause := st.Err()
+
+	switch {
+	case errors.Is(cause, contain.ErrPanic):
+		return status.Error(codes.Internal, cause.Error())
+	case cause != nil:
+		return status.Error(codes.Aborted, cause.Error())
+	default:
+		return h.Serving()
+	}
+}
+
+// newParent returns the parent that the caller is to become. The errors have a
+// status.
+func (h *Host) newParent(in *incoming, caller *callerStream) (par *parent, err error) {
+	par = &parent{release: func() {}}
+	gateway := mino.Address(in.gateway)
+
+	if in.role() == RoleOrchestrator {
+		par.orchestrator = true
+		gateway = session.NewOrchestratorAddress(in.gateway)
+	}
+
+	duplex, ok := session.AcceptRelay(caller, gateway, in.md)
+
+	switch {
+	case ok && (par.orchestrator || duplex.Resumes() || !h.noDuplex):
+		par.relay, par.resumes = duplex, duplex.Resumes()
+		caller.duplex = duplex
+	case par.orchestrator:
+		par.relay = session.NewStreamRelay(gateway, caller, h.context)
+	default:
+		err = h.relayBack(par, in, caller)
+	}
+
+	if err == nil && !par.resumes {
+		par.table, err = h.newTable(in)
+	}
+
+	if err != nil {
+		par.release()
+	}
+
+	return par, err
+}
+
+// newTable returns the routing table of a parent, if the policy has room for it. The errors have a
+// status.
+func (h *Host) newTable(in *incoming) (router.RoutingTable, error) {
+	release, err := h.policy.table(in.gateway, in.md)
+	if err != nil {
+		return nil, err
+	}
+
+	defer release()
+
+	if in.role() == RoleOrchestrator {
+		return h.rootTable(in)
+	}
+
+	return h.tableFrom(in.md.Get(session.HandshakeKey)[0])
+}
+
+// rootTable returns the routing table of the root, which reaches all the players.
+func (h *Host) rootTable(in *incoming) (router.RoutingTable, error) {
+	texts := in.md.Get(session.PlayerKey)
+	if len(texts) > h.maxPlayers {
+		return nil, status.Errorf(codes.ResourceExhausted, "more than %d players", h.maxPlayers)
+	}
+
+	players := make([]mino.Address, 0, len(texts))
+
+	for _, text := range texts {
+		addr, err := ReadAddress(session.PlayerKey, text)
+		if err != nil {
+			return nil, err
+		}
+
+		players = append(players, addr)
+	}
+
+	table, err := h.router.New(mino.NewAddresses(players...), h.me)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "routing table: %v", err)
+	}
+
+	return table, nil
+}
+
+// tableFrom returns the routing table of any other node, which is told its part.
+func (h *Host) tableFrom(handshake string) (router.RoutingTable, error) {
+	hs, err := h.handshakeOf([]byte(handshake))
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "handshake: %v", err)
+	}
+
+	table, err := h.router.GenerateTableFrom(hs)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "routing table: %v", err)
+	}
+
+	return table, nil
+}
+
+// handshakeOf reads a handshake. No child has more players to reach than a stream may have.
+func (h *Host) handshakeOf(data []byte) (router.Handshake, error) {
+	factory := h.router.GetHandshakeFactory()
+
+	bounded, ok := factory.(router.BoundedHandshakeFactory)
+	if !ok {
+		return factory.HandshakeOf(h.context, data)
+	}
+
+	return bounded.HandshakeOfAtMost(h.context, data, h.maxPlayers)
+}
+
+// relayBack gives a parent the relay that sends the packets back in calls, over a
+// connection of its own.
+func (h *Host) relayBack(par *parent, in *incoming, caller *callerStream) error {
+	conn, err := h.conns.Acquire(in.gateway)
+	if err != nil {
+		return status.Errorf(codes.FailedPrecondition, "no way back: %v", err)
+	}
+
+	opts := session.ReadOffer(in.md).RelayOptions()
+	par.relay = session.NewRelay(caller, in.gateway, h.context, conn, h.callsOf(in.key), opts...)
+	par.release = func() { h.conns.Release(in.gateway) }
+
+	return nil
+}
+
+// callsOf returns the metadata of the calls that this node makes in a stream.
+func (h *Host) callsOf(key streamKey) metadata.MD {
+	return metadata.Pairs(session.URIKey, key.uri, session.StreamIDKey, key.id, session.GatewayKey, h.text)
+}
+
+// callerStream is the stream of a parent. It makes sure that the header is the
+// first thing that the parent gets: the session may send a packet as soon as it
+// has registered the parent.
+type callerStream struct {
+	grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]
+
+	account  Account
+	maxFrame int
+	once     sync.Once
+
+	// duplex is the relay over the stream, which then sends the header. It is nil where
+	// there is no duplex link.
+	duplex *session.DuplexRelay
+}
+
+// accept sends the header. When that fails the stream is over, as the others who
+// use it notice.
+func (s *callerStream) accept() {
+	if s.duplex != nil {
+		_ = s.duplex.Accept()
+	} else {
+		s.once.Do(func() { _ = s.SendHeader(nil) })
+	}
+}
+
+// Send implements session.PacketStream.
+func (s *callerStream) Send(p *ptypes.Packet) error {
+	if err := checkFrame(p, s.maxFrame); err != nil {
+		return err
+	}
+
+	s.accept()
+
+	return s.BidiStreamingServer.Send(p)
+}
+
+// Connected implements session.ConnectedStream. A stream that does not know its connection might
+// have lost it.
+func (s *callerStream) Connected() bool {
+	own, ok := s.BidiStreamingServer.(session.ConnectedStream)
+
+	return ok && own.Connected()
+}
+
+// Broken implements session.BrokenStream. A stream that does not know its connection has no cause.
+func (s *callerStream) Broken() error {
+	own, ok := s.BidiStreamingServer.(session.BrokenStream)
+	if !ok {
+		return nil
+	}
+
+	return own.Broken()
+}
+
+// Reads implements session.MeteredStream. The zero time says that the stream does not know.
+func (s *callerStream) Reads() (bytes uint64, last time.Time) {
+	own, ok := s.BidiStreamingServer.(session.MeteredStream)
+	if !ok {
+		return 0, time.Time{}
+	}
+
+	return own.Reads()
+}
+
+// checkFrame returns an error with a status for a packet that is too large for a
+// stream. If gRPC refuses it, the whole stream is over.
+func checkFrame(p *ptypes.Packet, limit int) error {
+	if size := proto.Size(p); size > limit {
+		return status.Errorf(codes.InvalidArgument, "packet of %d bytes is larger than %d", size, limit)
+	}
+
+	return nil
+}

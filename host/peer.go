@@ -1,0 +1,124 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/mino"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// maxQuoted is how much of a text that cannot be read is repeated, in bytes.
+const maxQuoted = 100
+
+var (
+	errNoAddress = errors.New("no address")
+	errNoPlayers = errors.New("no players")
+)
+
+// PeerOf returns the address of a node as a follower, whatever form it comes in. It returns an
+// error for an address that could not be dialled.
+func PeerOf(addr mino.Address) (session.Address, error) {
+	if addr == nil {
+		return session.Address{}, errNoAddress
+	}
+
+	peer, ok := session.FollowerOf(addr).(session.Address)
+	if !ok {
+		return session.Address{}, fmt.Errorf("%v is of the unknown type %T", addr, addr)
+	}
+
+	if _, err := peer.GetHostname(); err != nil {
+		return session.Address{}, err
+	}
+
+	switch peer.ConnectionType() {
+	case mino.ACTgRPC, mino.ACTgRPCS, mino.ACThttps:
+		return peer, nil
+	default:
+		return session.Address{}, fmt.Errorf("no way to connect to %v", peer)
+	}
+}
+
+// ReadAddress is PeerOf for the text of an address under a key of the metadata. The error has the
+// status InvalidArgument, and names the key.
+func ReadAddress(key, text string) (session.Address, error) {
+	addr, err := PeerOf(session.AddressFactory{}.FromText([]byte(text)))
+	if err != nil {
+		return session.Address{}, status.Errorf(codes.InvalidArgument, "metadata %s %.*q: %v",
+			key, maxQuoted, text, err)
+	}
+
+	return addr, nil
+}
+
+// ReadGateway returns the node that says that it makes the call, as a follower. The error has the
+// status InvalidArgument.
+func ReadGateway(md metadata.MD) (session.Address, error) {
+	text, err := single(md, session.GatewayKey)
+	if err != nil {
+		return session.Address{}, err
+	}
+
+	return ReadAddress(session.GatewayKey, text)
+}
+
+// single returns the only value of a key, which must not be empty.
+func single(md metadata.MD, key string) (string, error) {
+	values := md.Get(key)
+	if len(values) != 1 || values[0] == "" {
+		return "", status.Errorf(codes.InvalidArgument, "metadata must have one value for %s", key)
+	}
+
+	return values[0], nil
+}
+
+// textOf returns the text form of an address.
+func textOf(addr session.Address) string {
+	text, _ := addr.MarshalText() // It never fails.
+
+	return string(text)
+}
+
+// playersOf returns the addresses of the players, each once.
+func playersOf(players mino.Players, limit int) ([]session.Address, error) {
+	if players == nil {
+		return nil, errNoPlayers
+	}
+
+	if players.Len() > limit {
+		return nil, fmt.Errorf("%d players are more than %d", players.Len(), limit)
+	}
+
+	addrs := make([]session.Address, 0, players.Len())
+	seen := make(map[session.Address]struct{}, players.Len())
+
+	for it := players.AddressIterator(); it.HasNext(); {
+		addr, err := PeerOf(it.GetNext())
+		if err != nil {
+			return nil, fmt.Errorf("player: %w", err)
+		}
+
+		if _, found := seen[addr]; found {
+			continue
+		}
+
+		// An iterator may have more than Len says.
+		if len(addrs) == limit {
+			return nil, fmt.Errorf("more than %d players", limit)
+		}
+
+		seen[addr] = struct{}{}
+
+		addrs = append(addrs, addr)
+	}
+
+	if len(addrs) == 0 {
+		return nil, errNoPlayers
+	}
+
+	return addrs, nil
+}

@@ -1,0 +1,78 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/minogrpc/session"
+	"google.golang.org/grpc/metadata"
+)
+
+// What a stream does for the node as a player.
+const (
+	taskHandler  = "handler"
+	taskRelaying = "relaying" // Before the handler, and after it.
+)
+
+// newStream returns the node's part in a stream that it does not know yet, and
+// starts the goroutine that runs the handler.
+func (h *Host) newStream(in *incoming) (*stream, error) {
+	protocol := session.UndefinedProtocol
+	if values := in.md.Get(session.ProtocolKey); len(values) > 0 {
+		protocol = values[0]
+	}
+
+	md := metadata.Pairs(session.URIKey, in.key.uri, session.StreamIDKey, in.key.id, session.ProtocolKey, protocol)
+	if h.policy.Lineage != AnyParent {
+		in.nameAncestors(md)
+	}
+
+	st := newStream(in.key, h.lineageOf(in), h.newSession(md, h.me, in.procedure))
+	task := Task{Name: taskRelaying, Procedure: in.key.uri, Stream: in.key.id}
+
+	if !h.tasks.start(task, func(r *running) { h.takePart(st, in.procedure, r) }) {
+		st.Close()
+
+		return nil, ErrStopped
+	}
+
+	return st, nil
+}
+
+// heard returns the error of a handler, after it has been asked for all that it will be
+// asked for. An error that panics does so here, where that is contained.
+func heard(err error) error {
+	if err != nil {
+		_, _ = err.Error(), errors.Is(err, io.EOF)
+	}
+
+	return err
+}
+
+// takePart runs the handler of a stream, once there is a parent, and lasts as long
+// as the session.
+func (h *Host) takePart(st *stream, p *Procedure, r *running) {
+	stop := context.AfterFunc(h.life.closing, func() { st.Leave(leftError{}) })
+	defer stop()
+
+	select {
+	case <-st.started:
+	case <-st.Done():
+	}
+
+	// A parent that has been accepted gets a handler, also when it has gone since.
+	if isClosed(st.started) {
+		r.rename(taskHandler)
+
+		err := h.contain(func() error { return heard(p.handler.Stream(st, st)) })
+		if err != nil && !errors.Is(err, io.EOF) {
+			h.logger.Warn().Err(err).Str("rpc", p.uri).Str("stream", st.key.id).Msg("handler failed")
+		}
+
+		r.rename(taskRelaying)
+		st.handlerEnded(err)
+	}
+
+	<-st.Done()
+}

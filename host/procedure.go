@@ -1,0 +1,151 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/serde"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// uriSeparator stands between the segments and the name of a procedure.
+const uriSeparator = "/"
+
+// namePattern is what segments and the names of procedures look like.
+var namePattern = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
+
+// Path is where procedures are: the segments in front of their names. The zero Path has none.
+type Path struct {
+	prefix string
+	bad    bool
+}
+
+// With returns the path with one more segment, which is one or more letters and digits of ASCII.
+// Register returns an error for a path with any other.
+func (p Path) With(segment string) Path {
+	return Path{
+		prefix: p.prefix + segment + uriSeparator,
+		bad:    p.bad || !namePattern.MatchString(segment),
+	}
+}
+
+// Procedure is a procedure of a host. Its Stream is that of [mino.RPC].
+type Procedure struct {
+	host    *Host
+	uri     string
+	handler mino.Handler
+	factory serde.Factory
+}
+
+// Register adds a procedure with its handler, and returns it. The factory makes the messages of
+// both directions. A name is one or more letters and digits of ASCII. Register returns an error
+// for any other, when the name is taken, and when the handler or the factory is nil.
+func (h *Host) Register(path Path, name string, handler mino.Handler, factory serde.Factory) (*Procedure, error) {
+	switch {
+	case path.bad:
+		return nil, fmt.Errorf("invalid segment in %q", path.prefix)
+	case !namePattern.MatchString(name):
+		return nil, fmt.Errorf("invalid name %q of a procedure", name)
+	case handler == nil || factory == nil:
+		return nil, fmt.Errorf("procedure %q needs a handler and a factory", name)
+	}
+
+	p := &Procedure{host: h, uri: path.prefix + name, handler: handler, factory: factory}
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	if h.procedures[p.uri] != nil {
+		return nil, fmt.Errorf("procedure %q is already registered", p.uri)
+	}
+
+	h.procedures[p.uri] = p
+
+	return p, nil
+}
+
+// Lookup returns the procedure that the metadata of an incoming call name. The error has the
+// status InvalidArgument or Unimplemented.
+func (h *Host) Lookup(ctx context.Context) (*Procedure, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+
+	uri, err := single(md, session.URIKey)
+	if err != nil {
+		return nil, err
+	}
+
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+
+	p := h.procedures[uri]
+	if p == nil {
+		return nil, status.Errorf(codes.Unimplemented, "unknown procedure %q", uri)
+	}
+
+	return p, nil
+}
+
+// URI returns the segments and the name of the procedure, with a slash between them.
+func (p *Procedure) URI() string {
+	return p.uri
+}
+
+// Decode returns the message of a payload.
+func (p *Procedure) Decode(payload []byte) (serde.Message, error) {
+	return contain.Call(func() (serde.Message, error) {
+		return p.factory.Deserialize(p.host.context, payload)
+	})
+}
+
+// Process answers a question of another node: it decodes the payload, runs the handler, and returns
+// the payload of the answer, which is empty for a nil message. A stop of the host waits for the
+// handler, and names it.
+//
+// The error has a status: InvalidArgument for a payload that cannot be decoded, Unknown with the
+// text of the handler's error, Internal for an answer that cannot be serialized and for a panic,
+// and Unavailable once a stop has begun.
+func (p *Procedure) Process(from mino.Address, payload []byte) (answer []byte, err error) {
+	r := p.host.tasks.begin(Task{Name: "call handler", Procedure: p.uri})
+	if r == nil {
+		return nil, errUnavailable
+	}
+
+	defer r.end()
+
+	err = p.host.guard(func() (err error) {
+		answer, err = p.process(from, payload)
+
+		return err
+	})
+
+	return answer, err
+}
+
+func (p *Procedure) process(from mino.Address, payload []byte) ([]byte, error) {
+	question, err := p.factory.Deserialize(p.host.context, payload)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "message: %v", err)
+	}
+
+	answer, err := p.handler.Process(mino.Request{Address: from, Message: question})
+
+	switch {
+	case err != nil:
+		return nil, status.Error(codes.Unknown, err.Error())
+	case answer == nil:
+		return nil, nil
+	}
+
+	data, err := answer.Serialize(p.host.context)
+	if err != nil {
+		return nil, status.Errorf(codes.Internal, "serialize message: %v", err)
+	}
+
+	return data, nil
+}

@@ -1,0 +1,74 @@
+package session
+
+import (
+	"slices"
+
+	"github.com/minogrpc/session/internal/offer"
+	"google.golang.org/grpc/metadata"
+)
+
+// The metadata keys that all nodes of the wire know, beside [HandshakeKey]. docs/wire.md says which
+// call has which.
+const (
+	// URIKey names the procedure: the segments and the name, with a slash between them.
+	URIKey = "apiuri"
+
+	// StreamIDKey is the id of the stream. It is the same at all nodes, and never empty.
+	StreamIDKey = "streamid"
+
+	// GatewayKey is the text of the address of the node that makes the call, as a follower.
+	GatewayKey = "gateway"
+
+	// PlayerKey has one value for each player but the root: the text of its address. Only an
+	// orchestrator sends it.
+	PlayerKey = "addr"
+
+	// ProtocolKey is a tag for tracing, or [UndefinedProtocol].
+	ProtocolKey = "protocol"
+)
+
+// UndefinedProtocol is the tag of a stream that has none.
+const UndefinedProtocol = "__UNDEFINED_PROTOCOL__"
+
+// Offer is what the opener of a stream says about its link. An existing node says nothing.
+type Offer struct {
+	// Duplex is set if the opener offers a duplex link that this version understands:
+	// [AcceptRelay] then returns a relay.
+	Duplex bool
+
+	// Resumes is set if the stream resumes a link that has broken. The node must not begin
+	// anything for such a stream.
+	Resumes bool
+
+	// Goodbye and Root are what a parent says of itself: see [WithGoodbye] and [WithRoot].
+	Goodbye, Root bool
+}
+
+// ReadOffer reads what the opener of a stream offers. It never fails: what it does not understand
+// is no offer.
+func ReadOffer(md metadata.MD) Offer {
+	values := md.Get(LinkKey)
+	link, ok := offer.Parse(values)
+
+	return Offer{
+		Duplex:  ok,
+		Resumes: ok && link.Epoch > 1,
+		Goodbye: slices.Contains(values, LinkGoodbye),
+		Root:    slices.Contains(values, LinkRoot),
+	}
+}
+
+// RelayOptions returns the options for the [NewRelay] of a parent that has made the offer.
+func (o Offer) RelayOptions() []RelayOption {
+	var opts []RelayOption
+
+	if o.Goodbye {
+		opts = append(opts, WithGoodbye())
+	}
+
+	if o.Root {
+		opts = append(opts, WithRoot())
+	}
+
+	return opts
+}
