@@ -41,7 +41,7 @@ other-modes = set -e; for mode in -links=unicast -tls; do go test $(1) ./minogrp
 
 # The packages whose tests also run with an int of 32 bits: all the library but the overlay,
 # whose tests take long.
-TESTS_386 := . ./mino/... ./router/... ./serde/... $(addprefix ./internal/,chunk contain dedupe fifo inbox link/... memory offer opening parcel pending provenance worlds)
+TESTS_386 := . ./host ./mino/... ./router/... ./serde/... $(addprefix ./internal/,chunk contain dedupe fifo inbox link/... memory offer opening parcel pending provenance worlds)
 
 # The generated code and what it is generated from. Building buf takes minutes, so
 # `make check` does not generate again: `make generate` notes the hashes of both and
@@ -149,11 +149,20 @@ check-mod:
 check-generated:
 	@diff $(HASHES) <($(hashes)) || { echo "ptypes is not what was generated, run make generate"; exit 1; }
 
+# Everything that the library is made for beside linux/amd64. To vet one of them compiles all
+# dependencies, which takes minutes: the check looks at the first one, whose int has 32 bits.
+PORTS := windows/386 darwin/arm64 freebsd/amd64 linux/arm64
+
+.PHONY: ports
+ports: ## Vet the code and the tests for the other systems
+	@set -e; for port in $(PORTS); do echo "go vet for $$port"; GOOS=$${port%/*} GOARCH=$${port#*/} go vet ./...; done
+
 # Not every machine of 64 bits can run programs for 386. The output says so where it cannot.
 # go vet looks at everything here, so that the tests of the check do without it.
 .PHONY: check-386
 check-386:
-	GOARCH=386 go vet ./...
+	@$(MAKE) ports PORTS=$(firstword $(PORTS))
+	@$(call could-not,ports,only $(firstword $(PORTS)) was vetted; make ports vets all)
 	@if ! probe=$$(GOARCH=386 go test -run '^$$' ./mino 2>&1) && grep -q 'exec format error' <<<"$$probe"; \
 	then $(call could-not,386,programs for 386 were vetted and NOT tested); \
 	else GOARCH=386 go test -vet=off $(TESTS_386); fi
@@ -164,11 +173,15 @@ check-386:
 # the matrix mostly wait, so more of them run at once than there are processors.
 NO_RACE := internal/matrix internal/bench internal/link/frames internal/scenario
 
+# The attacks measure the memory and the answers of a process, and run alone.
+ALONE := minogrpc/internal/attacks
+
 .PHONY: check-race
 check-race:
 	@test -n "$(RACE)" || { $(call could-not,race,no C compiler and so the tests run WITHOUT the race detector); }
-	go test -vet=off $(RACE) $$(go list ./... | grep -v $(NO_RACE:%=-e '/%$$'))
+	go test -vet=off $(RACE) $$(go list ./... | grep -v $(patsubst %,-e '/%$$',$(NO_RACE) $(ALONE)))
 	go test -vet=off $(RACE) ./internal/scenario -run './././plain'
 	go test -vet=off $(RACE) $(MIXED)
 	go test -vet=off -parallel 4 $(addprefix ./,$(NO_RACE))
+	go test -vet=off ./$(ALONE)
 	@$(call other-modes,-vet=off)
