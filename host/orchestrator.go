@@ -13,7 +13,9 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // streamIDSize is the number of random bytes in the id of a stream. A node that knows the
@@ -28,6 +30,9 @@ func (setupError) Error() string { return "the first player did not answer in ti
 
 // Is makes it a context.DeadlineExceeded.
 func (setupError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// GRPCStatus is that of a deadline.
+func (e setupError) GRPCStatus() *status.Status { return status.New(codes.DeadlineExceeded, e.Error()) }
 
 type protocolTag struct{}
 
@@ -145,6 +150,8 @@ func (o *orchestration) dial(ctx context.Context) (session.Relay, error) {
 	case err != nil && life.closing.Err() != nil:
 		// The connection may have been closed before the set-up was told.
 		err = ErrStopped
+	case err != nil && ctx.Err() != nil:
+		err = EndOf(ctx, err)
 	case err != nil && setup.Err() != nil:
 		err = context.Cause(setup)
 	}
@@ -191,7 +198,7 @@ func (o *orchestration) start(ctx context.Context, relay session.Relay, table ro
 
 // run lasts as long as the stream.
 func (o *orchestration) run(ctx context.Context, registration *session.Registration) {
-	stop := context.AfterFunc(ctx, func() { o.CloseWithError(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { o.CloseWithError(EndOf(ctx, nil)) })
 	defer stop()
 
 	stopNode := context.AfterFunc(o.host.life.closing, func() { o.CloseWithError(ErrStopped) })

@@ -202,9 +202,9 @@ func (h *Host) finalStatus(st *stream) error {
 
 	switch {
 	case errors.Is(cause, contain.ErrPanic):
-		return status.Error(codes.Internal, cause.Error())
+		return said(codes.Internal, cause)
 	case cause != nil:
-		return status.Error(codes.Aborted, cause.Error())
+		return said(codes.Aborted, cause)
 	default:
 		return h.Serving()
 	}

@@ -83,6 +83,39 @@ func textOf(addr session.Address) string {
 	return string(text)
 }
 
+// errOddText is for an address that cannot be in the metadata of a call.
+var errOddText = errors.New("the address has other characters than printable ASCII " +
+	"(a domain name of other letters has a form that begins with xn--)")
+
+// playerOf is PeerOf for an address that has to travel. The error names the player.
+func playerOf(player mino.Address) (session.Address, error) {
+	addr, err := PeerOf(player)
+
+	switch {
+	case player == nil:
+		return addr, fmt.Errorf("player: %w", err)
+	case err == nil && !isPrintable(textOf(addr)):
+		err = errOddText
+	}
+
+	if err != nil {
+		return addr, fmt.Errorf("player %.*q: %w", maxQuoted, player, err)
+	}
+
+	return addr, nil
+}
+
+// isPrintable tells whether gRPC takes a text as the value of a header.
+func isPrintable(text string) bool {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+
+	return true
+}
+
 // playersOf returns the addresses of the players, each once.
 func playersOf(players mino.Players, limit int) ([]session.Address, error) {
 	if players == nil {
@@ -97,9 +130,9 @@ func playersOf(players mino.Players, limit int) ([]session.Address, error) {
 	seen := make(map[session.Address]struct{}, players.Len())
 
 	for it := players.AddressIterator(); it.HasNext(); {
-		addr, err := PeerOf(it.GetNext())
+		addr, err := playerOf(it.GetNext())
 		if err != nil {
-			return nil, fmt.Errorf("player: %w", err)
+			return nil, err
 		}
 
 		if _, found := seen[addr]; found {

@@ -137,7 +137,7 @@ func (p *Procedure) process(from mino.Address, payload []byte) ([]byte, error) {
 
 	switch {
 	case err != nil:
-		return nil, status.Error(codes.Unknown, err.Error())
+		return nil, said(codes.Unknown, err)
 	case answer == nil:
 		return nil, nil
 	}

@@ -67,12 +67,12 @@ func (p *procedure) call(ctx context.Context, msg *ptypes.Message, addr mino.Add
 	defer p.node.conns.Release(peer)
 
 	if err = p.node.ready(ctx, conn); err != nil {
-		return nil, fmt.Errorf("call %v: %w", peer, err)
+		return nil, fmt.Errorf("call %v: %w", peer, host.EndOf(ctx, err))
 	}
 
 	reply, err := ptypes.NewOverlayClient(conn).Call(ctx, msg)
 	if err != nil {
-		return nil, fmt.Errorf("call %v: %w", peer, err)
+		return nil, fmt.Errorf("call %v: %w", peer, host.EndOf(ctx, err))
 	}
 
 	if err = p.node.checkSize(reply.GetPayload()); err != nil {
