@@ -95,7 +95,7 @@ func newDialTarget(addr mino.Address) (dialTarget, error) {
 }
 
 // connect makes a connection. It does not use the network yet.
-func (m *ConnManager) connect(target dialTarget, to *way) (*grpc.ClientConn, error) {
+func (m *ConnManager) connect(target dialTarget, to *way) (*sharedConn, error) {
 	creds, err := m.credentials(target.addr)
 	if err != nil {
 		return nil, fmt.Errorf("no credentials: %w", err)
@@ -125,7 +125,7 @@ func (m *ConnManager) connect(target dialTarget, to *way) (*grpc.ClientConn, err
 		return nil, fmt.Errorf("failed to make a client: %w", err)
 	}
 
-	return conn, nil
+	return &sharedConn{ClientConn: conn, mgr: m, addr: target.addr}, nil
 }
 
 // defaultCredentials returns the credentials of addresses whose certificates need no store.

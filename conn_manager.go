@@ -31,7 +31,9 @@ type ConnectionManager interface {
 type ConnectionEvictor interface {
 	// Evict closes the connection to an address at once, so that the calls that hang on it end,
 	// and makes the next Acquire dial anew. Each Acquire of the closed connection is still
-	// paired with one Release. Evict does nothing when there is no connection to the address.
+	// paired with one Release. Others may have acquired the connection, too, and may not know of
+	// the eviction: the calls that they begin after it should take a new connection. Their streams
+	// end. Evict does nothing when there is no connection to the address.
 	Evict(mino.Address)
 }
 
@@ -83,7 +85,7 @@ type peerConn struct {
 type dial struct {
 	// done is closed when the two others are set, which then stay as they are.
 	done chan struct{}
-	conn *grpc.ClientConn
+	conn *sharedConn
 	err  error
 
 	// way makes the connection take another transport: see Renew. It is set before done is
@@ -132,7 +134,7 @@ func (m *ConnManager) Acquire(addr mino.Address) (grpc.ClientConnInterface, erro
 
 	if first {
 		d.way = newWay(target.host)
-		conn, err := contain.Call(func() (*grpc.ClientConn, error) { return m.connect(target, d.way) })
+		conn, err := contain.Call(func() (*sharedConn, error) { return m.connect(target, d.way) })
 		m.finish(target.key, d, conn, err)
 	}
 
@@ -198,7 +200,7 @@ func (m *ConnManager) Close() error {
 // join counts a reference and returns the dial to wait for. The first caller to join must dial and
 // call finish. A failed connection that nobody uses is stale: the next caller gets a new one, and
 // does not wait until the old one tries again.
-func (m *ConnManager) join(key Address) (d *dial, first bool, stale *grpc.ClientConn, err error) {
+func (m *ConnManager) join(key Address) (d *dial, first bool, stale *sharedConn, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
@@ -231,7 +233,7 @@ func (m *ConnManager) join(key Address) (d *dial, first bool, stale *grpc.Client
 }
 
 // finish gives a dial its result, for all callers that wait.
-func (m *ConnManager) finish(key Address, d *dial, conn *grpc.ClientConn, err error) {
+func (m *ConnManager) finish(key Address, d *dial, conn *sharedConn, err error) {
 	m.mu.Lock()
 
 	switch {
@@ -252,7 +254,7 @@ func (m *ConnManager) finish(key Address, d *dial, conn *grpc.ClientConn, err er
 }
 
 // leave removes a reference, and returns the connection if it is to be closed.
-func (m *ConnManager) leave(key Address) *grpc.ClientConn {
+func (m *ConnManager) leave(key Address) *sharedConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
@@ -281,7 +283,7 @@ func (m *ConnManager) leave(key Address) *grpc.ClientConn {
 func (m *ConnManager) expire(key Address, peer *peerConn, round int) {
 	m.mu.Lock()
 
-	var conn *grpc.ClientConn
+	var conn *sharedConn
 	if m.peers[key] == peer && peer.refs == 0 && peer.round == round {
 		conn = m.dropLocked(key, peer)
 	}
@@ -290,8 +292,8 @@ func (m *ConnManager) expire(key Address, peer *peerConn, round int) {
 	closeConn(conn)
 }
 
-// drop removes the connection to an address, and returns it.
-func (m *ConnManager) drop(key Address) *grpc.ClientConn {
+// drop removes the connection to an address, and returns it as one that has been evicted.
+func (m *ConnManager) drop(key Address) *sharedConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
@@ -300,11 +302,11 @@ func (m *ConnManager) drop(key Address) *grpc.ClientConn {
 		return nil
 	}
 
-	return m.dropLocked(key, peer)
+	return m.dropLocked(key, peer).evict()
 }
 
 // dropOnly is drop for one connection.
-func (m *ConnManager) dropOnly(key Address, conn grpc.ClientConnInterface) *grpc.ClientConn {
+func (m *ConnManager) dropOnly(key Address, conn grpc.ClientConnInterface) *sharedConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
@@ -313,17 +315,17 @@ func (m *ConnManager) dropOnly(key Address, conn grpc.ClientConnInterface) *grpc
 		return nil
 	}
 
-	return m.dropLocked(key, peer)
+	return m.dropLocked(key, peer).evict()
 }
 
 // dropAll closes the manager and returns the connections. A dial that still goes on finds the
 // manager closed.
-func (m *ConnManager) dropAll() []*grpc.ClientConn {
+func (m *ConnManager) dropAll() []*sharedConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
 	m.closed = true
-	conns := make([]*grpc.ClientConn, 0, len(m.peers))
+	conns := make([]*sharedConn, 0, len(m.peers))
 
 	for key, peer := range m.peers {
 		peer.refs = 0
@@ -335,8 +337,8 @@ func (m *ConnManager) dropAll() []*grpc.ClientConn {
 
 // dropLocked removes the connection of a peer, and the peer itself when it has no references. It
 // returns the connection, or nil when there is none yet.
-func (m *ConnManager) dropLocked(key Address, peer *peerConn) *grpc.ClientConn {
-	var conn *grpc.ClientConn
+func (m *ConnManager) dropLocked(key Address, peer *peerConn) *sharedConn {
+	var conn *sharedConn
 
 	if peer.current != nil && peer.current.conn != nil {
 		conn = peer.current.conn
@@ -365,7 +367,7 @@ func (p *peerConn) stopIdle() {
 }
 
 // closeConn closes a connection, if there is one.
-func closeConn(conn *grpc.ClientConn) {
+func closeConn(conn *sharedConn) {
 	if conn != nil {
 		// The only error is that it is closed already.
 		_ = conn.Close()

@@ -1,0 +1,53 @@
+package session
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/minogrpc/session/mino"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// sharedConn is the connection that [ConnManager.Acquire] returns to all who share it.
+type sharedConn struct {
+	*grpc.ClientConn
+
+	mgr  *ConnManager
+	addr mino.Address
+
+	// evicted is set before the connection is closed by an eviction. A connection that is closed
+	// after its last Release, or with its manager, has no successor.
+	evicted atomic.Bool
+}
+
+// Invoke implements grpc.ClientConnInterface. Who has the connection may not know that somebody else
+// has evicted it. The relay to a parent makes calls for as long as the stream of the parent lasts,
+// and that stream has another connection, which the parent has dialled. So a call after an eviction
+// takes the successor, and dials it if need be. A stream does not: who opens one acquires a connection
+// for it, and evicts that very connection if the stream hangs.
+func (c *sharedConn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	if !c.evicted.Load() {
+		return c.ClientConn.Invoke(ctx, method, args, reply, opts...)
+	}
+
+	next, err := c.mgr.Acquire(c.addr)
+	if err != nil {
+		// gRPC has this code for the calls over a closed connection.
+		return status.Errorf(codes.Canceled, "the connection was given up, and there is no other: %v", err)
+	}
+
+	defer c.mgr.Release(c.addr)
+
+	return next.Invoke(ctx, method, args, reply, opts...)
+}
+
+// evict returns the connection, if there is one, as one that has been evicted.
+func (c *sharedConn) evict() *sharedConn {
+	if c != nil {
+		c.evicted.Store(true)
+	}
+
+	return c
+}
