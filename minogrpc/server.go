@@ -10,6 +10,7 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/minogrpc/internal/codec"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde"
 	"google.golang.org/grpc"
@@ -36,7 +37,7 @@ type overlay struct {
 func (m *Minogrpc) newServer() *grpc.Server {
 	opts := []grpc.ServerOption{
 		grpc.Creds(m.serverCredentials()),
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(codec.New()),
 		grpc.MaxRecvMsgSize(m.maxFrame()),
 		grpc.MaxSendMsgSize(m.maxFrame()),
 		grpc.MaxHeaderListSize(m.maxHeaderList()),
@@ -79,7 +80,7 @@ func (m *Minogrpc) dialOptions() []grpc.DialOption {
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(m.maxFrame()),
 			grpc.MaxCallSendMsgSize(m.maxFrame()),
-			grpc.ForceCodecV2(newCodec()),
+			grpc.ForceCodecV2(codec.New()),
 		),
 	}, m.dial...)
 }
