@@ -185,9 +185,9 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 
 	m.conns = session.NewConnManager(m.connOptions()...)
 	m.host = host.New(m.me, m.router, m.conns, m.hostOptions()...)
-	m.server = m.newServer()
+	m.server, err = m.newServer()
 
-	return nil
+	return err
 }
 
 // serve starts to accept connections. The end of the server is the end of the

@@ -51,6 +51,7 @@ type config struct {
 	idle     time.Duration
 	liveness time.Duration
 	dial     []grpc.DialOption
+	serving  []grpc.ServerOption
 	session  []session.Option
 }
 
@@ -205,6 +206,26 @@ func WithListener(listener net.Listener) Option {
 // bring along, such as a dialer, in goroutines of its own, where a panic is not contained.
 func WithDialOptions(opts ...grpc.DialOption) Option {
 	return optionFunc(func(c *config) { c.dial = append(c.dial, opts...) })
+}
+
+// WithServerOptions adds options for the gRPC server of the node, such as grpc.StatsHandler and
+// grpc.ChainUnaryInterceptor. It may be given several times.
+//
+// The node sets some options itself, so these have no effect: credentials, codec, sizes of messages
+// and of the list of headers, number of streams, windows, keepalive parameters, connection timeout,
+// wait for handlers, and with TLS also the size of the read buffer. Three others can be set only once,
+// and [NewMinogrpc] returns an error for them: grpc.InTapHandle, grpc.UnaryInterceptor and
+// grpc.StreamInterceptor. Give an interceptor in a chain. NewMinogrpc also returns an error for an
+// option that panics.
+//
+// Interceptors run inside that of the node, which contains a panic of theirs. They run BEFORE the node
+// checks who calls: a stranger reaches them, and what they learn from its metadata or its message is
+// only a claim. Use [WithAuthorizer] to decide on callers. An interceptor that wraps a stream has to
+// pass its context on, with the values that it holds. gRPC calls stats handlers in goroutines of its
+// own, where a panic is not contained, and tells them about the connections and the calls of strangers.
+// A grpc.UnknownServiceHandler serves strangers, and nobody refuses compressed messages for it.
+func WithServerOptions(opts ...grpc.ServerOption) Option {
+	return optionFunc(func(c *config) { c.serving = append(c.serving, opts...) })
 }
 
 // WithIdleTimeout sets how long a connection that nobody uses any more is kept.

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/minogrpc/internal/codec"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde"
 	"google.golang.org/grpc"
@@ -33,10 +35,23 @@ type overlay struct {
 	*Minogrpc
 }
 
-func (m *Minogrpc) newServer() *grpc.Server {
+// newServer returns the server with the options of the user and of the node. gRPC lets the last option
+// win, so those of the node come last. An option that can be set only once panics.
+func (m *Minogrpc) newServer() (*grpc.Server, error) {
+	server, err := contain.Call(func() (*grpc.Server, error) {
+		return grpc.NewServer(append(slices.Clip(m.serving), m.serverOptions()...)...), nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("server options: %w; see WithServerOptions", err)
+	}
+
+	return server, nil
+}
+
+func (m *Minogrpc) serverOptions() []grpc.ServerOption {
 	opts := []grpc.ServerOption{
 		grpc.Creds(m.serverCredentials()),
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(codec.New()),
 		grpc.MaxRecvMsgSize(m.maxFrame()),
 		grpc.MaxSendMsgSize(m.maxFrame()),
 		grpc.MaxHeaderListSize(m.maxHeaderList()),
@@ -45,7 +60,10 @@ func (m *Minogrpc) newServer() *grpc.Server {
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.ConnectionTimeout(acceptTimeout),
+		// Stop would wait without end for a handler that hangs.
+		grpc.WaitForHandlers(false),
 		grpc.InTapHandle(m.screen),
+		// gRPC runs these two outside any chain, so that they contain what users bring along.
 		grpc.UnaryInterceptor(m.containUnary),
 		grpc.StreamInterceptor(m.containStream),
 	}
@@ -56,7 +74,7 @@ func (m *Minogrpc) newServer() *grpc.Server {
 		opts = append(opts, grpc.ReadBufferSize(0))
 	}
 
-	return grpc.NewServer(opts...)
+	return opts
 }
 
 // connOptions are those of the connections to other nodes. They send no HTTP/2
@@ -79,7 +97,7 @@ func (m *Minogrpc) dialOptions() []grpc.DialOption {
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(m.maxFrame()),
 			grpc.MaxCallSendMsgSize(m.maxFrame()),
-			grpc.ForceCodecV2(newCodec()),
+			grpc.ForceCodecV2(codec.New()),
 		),
 	}, m.dial...)
 }

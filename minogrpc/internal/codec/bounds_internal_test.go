@@ -1,4 +1,4 @@
-package minogrpc
+package codec
 
 import (
 	"bytes"
@@ -45,7 +45,7 @@ func TestCodec_CountlessItemsAreAnError(t *testing.T) {
 	for name, data := range cases {
 		for _, prefix := range [][]byte{nil, group, bytesField(100, []byte("unknown"))} {
 			p := &ptypes.Packet{}
-			err := newCodec().Unmarshal(inPieces(append(bytes.Clone(prefix), data...)), p)
+			err := New().Unmarshal(inPieces(append(bytes.Clone(prefix), data...)), p)
 			require.Equal(t, codes.InvalidArgument, status.Code(err), "%s after %x: %v", name, prefix, err)
 			require.Zero(t, proto.Size(p), "%s after %x", name, prefix)
 		}
@@ -67,12 +67,12 @@ func TestCodec_ManyItemsAreRead(t *testing.T) {
 		p.Receipts = append(p.Receipts, &ptypes.Receipt{Failures: []*ptypes.Failure{{Cause: "why"}}})
 	}
 
-	data, err := newCodec().Marshal(p)
+	data, err := New().Marshal(p)
 	require.NoError(t, err)
 
 	for _, rest := range [][]byte{nil, bytesField(100, []byte("unknown"))} {
 		got := &ptypes.Packet{}
-		require.NoError(t, newCodec().Unmarshal(append(slices.Clip(data), mem.SliceBuffer(rest)), got))
+		require.NoError(t, New().Unmarshal(append(slices.Clip(data), mem.SliceBuffer(rest)), got))
 		require.Len(t, got.GetReceipts(), unsettled+1)
 		require.Len(t, got.GetReceipts()[0].GetFailures(), 10*unsettled)
 		require.Len(t, got.GetParcels(), unsettled)

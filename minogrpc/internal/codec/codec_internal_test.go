@@ -1,4 +1,4 @@
-package minogrpc
+package codec
 
 import (
 	"bytes"
@@ -74,13 +74,13 @@ func TestCodec_WritesWhatGRPCWrites(t *testing.T) {
 		want, err := proto.Marshal(p)
 		require.NoError(t, err)
 
-		data, err := newCodec().Marshal(p)
+		data, err := New().Marshal(p)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(want, data.Materialize()), "%d bytes", size)
 	}
 
 	ack := &ptypes.Ack{Errors: []string{"e1"}}
-	data, err := newCodec().Marshal(ack)
+	data, err := New().Marshal(ack)
 	require.NoError(t, err)
 	require.Equal(t, []byte{0x0a, 2, 'e', '1'}, data.Materialize())
 }
@@ -133,7 +133,7 @@ func TestCodec_ReadsWhatGRPCReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want, got := &ptypes.Packet{}, &ptypes.Packet{Sequence: 1}
 			wantErr := proto.Unmarshal(data, want)
-			gotErr := newCodec().Unmarshal(inPieces(data), got)
+			gotErr := New().Unmarshal(inPieces(data), got)
 			require.Equal(t, wantErr == nil, gotErr == nil, "%v", gotErr)
 
 			if wantErr == nil {
@@ -166,7 +166,7 @@ func FuzzCodec(f *testing.F) {
 
 		want, got := &ptypes.Packet{}, &ptypes.Packet{}
 		wantErr := proto.Unmarshal(data, want)
-		gotErr := newCodec().Unmarshal(pieces, got)
+		gotErr := New().Unmarshal(pieces, got)
 
 		if errors.Is(gotErr, errItems) {
 			return
@@ -180,7 +180,7 @@ func FuzzCodec(f *testing.F) {
 
 		require.True(t, proto.Equal(want, got))
 
-		again, err := newCodec().Marshal(got)
+		again, err := New().Marshal(got)
 		require.NoError(t, err)
 
 		// What is not known is not passed on.

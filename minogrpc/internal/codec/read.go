@@ -1,4 +1,4 @@
-package minogrpc
+package codec
 
 import (
 	"encoding/binary"

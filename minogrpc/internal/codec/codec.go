@@ -1,4 +1,4 @@
-package minogrpc
+package codec
 
 import (
 	"github.com/minogrpc/session/ptypes"
@@ -9,18 +9,19 @@ import (
 	protobuf "google.golang.org/protobuf/proto"
 )
 
-// largeBytes is the size, in bytes, from which the content of a field is not copied on
-// its way into gRPC. A small one is better sent in one piece with the others.
+// largeBytes is the size, in bytes, from which the content of a field goes into gRPC without
+// a copy. Smaller contents are better sent in one piece with the others.
 const largeBytes = 16 << 10
 
-// codec is that of gRPC, without the copies that it makes of packets: on their way out
-// of what is large, and on their way in of everything, into a pool and out of it again.
+// codec is the codec of gRPC, without the copies that gRPC makes of packets. On the way out
+// gRPC would copy what is large, and on the way in everything, into a pool and out of it again.
 // The bytes are the same.
 type codec struct {
 	encoding.CodecV2
 }
 
-func newCodec() codec {
+// New returns the codec for both ends of a connection. Several goroutines may use it at once.
+func New() encoding.CodecV2 {
 	return codec{encoding.GetCodecV2(proto.Name)}
 }
 

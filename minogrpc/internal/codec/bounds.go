@@ -1,4 +1,4 @@
-package minogrpc
+package codec
 
 import (
 	"google.golang.org/grpc/codes"
