@@ -11,8 +11,6 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/minogrpc/internal/gate"
-	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
@@ -193,7 +191,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 // serve starts to accept connections. The end of the server is the end of the
 // listener.
 func (m *Minogrpc) serve(listener net.Listener) {
-	ptypes.RegisterOverlayServer(gate.Uncompressed{ServiceRegistrar: m.server}, &overlay{Minogrpc: m})
+	m.register()
 	m.keepWatch()
 	m.keepRenewed()
 

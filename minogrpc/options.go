@@ -34,6 +34,10 @@ type config struct {
 	noTLS    bool
 	open     bool
 	noDuplex bool
+
+	// health and reflection are the services that the node offers beside its own.
+	health, reflection bool
+
 	given    *tls.Certificate
 	secret   any
 	public   any
