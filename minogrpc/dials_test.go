@@ -77,7 +77,8 @@ func requireRefusals(t *testing.T, responses <-chan mino.Response) {
 func TestDials_OfCallsAndStreamsAreBounded(t *testing.T) {
 	const (
 		calls, players, streams = 20, 50, 1000
-		atOnce                  = 384 - 384/8 // An eighth is for links that have broken.
+		limit                   = 384
+		atOnce                  = limit - limit/8 // The rest is for links that have broken.
 	)
 
 	synctest.Test(t, func(t *testing.T) {
@@ -126,7 +127,9 @@ func TestDials_OfCallsAndStreamsAreBounded(t *testing.T) {
 		hosts.mu.Lock()
 		defer hosts.mu.Unlock()
 
-		require.Equal(t, atOnce, hosts.most)
+		require.GreaterOrEqual(t, hosts.most, atOnce)
+		// The end of a dial may come a moment after its turn has been given back.
+		require.LessOrEqual(t, hosts.most, limit)
 		require.GreaterOrEqual(t, hosts.all, streams+calls*players)
 		require.Less(t, time.Since(begun), time.Minute)
 	})
