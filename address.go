@@ -50,13 +50,13 @@ var schemes = map[string]mino.AddressConnectionType{
 	"https": mino.ACThttps,
 }
 
-// Address is where a player can be found, and in which role: an orchestrator
-// opens a stream, a follower takes part in it. One node may be both in the same
-// stream, and the two are different players.
+// Address says where a player can be found, and in which role: an orchestrator opens a stream, a
+// follower takes part in it. One node may be both in the same stream; these are two different
+// players.
 //
-// An Address is an immutable value, can be compared with == and be the key of a
-// map. The zero Address is a follower that nobody can dial. The addresses that
-// Recv returns are of another type: see [FollowerOf].
+// An Address is an immutable value. It can be compared with == and be the key of a map. The zero
+// Address is a follower that nobody can dial. The addresses that Recv returns are of another type:
+// see [FollowerOf].
 type Address struct {
 	// text is the text form, which packets and maps ask for all the time. Everything else is
 	// read from it. It is empty for the zero Address alone, so that equal addresses are equal
@@ -64,11 +64,10 @@ type Address struct {
 	text string
 }
 
-// NewAddress returns the address of a follower. The host is "host:port", with the
-// scheme grpc, grpcs or https in front of it ("https://host:port") or none, which
-// means grpcs. NewAddress drops what comes after the port in a URL. It does not fail: it takes
-// any other text for a host, which fails when it is dialled. Use [NewAddressFromURL] to have the
-// text checked.
+// NewAddress returns the address of a follower. The host is "host:port". It may have the scheme
+// grpc, grpcs or https in front of it ("https://host:port"); without one the scheme is grpcs.
+// NewAddress drops what comes after the port in a URL. It does not fail: it takes any other text as
+// a host, which fails when somebody dials it. Use [NewAddressFromURL] to have the text checked.
 func NewAddress(host string) Address {
 	// Without the slashes url.Parse takes the host for a scheme or for a path.
 	if !strings.Contains(host, "//") {
@@ -120,10 +119,9 @@ func NewAddressFromURL(addr url.URL) (Address, error) {
 	return a, nil
 }
 
-// NewOrchestratorAddress returns the orchestrator form of an address of any kind:
-// the same host and connection type, whatever they are, in the other role. An
-// address that comes from Recv is unwrapped. See [FollowerOf] for what the host of
-// an address of another type is.
+// NewOrchestratorAddress returns the orchestrator form of an address of any kind. It has the same
+// host and connection type, whatever they are, in the other role. NewOrchestratorAddress unwraps an
+// address that comes from Recv. [FollowerOf] says what the host of an address of another type is.
 func NewOrchestratorAddress(addr mino.Address) Address {
 	a := followerOf(addr)
 
@@ -144,15 +142,14 @@ func makeAddress(role byte, connType mino.AddressConnectionType, host string) Ad
 	return Address{text: text}
 }
 
-// ConnectionType returns how to connect to the address. It is none of the known
-// types when the address was made of a text with an unknown one.
+// ConnectionType returns how to connect to the address. It is none of the known types if the
+// address was made from a text with an unknown type.
 func (a Address) ConnectionType() mino.AddressConnectionType {
 	return mino.AddressConnectionType(a.key()[1]) - firstTypeLetter
 }
 
-// Equal tells whether the other is an Address of the same role, connection type
-// and host, or an address from Recv with the same host. It is false for any other
-// type.
+// Equal tells whether other is an Address of the same role, connection type and host, or an address
+// from Recv with the same host. It returns false for any other type.
 func (a Address) Equal(other mino.Address) bool {
 	switch other := other.(type) {
 	case Address:
@@ -249,8 +246,7 @@ func (a Address) isOrchestrator() bool {
 	return a.key()[0] == orchestratorLetter
 }
 
-// AddressFactory makes an [Address] of its text form. The zero value is ready for
-// use.
+// AddressFactory makes an [Address] from its text form. The zero value is ready for use.
 type AddressFactory struct{ serde.Factory }
 
 // FromText implements [mino.AddressFactory]. It never fails. Less than two bytes give the zero
@@ -268,8 +264,8 @@ func (f AddressFactory) FromText(text []byte) mino.Address {
 	return makeAddress(followerLetter, mino.AddressConnectionType(text[1])-firstTypeLetter, string(text[prefixSize:]))
 }
 
-// Deserialize implements [serde.Factory] with the embedded factory. An address
-// has no form as a message, so that without one it returns an error.
+// Deserialize implements [serde.Factory] with the embedded factory. An address has no message form,
+// so Deserialize returns an error if there is no embedded factory.
 func (f AddressFactory) Deserialize(ctx serde.Context, data []byte) (serde.Message, error) {
 	if f.Factory == nil {
 		return nil, errors.New("an address is not a message: use FromText")

@@ -35,13 +35,13 @@ type connOptionFunc func(*ConnManager)
 
 func (f connOptionFunc) applyConn(m *ConnManager) { f(m) }
 
-// WithCredentials sets where the credentials for an address come from. The function
-// is called once for each new connection, for several addresses at once, without a
-// lock. It gets the follower form of an [Address], and an address of another type
-// as it is. Its error, or its panic, is the error of Acquire.
+// WithCredentials sets the function that returns the credentials for an address. The manager calls
+// it once for each new connection, for several addresses at once, and holds no lock meanwhile. It
+// gives the function the follower form of an [Address], and an address of another type as it is. If
+// the function returns an error or panics, Acquire returns that error or panic as its error.
 //
-// Without it, or when it is nil, plain gRPC has none, https trusts the root certificates of the
-// system, and other addresses cannot be acquired.
+// Without this option, or when the function is nil, plain gRPC has no credentials, https trusts the
+// root certificates of the system, and other addresses cannot be acquired.
 func WithCredentials(get func(mino.Address) (credentials.TransportCredentials, error)) ConnOption {
 	return connOptionFunc(func(m *ConnManager) {
 		if get != nil {
@@ -56,8 +56,9 @@ func WithDialOptions(opts ...grpc.DialOption) ConnOption {
 	return connOptionFunc(func(m *ConnManager) { m.dialOptions = append(m.dialOptions, opts...) })
 }
 
-// WithIdleTimeout sets how long a connection is kept after its last Release. The
-// default is 0, which closes it at once, and so does a negative one.
+// WithIdleTimeout sets how long the manager keeps a connection after its last Release. The default
+// is
+//  0. Zero and negative values close the connection at once.
 func WithIdleTimeout(d time.Duration) ConnOption {
 	return connOptionFunc(func(m *ConnManager) { m.idle = d })
 }

@@ -18,38 +18,38 @@ type ConnectionManager interface {
 	// Len returns the number of connections that are open.
 	Len() int
 
-	// Acquire returns the connection to an address. It must not wait for the
-	// network. Each Acquire without an error is paired with one Release.
+	// Acquire returns the connection to an address. It must not wait for the network. The caller
+	// pairs each Acquire that returned no error with one Release.
 	Acquire(mino.Address) (grpc.ClientConnInterface, error)
 
 	// Release gives a connection back.
 	Release(mino.Address)
 }
 
-// ConnectionEvictor is what a [ConnectionManager] may implement, so that a session can give up a
-// connection that looks alive and is not.
+// ConnectionEvictor is an optional interface of a [ConnectionManager]. With it a session can give
+// up a connection that looks alive and is not.
 type ConnectionEvictor interface {
-	// Evict closes the connection to an address at once, so that the calls that hang on it end,
-	// and makes the next Acquire dial anew. Each Acquire of the closed connection is still
-	// paired with one Release. Others may have acquired the connection, too, and may not know of
-	// the eviction: the calls that they begin after it should take a new connection. Their streams
-	// end. Evict does nothing when there is no connection to the address.
+	// Evict closes the connection to an address at once, so that the calls that hang on it end. The
+	// next Acquire dials anew. The caller still pairs each Acquire of the closed connection with
+	// one Release. Others may have acquired the connection too, and may not know of the eviction:
+	// calls that they begin later should take a new connection, and their streams end. Evict does
+	// nothing when there is no connection to the address.
 	Evict(mino.Address)
 }
 
-// ConnectionReplacer is what a [ConnectionManager] may implement, so that a session gives up only
-// the connection that it means. Several streams over one connection break together, and the first
-// of them may have another connection before the last one gives up the old one.
+// ConnectionReplacer is an optional interface of a [ConnectionManager]. With it a session gives up
+// only the connection that it means. Several streams over one connection break together, and the
+// first of them may have another connection before the last one gives up the old one.
 type ConnectionReplacer interface {
-	// Replace is Evict for one connection, which Acquire has returned. It does nothing when there
-	// is another one to the address by now.
+	// Replace is Evict for one connection, which Acquire has returned. It does nothing if the
+	// manager already has another connection to the address.
 	Replace(to mino.Address, conn grpc.ClientConnInterface)
 }
 
-// ConnManager is a [ConnectionManager] for gRPC. All callers who acquire the same address, as
-// orchestrator or as follower, share one connection. It is closed after the last Release, at once
-// or after the idle time. A ConnManager may be used from several goroutines at once, and must be
-// closed.
+// ConnManager is a [ConnectionManager] for gRPC. All callers that acquire the same address, as
+// orchestrator or as follower, share one connection. The manager closes that connection after the
+// last Release, at once or after the idle time. A ConnManager may be used from several goroutines
+// at once. Its owner must close it.
 type ConnManager struct {
 	credentials func(mino.Address) (credentials.TransportCredentials, error)
 	dialOptions []grpc.DialOption
@@ -107,7 +107,7 @@ func NewConnManager(opts ...ConnOption) *ConnManager {
 	return m
 }
 
-// Len implements [ConnectionManager]. The connections that are idle count.
+// Len implements [ConnectionManager]. It also counts idle connections.
 func (m *ConnManager) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -115,10 +115,10 @@ func (m *ConnManager) Len() int {
 	return m.open
 }
 
-// Acquire implements [ConnectionManager]. The address must have a GetDialAddress
-// method, as [Address] does. The network is first used by the first call on the
-// connection. It returns an error when there are no credentials for the address,
-// and one that wraps [ErrClosed] after Close.
+// Acquire implements [ConnectionManager]. The address must have a GetDialAddress method, as
+// [Address] does. gRPC first uses the network at the first call on the connection. Acquire returns
+// an error when there are no credentials for the address, and one that wraps [ErrClosed] after
+// Close.
 func (m *ConnManager) Acquire(addr mino.Address) (grpc.ClientConnInterface, error) {
 	target, err := newDialTarget(addr)
 	if err != nil {
@@ -166,8 +166,8 @@ func (m *ConnManager) Replace(addr mino.Address, conn grpc.ClientConnInterface) 
 }
 
 // Renew makes the calls and streams that begin from now on take a new handshake, with the
-// credentials as they are by then. What goes on stays on its connection until it ends. An overlay
-// calls Renew when its certificate has changed.
+// credentials of that time. Calls and streams that are in progress stay on their connection until
+// they end. An overlay calls Renew when its certificate has changed.
 func (m *ConnManager) Renew() {
 	m.mu.Lock()
 
@@ -187,8 +187,8 @@ func (m *ConnManager) Renew() {
 	}
 }
 
-// Close closes all the connections, those in use included, and makes Acquire fail.
-// It may be called more than once. The error is always nil.
+// Close closes all the connections, also those in use, and makes Acquire fail. It may be called
+// more than once. The error is always nil.
 func (m *ConnManager) Close() error {
 	for _, conn := range m.dropAll() {
 		closeConn(conn)

@@ -12,13 +12,13 @@ import (
 )
 
 // ConnOpener returns a [StreamOpener] for the streams to one node, over connections of the manager.
-// The metadata are those of the stream, without an offer; calls to an existing node have the
-// procedure, the stream and the gateway of them.
+// The metadata are those of the stream, without an offer. Calls to an existing node carry only the
+// procedure, the stream and the gateway from them.
 //
-// The opener keeps to its context also if the node accepts the stream and sends no header. The
-// stream outlives that context: it ends with its Release. If an attempt has taken all its time, or
-// the connection could not be made, the next attempt gets a new connection, as far as the manager is
-// a [ConnectionReplacer] or a [ConnectionEvictor].
+// The opener returns when its context is done, even if the node accepts the stream and sends no
+// header. The stream outlives that context: it ends with its Release. If an attempt has taken all
+// its time, or the connection could not be made, the next attempt gets a new connection, provided
+// that the manager is a [ConnectionReplacer] or a [ConnectionEvictor].
 func ConnOpener(conns ConnectionManager, addr mino.Address, md metadata.MD) StreamOpener {
 	o := connOpener{conns: conns, addr: addr, md: md.Copy(), calls: make(metadata.MD)}
 

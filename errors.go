@@ -10,33 +10,32 @@ import (
 	"github.com/minogrpc/session/mino"
 )
 
-// ErrClosed is what the errors of a closed session, queue or connection manager
-// wrap.
+// ErrClosed is wrapped by the errors that a closed session, queue or connection manager returns.
 var ErrClosed = errors.New("closed")
 
-// ErrQueueFull is what Push returns when one of the bounds of a queue is reached. It is also the
+// ErrQueueFull is the error of Push when a queue has reached one of its bounds. It is also the
 // cause when a session reports [ReasonOverflow] for its own queue.
 var ErrQueueFull = inbox.ErrFull
 
 // ErrMemory is the cause when a session reports [ReasonOverflow] for its own [MemoryBudget]: the
-// queues and outboxes of all the sessions that share it hold as much as it allows.
+// queues and outboxes of all the sessions that share the budget hold as much as it allows.
 var ErrMemory = memory.ErrExhausted
 
-// ErrStranger is wrapped by the error of a packet that is refused for its provenance: it comes
-// from a node that is no neighbour, or its source cannot be behind the neighbour that sent it. See
-// [WithNeighborsOnly].
+// ErrStranger is wrapped by the error of a packet that a session refuses for its provenance: the
+// packet comes from a node that is no neighbour, or its source cannot be behind the neighbour that
+// sent it. See [WithNeighborsOnly].
 var ErrStranger = errors.New("stranger")
 
-// ErrSource is wrapped by such an error, too, if only the source is impossible. The neighbour
-// itself may be honest, and have passed on the lie of another node.
+// ErrSource is wrapped by an error that also wraps [ErrStranger], if only the source of the packet
+// is impossible. The neighbour itself may be honest, and have passed on the lie of another node.
 var ErrSource = fmt.Errorf("%w: impossible source", ErrStranger)
 
-// ErrNotTaken is wrapped by the error of RecvPacket about a packet of which the session has delivered
-// nothing and passed nothing on, and will not do so later. See [LinkRefused].
+// ErrNotTaken is wrapped by the error of RecvPacket if the session has delivered nothing of the
+// packet and passed nothing on, and will not do so later. See [LinkRefused].
 var ErrNotTaken = errors.New("packet not taken")
 
-// Reason says why a destination was not reached. Every reason but [ReasonTimeout] means that no copy
-// of the message was delivered, or will be.
+// Reason says why a destination was not reached. Every reason but [ReasonTimeout] means that no
+// copy of the message was delivered, and that none will be.
 type Reason int
 
 const (
@@ -47,22 +46,22 @@ const (
 	// was handed over.
 	ReasonUnreachable
 
-	// ReasonOverflow: the queue of the destination, or the outbox of a node on the way, is
-	// full. The message is gone. The sender must slow down by itself; see [WithOutboxLimits].
+	// ReasonOverflow: the queue of the destination, or the outbox of a node on the way, is full.
+	// The message was dropped. The sender must slow down by itself; see [WithOutboxLimits].
 	ReasonOverflow
 
 	// ReasonTimeout: nobody knows the outcome. The message may have been delivered, or may still
-	// be. Either the deadline has passed, or a copy was handed over to a neighbour that was lost,
-	// closed or silent before it answered. That loss is the cause then, with what became of the
-	// other copies.
+	// be. Either the deadline has passed, or a copy was handed to a neighbour that was lost, closed
+	// or silent before it answered. In the second case the cause is that loss, with the outcomes of
+	// the other copies.
 	ReasonTimeout
 
 	// ReasonClosed: the session of the destination, or of the sender, has ended. The cause says
-	// why, where that is known.
+	// why, if the reporting node knows it.
 	ReasonClosed
 
-	// ReasonRejected: a node refused the message for what it is, for example
-	// because it cannot be serialized. It will refuse it again.
+	// ReasonRejected: a node refused the message for its content or form, for example because it
+	// cannot be serialized. The node will refuse the same message again.
 	ReasonRejected
 )
 
@@ -86,28 +85,28 @@ func (r Reason) String() string {
 	}
 }
 
-// DeliveryError is the outcome of one destination that was not reached. Every
-// error on the channel that Send returns is one.
+// DeliveryError says that one destination was not reached. Every error on the channel that Send
+// returns is a DeliveryError.
 type DeliveryError struct {
 	// Destination is the address that was not reached, or nil for a destination that has no
-	// address. It is what the caller gave to Send, unwrapped if it came from Recv. An [Address]
-	// can be compared with == and be the key of a map; the address of the orchestrator is in
-	// that role. To compare it with addresses from Recv use the [FollowerOf] of both.
+	// address. It is what the caller gave to Send, unwrapped if it came from Recv. An [Address] can
+	// be compared with == and be the key of a map; the address of the orchestrator is in that role.
+	// To compare Destination with an address from Recv, take the [FollowerOf] of both.
 	Destination mino.Address
 
-	// Reason says why. A sender branches on it.
+	// Reason says why. A sender decides by it what to do next.
 	Reason Reason
 
-	// Hop is the node that gave up, or, where that is not known, the neighbour that reported
-	// the failure. An orchestrator names itself in that role. Hop is for people to read; as the
-	// key of a map use its [FollowerOf], which may also be the address of a player.
+	// Hop is the node that gave up. If that node is not known, Hop is the neighbour that reported
+	// the failure. An orchestrator names itself in that role. Hop is for people to read; as the key
+	// of a map use its [FollowerOf], which may also be the address of a player.
 	Hop mino.Address
 
-	// Cause says more. It is never nil. A cause from another node is only a text.
+	// Cause gives more detail. It is never nil. A cause from another node is only a text.
 	Cause error
 }
 
-// Error implements error. The wording is the one that nodes exchange.
+// Error implements error. It uses the wording that nodes exchange.
 func (e *DeliveryError) Error() string {
 	cause := fmt.Sprint(e.Cause)
 	phrase := e.phrase(cause)
@@ -148,8 +147,8 @@ func (e *DeliveryError) Unwrap() error {
 	return e.Cause
 }
 
-// MessageError is what [Session] Recv returns for a message that cannot be
-// decoded. It is an error of that message alone: the next Recv goes on.
+// MessageError is the error that [Session] Recv returns for a message that it cannot decode. It
+// concerns that message alone: the next Recv returns the next message.
 type MessageError struct {
 	// From is the sender of the message.
 	From mino.Address

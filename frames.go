@@ -17,16 +17,16 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// MaxFrame is what a session puts into one frame of a duplex link at most, in bytes, with all
-// that is in it. Only towards a neighbour of an older version a packet whose destinations take more
-// than that makes a larger frame, because they are not cut there. So a stream must take a message
-// of that size and of the largest metadata; see [WithMaxMetadata]. It is 256 KiB.
+// MaxFrame is the largest size, in bytes, of one frame that a session sends over a duplex link,
+// with everything in it. There is one exception: for a neighbour of an older version a session does
+// not split the destinations of a packet, so a packet whose destinations take more than MaxFrame
+// makes a larger frame. Because of that exception, a stream must take a message of MaxFrame plus the
+// largest metadata; see [WithMaxMetadata]. MaxFrame is 256 KiB.
 //
-// The 4 MiB of gRPC are enough for small trees alone. Give a server
-// grpc.MaxRecvMsgSize(MaxFrame + DefaultMaxMetadata), and its clients the same with
-// grpc.MaxCallRecvMsgSize, through [WithDialOptions]: a [ConnManager] sets neither.
-// Where packets also go in calls, in a format of text, they may have
-// DefaultMaxMessage*4/3 + DefaultMaxMetadata.
+// The 4 MiB of gRPC suffice only for small trees. Give a server grpc.MaxRecvMsgSize(MaxFrame +
+// DefaultMaxMetadata), and its clients the same with grpc.MaxCallRecvMsgSize, through
+// [WithDialOptions]: a [ConnManager] sets neither. If packets also go in calls, in a text format,
+// they may have DefaultMaxMessage*4/3 + DefaultMaxMetadata bytes.
 const MaxFrame = offer.MaxFrame
 
 // capabilities are the names of what a link can do if both ends can. They travel with the offer and

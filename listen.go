@@ -19,7 +19,7 @@ func (s *session) GetNumParents() int {
 	return len(s.parents)
 }
 
-// ErrSuperseded is what [Registration] Wait returns when a newer stream of the same link has
+// ErrSuperseded is returned by [Registration] Wait when a newer stream of the same link has
 // replaced this one. The parent is still registered.
 var ErrSuperseded = errors.New("a newer stream of the link has taken the place of this one")
 
@@ -27,10 +27,10 @@ var ErrSuperseded = errors.New("a newer stream of the link has taken the place o
 // for too long. It is part of the wire.
 const unheard = "silent"
 
-// ErrGivenUp is wrapped by what [Registration] Wait returns when the session has given up a stream
-// over which nothing came, or that took nothing. It has a gRPC status, Unavailable, with which the
-// overlay ends the stream: so the parent knows at once, and opens the next stream of the link.
-// The parent is still registered.
+// ErrGivenUp is wrapped by the error of [Registration] Wait when the session has given up the
+// stream, because nothing came over it or it took nothing. The error has the gRPC status
+// Unavailable. The overlay ends the stream with that status, so that the parent knows at once and
+// opens the next stream of the link. The parent is still registered.
 var ErrGivenUp = errors.New("the stream has been given up")
 
 // givenUpError implements ErrGivenUp with the status.
@@ -59,15 +59,16 @@ var (
 	errNoLink     = errors.New("the session does not know the link that the stream goes on with")
 )
 
-// Registrar is implemented by the sessions that [NewSession] returns. It is Listen for an
-// overlay that wants to know whether the parent was taken.
+// Registrar is implemented by the sessions that [NewSession] returns. Its Register does what Listen
+// does, for an overlay that needs to know whether the session took the parent.
 type Registrar interface {
-	// Register registers a parent with its routing table and begins to read the parent's
-	// stream. It treats the packets that come over the stream as RecvPacket does. After Register
-	// has returned, there is a route, and a [DuplexRelay] has its Header.
+	// Register registers a parent with its routing table and begins to read the parent's stream. It
+	// treats the packets that come over the stream as RecvPacket does. After Register has returned,
+	// there is a route, and a [DuplexRelay] has its Header.
 	//
-	// It returns an error when the parent is not taken; one that wraps [ErrClosed] says that the
-	// session is closed. The stream of a relay that [DialRelay] has opened is released then.
+	// Register returns an error when the session does not take the parent; one that wraps
+	// [ErrClosed] says that the session is closed. In that case it releases the stream of a relay
+	// that [DialRelay] has opened.
 	Register(parent Relay, table router.RoutingTable) (*Registration, error)
 }
 
@@ -76,22 +77,22 @@ type Registration struct {
 	wait, waitEnd func() error
 }
 
-// Wait waits until the registration is over, the session gives up the stream, or a newer stream
-// of the same link replaces this one. It returns nil in the first case, an error that wraps
-// [ErrGivenUp] in the second, and [ErrSuperseded] in the third. In these two the parent is still
-// registered: the Registration of the newest stream, or WaitEnd, says when that ends. An overlay
-// must not return from the gRPC call of a stream before Wait has returned. It must return then,
-// and with an error that wraps ErrGivenUp.
+// Wait waits until the registration is over, the session gives up the stream, or a newer stream of
+// the same link replaces this one. It returns nil in the first case, an error that wraps
+// [ErrGivenUp] in the second, and [ErrSuperseded] in the third. In the last two cases the parent is
+// still registered: the Registration of the newest stream, or WaitEnd, says when the registration
+// ends. An overlay must not return from the gRPC call of a stream before Wait has returned. Once
+// Wait has returned, the overlay must return, and with the error if that wraps ErrGivenUp.
 //
-// Wait also releases the stream of a relay that [DialRelay] has opened. So it must be called
-// for each Registration. Later calls return the same.
+// Wait also releases the stream of a relay that [DialRelay] has opened. So the overlay must call it
+// for each Registration. Later calls return the same result.
 func (r *Registration) Wait() error {
 	return r.wait()
 }
 
-// WaitEnd is Wait, but goes on after the session has given up the stream, until the registration
-// is over or a newer stream replaces this one. An overlay that counts the parents of a stream does
-// not count one less before WaitEnd has returned. It may be called only after Wait.
+// WaitEnd is Wait, but goes on after the session has given up the stream, until the registration is
+// over or a newer stream replaces this one. An overlay that counts the parents of a stream lowers
+// that count only after WaitEnd has returned. WaitEnd may be called only after Wait.
 func (r *Registration) WaitEnd() error {
 	return r.waitEnd()
 }

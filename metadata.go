@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// The metadata keys that all nodes of the wire know, beside [HandshakeKey]. docs/wire.md says which
-// call has which.
+// The metadata keys that all nodes know, besides [HandshakeKey]. docs/wire.md says which call has
+// which.
 const (
 	// URIKey names the procedure: the segments and the name, with a slash between them.
 	URIKey = "apiuri"
@@ -19,8 +19,8 @@ const (
 	// GatewayKey is the text of the address of the node that makes the call, as a follower.
 	GatewayKey = "gateway"
 
-	// PlayerKey has one value for each player but the root: the text of its address. Only an
-	// orchestrator sends it.
+	// PlayerKey has one value for each player but the root: the text of the player's address. Only
+	// an orchestrator sends it.
 	PlayerKey = "addr"
 
 	// ProtocolKey is a tag for tracing, or [UndefinedProtocol].
@@ -30,22 +30,22 @@ const (
 // UndefinedProtocol is the tag of a stream that has none.
 const UndefinedProtocol = "__UNDEFINED_PROTOCOL__"
 
-// Offer is what the opener of a stream says about its link. An existing node says nothing.
+// Offer is what the opener of a stream says about its link. An existing node sends no offer.
 type Offer struct {
 	// Duplex is set if the opener offers a duplex link that this version understands:
 	// [AcceptRelay] then returns a relay.
 	Duplex bool
 
-	// Resumes is set if the stream resumes a link that has broken. The node must not begin
-	// anything for such a stream.
+	// Resumes is set if the stream resumes a link that has broken. The node must not begin a
+	// session or a handler for such a stream.
 	Resumes bool
 
-	// Goodbye and Root are what a parent says of itself: see [WithGoodbye] and [WithRoot].
+	// Goodbye and Root are what a parent says about itself: see [WithGoodbye] and [WithRoot].
 	Goodbye, Root bool
 }
 
-// ReadOffer reads what the opener of a stream offers. It never fails: what it does not understand
-// is no offer.
+// ReadOffer reads what the opener of a stream offers. It never fails: it ignores what it does not
+// understand.
 func ReadOffer(md metadata.MD) Offer {
 	values := md.Get(LinkKey)
 	link, ok := offer.Parse(values)
@@ -58,7 +58,7 @@ func ReadOffer(md metadata.MD) Offer {
 	}
 }
 
-// RelayOptions returns the options for the [NewRelay] of a parent that has made the offer.
+// RelayOptions returns the options to give to [NewRelay] for a parent that has made the offer.
 func (o Offer) RelayOptions() []RelayOption {
 	var opts []RelayOption
 

@@ -28,49 +28,50 @@ type OpenStream struct {
 	// Header is the response header with which the neighbour has accepted the stream.
 	Header metadata.MD
 
-	// Conn is the connection of the stream, and Calls are the metadata of calls over it:
-	// apiuri, streamid, and this node as the gateway, in its follower form. An existing
-	// node takes packets in calls alone, so that a relay to it needs a Conn.
+	// Conn is the connection of the stream, and Calls are the metadata of calls over it: apiuri,
+	// streamid, and this node as the gateway, in its follower form. An existing node takes packets
+	// only in calls, so a relay to it needs a Conn.
 	Conn  grpc.ClientConnInterface
 	Calls metadata.MD
 
-	// Release ends the stream and frees what it holds, such as the connection. It is called
-	// once, at the latest when the Wait or the Listen returns that has the relay of the stream.
+	// Release ends the stream and frees what it holds, such as the connection. It is called once,
+	// at the latest when Wait or Listen returns for the relay of the stream.
 	Release func()
 
 	// Evict gives up the connection of the stream, as [ConnectionEvictor] does, so that the next
-	// stream gets another one. A session calls it when that connection may be dead though it looks
-	// alive: one of the two ends has heard nothing for too long. It may be nil.
+	// stream gets another one. A session calls it when the connection looks alive but may be dead:
+	// one of the two ends has heard nothing for too long. Evict may be nil.
 	Evict func()
 }
 
-// StreamOpener opens a stream to a neighbour. It joins the offer, which may be nil, with the
-// metadata that the stream needs anyway. Those are the same in each call: a session calls the
+// StreamOpener opens a stream to a neighbour. It adds the offer, which may be nil, to the metadata
+// that the stream needs anyway. Those metadata are the same in each call: a session calls the
 // opener again when the stream breaks.
 //
-// It waits for the response header, at most until the context is done. The context bounds the
-// set-up only: the stream has a context of its own, which Release ends. A stream without a header
-// has been refused. gRPC then returns neither a header nor an error; the opener calls Recv, and
-// returns its error. After an error nothing is left to release.
+// The opener waits for the response header, at most until the context is done. The context bounds
+// the set-up only: the stream has a context of its own, which Release ends. If there is no header,
+// the neighbour has refused the stream. gRPC then returns neither a header nor an error; the opener
+// calls Recv, and returns its error. After an error nothing is left to release.
 //
 // After a break a session calls the opener until it has a stream, or the time of
-// [WithResumeTimeout] is over. It waits 50 ms after the first attempt, twice as long after each of
-// the others, and at most 500 ms. So an attempt should fail as soon as the neighbour cannot be
-// reached. The context of an attempt has a deadline. An opener should give up the connection of
-// an attempt that has failed by that deadline, or because the connection could not be made: the
-// next attempt then gets a new connection, and does not wait until gRPC connects again. See
+// [WithResumeTimeout] is over. It waits 50 ms after the first attempt, doubles the wait after each
+// further attempt, and waits 500 ms at most. So an attempt should fail as soon as the neighbour
+// cannot be reached. The context of an attempt has a deadline. If an attempt fails by that
+// deadline, or because the connection could not be made, the opener should give up its connection.
+// The next attempt then gets a new connection, and does not wait until gRPC connects again. See
 // [ConnectionReplacer].
 type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
 
 // DialRelay opens a stream to a neighbour and offers a duplex link for the packets of the factory.
-// A neighbour that does not accept is an existing node, which would take a packet on the stream of
-// its parent for the end of that stream. Then the relay is like that of [NewRelay]: it sends each
-// packet in a call over the connection of the stream, and the stream carries only what the
-// neighbour sends by itself. DialRelay returns an error if the opener has given no connection.
+// A neighbour that does not accept the offer is an existing node. An existing node would take a
+// packet on the stream of its parent for the end of that stream. So the relay is then like that of
+// [NewRelay]: it sends each packet in a call over the connection of the stream, and the stream
+// carries only what the neighbour sends by itself. DialRelay returns an error if the opener has
+// given no connection for that.
 //
-// The context bounds the set-up of the first stream, as for a [StreamOpener]. The session
-// that you pass the relay to releases the streams, also when it refuses the relay. If you
-// pass it to no session, call the Release of the first stream yourself.
+// The context bounds the set-up of the first stream, as for a [StreamOpener]. The session that you
+// pass the relay to releases the streams, even if it refuses the relay. If you pass the relay to no
+// session, call the Release of the first stream yourself.
 func DialRelay(ctx context.Context, gw mino.Address, serdeCtx serde.Context, fac router.PacketFactory,
 	open StreamOpener,
 ) (Relay, error) {

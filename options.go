@@ -10,8 +10,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// MaxTimeout is the longest time that an option of a session sets. A longer one counts as this. A
-// packet says how long its sender waits, and that is no longer than MaxTimeout either.
+// MaxTimeout is the longest time that an option of a session can set; a longer time counts as
+// MaxTimeout. A packet says how long its sender waits, and that is no longer than MaxTimeout
+// either.
 const MaxTimeout = 24 * time.Hour
 
 // Defaults of the options.
@@ -19,22 +20,22 @@ const (
 	// DefaultSetupTimeout is how long a neighbour may take to answer a new stream.
 	DefaultSetupTimeout = 10 * time.Second
 
-	// DefaultOutcomeTimeout is how long a Send waits for the outcomes.
+	// DefaultOutcomeTimeout is how long a Send waits, at most, for the outcomes.
 	DefaultOutcomeTimeout = 30 * time.Second
 
 	// DefaultLiveness is how long a neighbour on a duplex link may be silent.
 	DefaultLiveness = 10 * time.Second
 
-	// DefaultResumeTimeout is how long a duplex link between players that has broken may take to
-	// go on over another stream.
+	// DefaultResumeTimeout is how long a broken duplex link between players may take to go on over
+	// another stream.
 	DefaultResumeTimeout = 2 * time.Second
 
 	// DefaultAdoptionGrace is how long a session whose last parent is gone without a
 	// goodbye waits for another one.
 	DefaultAdoptionGrace = 20 * time.Second
 
-	// DefaultQueuePackets and DefaultQueueBytes bound what is received and not yet
-	// read.
+	// DefaultQueuePackets and DefaultQueueBytes bound the packets that a session has received and
+	// its reader has not read yet.
 	DefaultQueuePackets = 1_000_000
 	DefaultQueueBytes   = 256 << 20
 
@@ -50,14 +51,14 @@ const (
 	// handshake included.
 	DefaultMaxMetadata = 16 << 20
 
-	// DefaultHopLimit is how often a packet is passed on: somewhat more than twice the largest
-	// height of a tree.
+	// DefaultHopLimit is how many times nodes may pass a packet on: somewhat more than twice the
+	// largest height of a tree.
 	DefaultHopLimit = 132
 )
 
-// MaxMessageSize is the largest message that an overlay of this wire may send, in bytes. Existing
-// overlays read it for the limits of their servers and clients. Sessions do not read it: their
-// limit is that of [WithMaxMessageSize].
+// MaxMessageSize is the largest message, in bytes, that an overlay may send over this wire protocol.
+// Existing overlays read it for the limits of their servers and clients. Sessions do not read it:
+// their limit is that of [WithMaxMessageSize].
 var MaxMessageSize = int(1e9)
 
 // Option changes a default of [NewSession].
@@ -117,7 +118,7 @@ type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
 
-// WithLogger sets the logger. Without it nothing is logged.
+// WithLogger sets the logger. Without it the session logs nothing.
 func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
 }
@@ -129,50 +130,50 @@ func WithObserver(observer Observer) Option {
 
 // WithSetupTimeout sets how long a neighbour may take to answer a new stream before it counts as
 // lost. It must be positive; anything else is ignored, and more than [MaxTimeout] counts as that.
-// If the budget of the first packet is short, the neighbour has less time: a third of the budget,
-// but a second at least. A session dials 56 children at once, and the time of each begins when
-// it is dialled.
+// If the first packet has little time left, the neighbour has less time too: a third of what the
+// packet has left, but a second at least. A session dials 56 children at once, and the time of each
+// child begins when the session dials it.
 func WithSetupTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.setup = timeout(d, c.setup) })
 }
 
-// WithOutcomeTimeout sets how long a Send waits for the outcomes before it reports
-// [ReasonTimeout]. It must be positive; anything else is ignored, and more than
-// [MaxTimeout] counts as that.
+// WithOutcomeTimeout sets how long a Send waits for the outcomes before the session reports
+// [ReasonTimeout]. It must be positive; anything else is ignored, and more than [MaxTimeout] counts
+// as that.
 //
 // It also bounds the packets of other nodes: a session waits for their outcome no longer than ten
-// times its own timeout, whatever the sender asks for. So a sender that waits longer learns of a
-// timeout from the first node on the way with a shorter timeout.
+// times its own timeout, whatever the sender asks for. So a sender with a longer timeout learns of
+// a timeout from the first node on the way with a shorter one.
 func WithOutcomeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.outcome = timeout(d, c.outcome) })
 }
 
 // WithLiveness sets how long a neighbour on a duplex link may give no sign of life before it counts
 // as lost. Each end gives a sign of life every third of that time, so all nodes should have the
-// same. If you make it longer, look at [WithAdoptionGrace], too. It must be positive; anything else
+// same value. If you raise it, check [WithAdoptionGrace], too. It must be positive; anything else
 // is ignored, and more than [MaxTimeout] counts as that.
 func WithLiveness(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.silence = timeout(d, c.silence) })
 }
 
 // WithResumeTimeout sets how long a broken duplex link may take, at most, to go on over another
-// stream before the neighbour counts as lost. Without it, that is [DefaultResumeTimeout] between
-// players. Between an orchestrator and its root it is the bound of [WithLiveness], because no
-// other node can replace either of them.
+// stream before the neighbour counts as lost. Without this option it is [DefaultResumeTimeout]
+// between players. Between an orchestrator and its root it is the bound of [WithLiveness], because
+// no other node can replace either of them.
 //
-// The end that dials makes attempts for the whole of that time: see [StreamOpener]. The other end
-// says how long it waits, and the attempts end 500 ms before that. A neighbour that refuses because
-// it does not know the link any more is lost at once. The time must be positive; anything else is
-// ignored, and more than [MaxTimeout] counts as that.
+// The end that dials tries for the whole of that time: see [StreamOpener]. The other end says how
+// long it waits, and the dialling end stops trying 500 ms before that. A neighbour that no longer
+// knows the link refuses, and is lost at once. The time must be positive; anything else is ignored,
+// and more than [MaxTimeout] counts as that.
 func WithResumeTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.resume = timeout(d, c.resume) })
 }
 
 // WithoutDuplex makes the session neither offer nor accept duplex links between players. It then
-// talks to them as it does to nodes of other implementations: each packet is a call, and there are
-// no heartbeats. Use it to compare the two kinds of link. An overlay that accepts streams must then
-// use [NewRelay] for the players, because Listen does not take their duplex relays. A duplex link
-// that the overlay has agreed on with an orchestrator stays one.
+// talks to them as it does to nodes of other implementations: it sends each packet in a call, and
+// there are no heartbeats. Use it to compare the two kinds of link. An overlay that accepts streams
+// must then use [NewRelay] for the players, because Listen does not take their duplex relays. A
+// duplex link that the overlay has agreed on with an orchestrator stays a duplex link.
 func WithoutDuplex() Option {
 	return optionFunc(func(c *config) { c.noDuplex = true })
 }
@@ -181,18 +182,19 @@ func WithoutDuplex() Option {
 // another one before it closes; see [WithGoodbye]. It must be positive; anything else is ignored,
 // and more than [MaxTimeout] counts as that.
 //
-// The session may know of the loss at once, while its next parent learns of it only when the lost
-// node has been silent for too long. So the grace should be no less than the sum of three times:
-// the bound of [WithLiveness]; a third of that, which a node grants once more after its clock has
-// jumped; and what a set-up takes. With less, an orphan may close before another node looks for it.
-// The session does not check this, because the bound that counts is that of the other nodes.
+// The session may know of the loss at once. Its next parent may learn of it only when the lost node
+// has been silent for too long. So the grace should be no less than the sum of three times: the
+// bound of [WithLiveness]; a third of that bound, which a node grants once more after its clock has
+// jumped; and the time of a set-up. With less, an orphan may close before another node looks for
+// it. The session does not check this, because the bound that counts is that of the other nodes.
 func WithAdoptionGrace(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.grace = timeout(d, c.grace) })
 }
 
-// WithQueueLimits bounds what has been received and not yet read, in packets and in bytes of what
-// they cost: message, texts of source and destinations, and 250 bytes more. Both must be positive;
-// anything else is ignored. Past either bound the outcome is [ReasonOverflow].
+// WithQueueLimits bounds the packets that the session has received and its reader has not read yet,
+// in number and in bytes of their cost. A packet costs its message, the texts of its source and
+// destinations, and 250 bytes more. Both bounds must be positive; anything else is ignored. Past
+// either bound the outcome is [ReasonOverflow].
 func WithQueueLimits(packets, bytes int) Option {
 	return optionFunc(func(c *config) {
 		c.queuePackets = positive(packets, c.queuePackets)
@@ -200,18 +202,18 @@ func WithQueueLimits(packets, bytes int) Option {
 	})
 }
 
-// WithOutboxLimits bounds what waits for one neighbour, in packets and in bytes of what they cost,
-// as [WithQueueLimits] counts it and with 100 bytes for each further destination. Unanswered
-// packets count. Both bounds must be positive; anything else is ignored. An empty outbox takes a
-// message of any size. Past a bound the outcome is [ReasonOverflow].
+// WithOutboxLimits bounds the packets that wait for one neighbour, in number and in bytes of their
+// cost. [WithQueueLimits] says what a packet costs; here each further destination costs 100 bytes
+// more. Unanswered packets count. Both bounds must be positive; anything else is ignored. An empty
+// outbox takes a message of any size. Past a bound the outcome is [ReasonOverflow].
 //
-// A destination may hold nine times the room that is left, at most: alone it gets nine tenths, and
-// where k destinations take all they can get, there is 1/(1+9k) of the bounds left for the next.
-// The sources of the packets for one destination share its part by the same rule.
+// A destination may hold nine times the room that is left, at most. Alone it gets nine tenths.
+// Where k destinations take all they can get, 1/(1+9k) of the bounds is left for the next. The
+// sources of the packets for one destination share its part by the same rule.
 //
-// The bounds hold at each node on the way, for all the senders together: all senders to the
-// orchestrator share what the outbox of the root has for it. A session does not slow its senders
-// down: a protocol keeps a window, and waits for outcomes before it sends more.
+// The bounds hold at each node on the way, for all senders together: all senders to the
+// orchestrator share what the outbox of the root has for the orchestrator. A session does not slow
+// its senders down: a protocol must keep a window, that is, wait for outcomes before it sends more.
 func WithOutboxLimits(packets, bytes int) Option {
 	return optionFunc(func(c *config) {
 		c.outboxPackets = positive(packets, c.outboxPackets)
@@ -227,21 +229,22 @@ func WithMaxMessageSize(bytes int) Option {
 }
 
 // WithMaxMetadata bounds the metadata of a stream to a child, in bytes. It must be positive;
-// anything else is ignored. It should not be more than the children accept, because metadata that
+// anything else is ignored. It should be no more than the children accept, because metadata that
 // are too large for a child end the whole connection. A child whose handshake is larger than the
-// bound counts as lost, so that the table finds a way without it.
+// bound counts as lost, so that the routing table finds a way around it.
 func WithMaxMetadata(bytes int) Option {
 	return optionFunc(func(c *config) { c.maxMetadata = positive(bytes, c.maxMetadata) })
 }
 
-// MemoryBudget is a number of bytes that several sessions may hold together, usually all the sessions
-// of a node. It counts what packets cost in queues and outboxes, as [WithOutboxLimits] does, routing
-// tables that offer [router.Weighted], messages of which only a part has come, outcomes that a
-// neighbour has not read, and what a session remembers to recognise second copies. It may be used
+// MemoryBudget is a number of bytes that several sessions, usually all the sessions of a node, may
+// hold together. It counts the cost of packets in queues and outboxes, as [WithOutboxLimits] does;
+// routing tables that offer [router.Weighted]; messages that have come only in part; outcomes that
+// a neighbour has not read; and what a session remembers to recognise second copies. It may be used
 // from several goroutines at once.
 //
-// Each peer has a share of it, for what it sends, wherever that waits, and for what waits for it.
-// So one peer cannot use it up. An address and its orchestrator form are the same peer.
+// Each peer has a share of the budget. The share is charged for what the peer sends, wherever that
+// waits, and for what waits for the peer. So one peer cannot use up the budget. An address and its
+// orchestrator form are the same peer.
 type MemoryBudget struct {
 	budget *memory.Budget
 	shares *memory.Shares
@@ -250,46 +253,46 @@ type MemoryBudget struct {
 // defaultShare is the part of a budget that a peer may take.
 const defaultShare = 4
 
-// NewMemoryBudget returns a budget of that many bytes, of which a peer may take a quarter.
+// NewMemoryBudget returns a budget of the given number of bytes. One peer may take a quarter of it.
 func NewMemoryBudget(bytes int) *MemoryBudget {
 	return NewMemoryBudgetWithShare(bytes, bytes/defaultShare)
 }
 
-// NewMemoryBudgetWithShare returns a budget of that many bytes, of which a peer may take the
-// second number. The share should be no less than the largest message: a larger one is always
-// [ReasonOverflow].
+// NewMemoryBudgetWithShare returns a budget of the first number of bytes. One peer may take the
+// second number of it. The share should be no less than the largest message: a larger message
+// always has the outcome [ReasonOverflow].
 func NewMemoryBudgetWithShare(bytes, peerShare int) *MemoryBudget {
 	budget := memory.NewBudget(bytes)
 
 	return &MemoryBudget{budget: budget, shares: memory.NewShares(budget, peerShare)}
 }
 
-// Used returns the bytes that are held now.
+// Used returns the number of bytes that are in use now.
 func (b *MemoryBudget) Used() int {
 	return b.budget.Used()
 }
 
-// Reserve takes n bytes for what the owner of the sessions holds beside them, such as an overlay. It
-// returns false, and takes nothing, when there are not as many left. A nil budget has no limit.
+// Reserve takes n bytes for what the owner of the sessions, such as an overlay, holds besides them.
+// It returns false, and takes nothing, when fewer than n bytes are left. A nil budget has no limit.
 func (b *MemoryBudget) Reserve(n int) bool {
 	return b == nil || b.budget.Reserve(n)
 }
 
-// ReserveSpare is Reserve for what would end a connection if there was no room, such as the part of a
-// message that has come. The budget is a quarter larger for that.
+// ReserveSpare is Reserve for data whose refusal would end a connection, such as the part of a
+// message that has come. The budget has a quarter more room for such data.
 func (b *MemoryBudget) ReserveSpare(n int) bool {
 	return b == nil || b.budget.ReserveSpare(n)
 }
 
-// Release gives back n bytes that Reserve or ReserveSpare has taken.
+// Release gives back n bytes that the caller has taken with Reserve or ReserveSpare.
 func (b *MemoryBudget) Release(n int) {
 	if b != nil {
 		b.budget.Release(n)
 	}
 }
 
-// ReserveFor is Reserve from the share of a peer, as for what the peer sends. The caller gives back
-// what it has got with release, once. Without a budget there is no limit.
+// ReserveFor is Reserve from the share of a peer, as for what the peer sends. The caller gives the
+// bytes back by calling release once. A nil budget has no limit.
 func (b *MemoryBudget) ReserveFor(peer mino.Address, n int) (release func(), ok bool) {
 	if b == nil {
 		return func() {}, true
@@ -310,28 +313,28 @@ func (b *MemoryBudget) ReserveFor(peer mino.Address, n int) (release func(), ok 
 	}, true
 }
 
-// WithMemoryBudget makes the session share a budget with others. Past it the outcome is
-// [ReasonOverflow]. A session without a budget has only its own limits.
+// WithMemoryBudget makes the session share a budget with others. When the budget is used up, the
+// outcome is [ReasonOverflow]. A session without a budget has only its own limits.
 func WithMemoryBudget(budget *MemoryBudget) Option {
 	return optionFunc(func(c *config) { c.budget = budget })
 }
 
-// DialLimit is a number of streams that several sessions may open at once, usually all the
-// sessions of a node: to new children, and to neighbours whose duplex link has broken. It may be
-// used from several goroutines at once.
+// DialLimit is a number of streams that several sessions, usually all the sessions of a node, may
+// open at once: to new children, and to neighbours whose duplex link has broken. It may be used
+// from several goroutines at once.
 type DialLimit struct {
 	turns *link.Turns
 }
 
-// NewDialLimit returns a limit of n streams at once, and of one if n is smaller. If n is more than
-// one, new children leave an eighth of the places, one at least, to links that have broken.
+// NewDialLimit returns a limit of n streams at once, or of one if n is smaller. If n is more than
+// one, new children leave an eighth of the places, but at least one, to links that have broken.
 func NewDialLimit(n int) *DialLimit {
 	return &DialLimit{turns: link.NewTurns(n)}
 }
 
-// Wait waits for a turn, or for the end of the context, whose cause it returns then. An overlay calls it
-// for the links that it sets up itself, beside its sessions, and gives the turn back with done, once.
-// A nil limit is none.
+// Wait waits for a turn. If the context ends first, Wait returns the cause of that. An overlay
+// calls it for the links that it sets up itself, besides its sessions, and gives the turn back by
+// calling done once. A nil limit has no bound.
 func (l *DialLimit) Wait(ctx context.Context) (done func(), err error) {
 	if l == nil {
 		return func() {}, nil
@@ -341,9 +344,9 @@ func (l *DialLimit) Wait(ctx context.Context) (done func(), err error) {
 }
 
 // WithDialLimit makes the session share a limit with others. A child waits for its turn, and the
-// time of its set-up begins after that. A broken link waits, too, but no longer than it may take to
-// go on. With or without a shared limit, a session opens no more than 64 streams at once, of which
-// up to 56 are to new children.
+// time of its set-up begins after that. A broken link also waits for its turn, but no longer than
+// the time that it has to go on. With or without a shared limit, a session opens no more than 64
+// streams at once, of which up to 56 are to new children.
 func WithDialLimit(limit *DialLimit) Option {
 	return optionFunc(func(c *config) { c.dials = limit })
 }
@@ -373,42 +376,46 @@ func shareOf(addr mino.Address) string {
 	return key
 }
 
-// WithHopLimit sets how often a packet may be passed on before it is dropped. It
-// must be positive; zero is ignored.
+// WithHopLimit sets how many times nodes may pass a packet on before it is dropped. It must be
+// positive; zero is ignored.
 func WithHopLimit(hops uint32) Option {
 	return optionFunc(func(c *config) { c.hopLimit = positive(hops, c.hopLimit) })
 }
 
 // WithoutRetry makes a session report [ReasonTimeout] for a packet that was on its way to a
-// neighbour when that neighbour was lost, instead of sending it over another route. Use it where
-// nodes of other implementations take part, and a message that arrives twice is worse than one that
-// may be lost. Nodes of this library recognise the second copy by themselves.
+// neighbour when that neighbour was lost. By default the session sends the packet over another
+// route. Use WithoutRetry if nodes of other implementations take part, and a message that arrives
+// twice is worse than one that may be lost. Nodes of this library recognise the second copy by
+// themselves.
 func WithoutRetry() Option {
 	return optionFunc(func(c *config) { c.noRetry = true })
 }
 
 // WithNeighborsOnly makes a session take packets only from nodes that are, or have been, its
-// neighbours: the gateways of its parents, and the children that it has opened a link to. If the
+// neighbours: the gateways of its parents, and the children to which it has opened a link. If the
 // routing table is a [router.Sources], the session also checks the source of each packet: a child
-// sends for itself and the nodes behind it, and a parent for no node below.
+// may send for itself and the nodes behind it, and a parent for no node below this one.
 //
 // The session refuses any other packet with an error that wraps [ErrStranger]. Over a duplex link
-// the outcome is [ReasonRejected], and the link goes on, because an honest neighbour may have passed
-// on the lie of another node.
+// the outcome is [ReasonRejected], and the link goes on, because an honest neighbour may have
+// passed on the lie of another node.
 //
-// It is for overlays that verify their callers. Where any node may call under any name, it keeps no
-// node out. A node that has lost its memory of a stream takes its former children for strangers.
+// It is for overlays that verify their callers. If any node may call under any name, this option
+// keeps no node out. A node that has lost its memory of a stream takes its former children for
+// strangers.
 //
 // Two losses at once can put a player under another parent before the nodes above know. Until they
-// do, they may refuse its packets that come by a detour. The sender learns that from the outcome.
+// know, they may refuse packets of the player that come by a detour. The sender learns that from
+// the outcome.
 func WithNeighborsOnly() Option {
 	return optionFunc(func(c *config) { c.neighborsOnly = true })
 }
 
 // WithSources makes a session take only packets whose source is one of these addresses, in any
 // spelling. It is for an orchestrator, whose players are known: its routing table has none of them,
-// so that a root could make up messages of others. The session refuses any other packet with an
-// error that wraps [ErrSource]. Addresses of other types than [Address] are compared by their text.
+// so without this option a root could make up messages of other nodes. The session refuses any
+// other packet with an error that wraps [ErrSource]. It compares addresses of other types than
+// [Address] by their text.
 func WithSources(addrs ...mino.Address) Option {
 	return optionFunc(func(c *config) {
 		c.sources = make(map[string]struct{}, len(addrs))

@@ -17,11 +17,11 @@ import (
 // the sizes of these packets are in a ring.
 const channelBuffer = 1024
 
-// Queue holds the packets that have been received and not yet read. Both methods
+// Queue holds the packets that a session has received and its reader has not read yet. Both methods
 // may be called from several goroutines at once.
 type Queue interface {
-	// Channel returns the channel that the packets come out of, in the order in
-	// which they were pushed. It is always the same one.
+	// Channel returns the channel on which the packets come out, in the order of the Push calls. It
+	// is always the same channel.
 	Channel() <-chan router.Packet
 
 	// Push puts a packet into the queue. It never waits for a reader: it returns an
@@ -44,18 +44,17 @@ func WithMaxPackets(n int) QueueOption {
 	return queueOptionFunc(func(q *NonBlockingQueue) { q.bounds.MaxPackets = positive(n, q.bounds.MaxPackets) })
 }
 
-// WithMaxBytes bounds the sizes of the packets in a queue, in bytes. The size of a packet is that
-// of its message and of the texts of its addresses, and 250 bytes. It must be positive;
-// anything else is ignored. An empty queue takes a message of any size. The default
-// is [DefaultQueueBytes].
+// WithMaxBytes bounds the total size of the packets in a queue, in bytes. The size of a packet is
+// that of its message and of the texts of its addresses, and 250 bytes more. The bound must be
+// positive; anything else is ignored. An empty queue takes a message of any size. The default is
+// [DefaultQueueBytes].
 func WithMaxBytes(n int) QueueOption {
 	return queueOptionFunc(func(q *NonBlockingQueue) { q.bounds.MaxBytes = positive(n, q.bounds.MaxBytes) })
 }
 
-// NonBlockingQueue is a bounded [Queue], first in and first out. Push never blocks. The
-// queue keeps nothing of a packet that was received from its channel, and gives back the
-// memory of a burst. A goroutine, the pump, runs only while the channel is in use and
-// does not hold all packets.
+// NonBlockingQueue is a bounded [Queue], first in and first out. Push never blocks. The queue keeps
+// nothing of a packet that a reader has received from its channel, and frees the memory of a burst.
+// A goroutine, the pump, runs only while the channel is in use and does not hold all packets.
 type NonBlockingQueue struct {
 	// stop is closed by Close, and ends the pump.
 	stop chan struct{}
@@ -153,9 +152,9 @@ func sizeOf(p router.Packet) int {
 	return parcel.Size(message, source, keys)
 }
 
-// Channel implements [Queue]. A reader that only receives from the channel gets every
-// packet, also those that were pushed before the first call of Channel. The channel is
-// closed after [NonBlockingQueue.Close].
+// Channel implements [Queue]. A reader that only receives from the channel gets every packet, also
+// those pushed before the first call of Channel. The channel is closed after
+// [NonBlockingQueue.Close].
 func (q *NonBlockingQueue) Channel() <-chan router.Packet {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -173,8 +172,8 @@ func (q *NonBlockingQueue) Channel() <-chan router.Packet {
 	return q.out
 }
 
-// Close ends the queue: Push returns an error from now on, the channel is closed,
-// and packets that have not been received may be dropped. It may be called more than once.
+// Close ends the queue: Push returns an error from now on, the channel is closed, and the queue may
+// drop packets that nobody has received yet. It may be called more than once.
 func (q *NonBlockingQueue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

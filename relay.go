@@ -20,16 +20,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// LinkKey is the metadata key of what only nodes of this library understand. The opener of a
-// stream offers a duplex link under it, and the callee accepts in its response header. Other
-// nodes ignore it.
+// LinkKey is the metadata key whose values only nodes of this library understand. The opener of a
+// stream offers a duplex link under it, and the callee accepts in its response header. Other nodes
+// ignore it.
 const LinkKey = "session-link"
 
-// AncestorKey is the metadata key under which an overlay may tell a child which nodes are above
-// its parent: one value for each, the text of its address. It belongs to the metadata of
-// NewSession. A session does not read it. It passes it on with the streams to its children, and
-// not with calls. With [WithNeighborsOnly] a session that opens a stream to a player behind
-// children that it could not reach adds these children.
+// AncestorKey is the metadata key under which an overlay may tell a child which nodes are above its
+// parent: one value for each node, the text of its address. It belongs to the metadata of
+// NewSession. A session does not read it. The session passes it on with the streams to its
+// children, and not with calls. With [WithNeighborsOnly], a session that opens a stream to a player
+// behind children that it could not reach adds these children.
 const AncestorKey = "session-ancestor"
 
 // LinkGoodbye is the value of [LinkKey] by which a parent promises a child to close its sending
@@ -37,12 +37,13 @@ const AncestorKey = "session-ancestor"
 const LinkGoodbye = "goodbye"
 
 // LinkRoot is the value of [LinkKey] by which a parent says that it is the root of the tree. No
-// other node looks for the children of a root that is lost, so that they do not wait for one.
+// other node looks for the children of a lost root, so the children do not wait for another parent.
 const LinkRoot = "root"
 
-// LinkRefused is the value of [LinkKey] in the trailer of a call of Forward that fails: this node has
-// not taken the packet. An overlay sets it for each error of RecvPacket that wraps [ErrNotTaken],
-// and when it refuses the call itself. Without it nobody knows what a call that failed has done.
+// LinkRefused is the value of [LinkKey] in the trailer of a failed call of Forward. It says that
+// this node has not taken the packet. An overlay sets it for each error of RecvPacket that wraps
+// [ErrNotTaken], and when it refuses the call itself. Without it the caller cannot know what a
+// failed call has done.
 const LinkRefused = "refused"
 
 // PacketStream is a gRPC stream of packets, seen from either end.
@@ -54,13 +55,14 @@ type PacketStream interface {
 
 // ConnectedStream is a [PacketStream] of a server that knows its connection. gRPC says Canceled
 // both when the caller cancels a stream and when the connection breaks. With this interface a
-// session can tell the end of an existing parent, which says no goodbye, from its loss:
-// without it, the session waits a second for another parent after every such end.
+// session can tell the two apart for an existing parent, which says no goodbye. Without it, the
+// session waits a second for another parent whenever the stream of such a parent ends.
 type ConnectedStream interface {
 	PacketStream
 
-	// Connected tells whether the connection of the stream is open. It is called after Recv has
-	// returned an error, and must be true then only if the connection has not broken.
+	// Connected tells whether the connection of the stream is open. The session calls it after Recv
+	// has returned an error. At that time it must return true only if the connection has not
+	// broken.
 	Connected() bool
 }
 
@@ -69,21 +71,21 @@ type ConnectedStream interface {
 type BrokenStream interface {
 	ConnectedStream
 
-	// Broken returns why the connection has broken. It is called when Connected has returned
-	// false, and returns nil if it does not know.
+	// Broken returns why the connection has broken, or nil if the stream does not know. The session
+	// calls it when Connected has returned false.
 	Broken() error
 }
 
-// MeteredStream is a [PacketStream] that knows what comes over its connection. On a slow
-// connection the frames of a stream may wait for long behind those of other streams. With this
-// interface a session takes any bytes for a sign of life, and tells the neighbour that it hears
-// something. Without it only the frames of the stream count. A stream that a [ConnManager] has
-// dialled needs no such interface: the session knows its connection.
+// MeteredStream is a [PacketStream] that knows what comes over its connection. On a slow connection
+// the frames of a stream may wait a long time behind those of other streams. With this interface a
+// session takes any bytes as a sign of life, and tells the neighbour that it hears something.
+// Without it only the frames of the stream count. A stream that a [ConnManager] has dialled needs
+// no such interface: the session knows its connection.
 type MeteredStream interface {
 	PacketStream
 
-	// Reads returns how many bytes have been read from the connection, and when the last of
-	// them were. With a zero time it says that it does not know. It must not wait. Several
+	// Reads returns how many bytes have been read from the connection, and when the last of them
+	// were read. A zero time means that the stream does not know. Reads must not wait. Several
 	// goroutines call it at any time.
 	Reads() (bytes uint64, last time.Time)
 }
@@ -94,21 +96,22 @@ type Relay interface {
 	// GetDistantAddress returns the address of the neighbour.
 	GetDistantAddress() mino.Address
 
-	// Stream returns the stream whose end is the end of the neighbour.
+	// Stream returns the stream to the neighbour. When that stream ends, the neighbour counts as
+	// gone.
 	Stream() PacketStream
 
-	// Send hands a packet to the neighbour and returns its Ack. A relay that gets no Ack
-	// returns an empty one. Send should return when the context is done; otherwise other
-	// packets for the same neighbour have to wait.
+	// Send hands a packet to the neighbour and returns its Ack. A relay that gets no Ack returns an
+	// empty one. Send should return when the context is done; otherwise other packets for the same
+	// neighbour have to wait.
 	//
-	// An error with one of the gRPC codes ResourceExhausted, DeadlineExceeded and
-	// InvalidArgument is about the packet; the first and the last say that the neighbour has not
-	// taken it. Any other means that the neighbour takes no more packets, and that nobody knows
+	// An error with the gRPC code ResourceExhausted, DeadlineExceeded or InvalidArgument concerns
+	// only the packet; ResourceExhausted and InvalidArgument say that the neighbour has not taken
+	// it. Any other error means that the neighbour takes no more packets, and that nobody knows
 	// what has become of this one.
 	Send(ctx context.Context, p router.Packet) (*ptypes.Ack, error)
 
-	// Close says goodbye: it closes the sending direction of a stream that this
-	// node opened. The connection belongs to whoever acquired it.
+	// Close says goodbye: it closes the sending direction of a stream that this node opened. It
+	// does not close the connection, which belongs to the code that acquired it.
 	Close() error
 }
 
@@ -125,18 +128,18 @@ type relayOptionFunc func(*relayConfig)
 
 func (f relayOptionFunc) applyRelay(c *relayConfig) { f(c) }
 
-// WithGoodbye says that the node at the other end closes its sending direction when the stream
-// is over, as it has promised with [LinkGoodbye]. A stream that ends without that has broken. A
-// session that loses its last parent in this way becomes an orphan, and waits for another parent
-// for the time of [WithAdoptionGrace].
+// WithGoodbye says that the node at the other end closes its sending direction when the stream is
+// over. The node has promised that with [LinkGoodbye]. A stream that ends without such a goodbye
+// has broken. A session that loses its last parent in this way becomes an orphan, and waits for
+// another parent for the time of [WithAdoptionGrace].
 func WithGoodbye() RelayOption {
 	return relayOptionFunc(func(c *relayConfig) { c.goodbye = true })
 }
 
-// WithRoot says that the node at the other end is the root of the tree, as it has told with
-// [LinkRoot]. If a session has no other parent left, it does not wait for the time of
-// [WithAdoptionGrace] after the loss of this one, but only for that of [WithResumeTimeout]: the
-// root may come back, and nobody else adopts the session.
+// WithRoot says that the node at the other end is the root of the tree. The node has said so with
+// [LinkRoot]. If a session has no other parent left after the loss of the root, it does not wait
+// for the time of [WithAdoptionGrace], but only for that of [WithResumeTimeout]: the root may come
+// back, and no other node adopts the session.
 func WithRoot() RelayOption {
 	return relayOptionFunc(func(c *relayConfig) { c.root = true })
 }
@@ -165,7 +168,7 @@ type unicastRelay struct {
 }
 
 // NewRelay returns a relay that sends each packet in a call of its own over the connection. It
-// sends the metadata as they are: apiuri, streamid, and this node as the gateway. A session only
+// sends the metadata unchanged: apiuri, streamid, and this node as the gateway. A session only
 // watches the stream for its end.
 func NewRelay(stream PacketStream, gw mino.Address, ctx serde.Context, conn grpc.ClientConnInterface,
 	md metadata.MD, opts ...RelayOption,
@@ -225,8 +228,8 @@ type streamRelay struct {
 
 // NewStreamRelay returns a relay that writes the packets to the stream itself. A root uses it for
 // an orchestrator that offers no duplex link. The orchestrator must not use it: an existing root
-// ends when a packet comes over the stream of its parent. A packet counts as delivered when it
-// has been written. The relay does not read the stream: Listen does, or the overlay after
+// ends when a packet comes over the stream of its parent. A packet counts as delivered when the
+// relay has written it. The relay does not read the stream: Listen does, or the overlay after
 // SetPassive.
 func NewStreamRelay(gw mino.Address, stream PacketStream, ctx serde.Context, opts ...RelayOption) Relay {
 	return &streamRelay{

@@ -27,9 +27,9 @@ var (
 	errParted       = status.Error(codes.Unavailable, link.ErrClosed.Error())
 )
 
-// DuplexRelay is a [Relay] that carries packets and their outcomes in both directions
-// over one stream, and over the next one when that breaks. It is registered with
-// Register or Listen, once; [Session] SetPassive does not take it.
+// DuplexRelay is a [Relay] that carries packets and their outcomes in both directions over one
+// stream, and over the next one when that stream breaks. Register it once, with Register or Listen;
+// [Session] SetPassive does not take it.
 type DuplexRelay struct {
 	gw mino.Address
 
@@ -57,12 +57,11 @@ type DuplexRelay struct {
 }
 
 // AcceptRelay returns the relay for a stream whose opener has offered a duplex link in the
-// metadata. It returns false when there is no offer, or one that this version does not
-// understand.
+// metadata. It returns false when there is no offer, or one that this version does not understand.
 //
-// The overlay registers the relay with Register of [Registrar], and calls its Accept after that.
-// A stream that [DuplexRelay] Resumes belongs to an existing session: the overlay must not make
-// a new one for it.
+// The overlay registers the relay with Register of [Registrar], and calls its Accept after that. If
+// [DuplexRelay] Resumes returns true, the stream belongs to an existing session: the overlay must
+// not make a new session for it.
 func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexRelay, bool) {
 	offered, ok := offer.Parse(md.Get(LinkKey))
 	if !ok {
@@ -85,11 +84,11 @@ func AcceptRelay(stream PacketStream, gw mino.Address, md metadata.MD) (*DuplexR
 	return r, true
 }
 
-// Accept sends the response header with which this node accepts the link, unless it has been
-// sent: the session sends it before its first frame. The overlay calls Accept once Register has
-// returned, or Listen has closed ready. The streams of gRPC servers have a method SendHeader.
-// For a stream without that method Accept does nothing, and the overlay must send Header before
-// it writes a frame.
+// Accept sends the response header with which this node accepts the link, unless the header has
+// been sent: the session sends it before its first frame. The overlay calls Accept once Register
+// has returned, or Listen has closed ready. The streams of gRPC servers have a method SendHeader.
+// For a stream without that method Accept does nothing, and the overlay must send Header before it
+// writes a frame.
 func (r *DuplexRelay) Accept() error {
 	return r.accept()
 }
@@ -99,8 +98,8 @@ func (r *DuplexRelay) Resumes() bool {
 	return r.offer.Epoch > 1
 }
 
-// Header returns the metadata that accept the link. They are there once Register has
-// returned, Listen has closed ready, or the session sends something over the stream.
+// Header returns the metadata that accept the link. They are available once Register has returned,
+// Listen has closed ready, or the session sends something over the stream.
 func (r *DuplexRelay) Header() metadata.MD {
 	return r.header
 }

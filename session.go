@@ -27,38 +27,38 @@ const HandshakeKey = "handshake"
 // goroutines at once.
 //
 // Send has no route before a parent is registered. It never waits: past a bound the outcome is
-// [ReasonOverflow], and the message is gone; see [WithOutboxLimits].
+// [ReasonOverflow], and the message is dropped; see [WithOutboxLimits].
 type Session interface {
 	mino.Sender
 	mino.Receiver
 
-	// GetNumParents returns the number of registered parents. It counts a lost parent while the
-	// session waits for it, or for another one to adopt the session.
+	// GetNumParents returns the number of registered parents. A lost parent still counts while the
+	// session waits for it, or for another node to adopt the session.
 	GetNumParents() int
 
-	// Listen registers a parent with its routing table, closes ready, and reads the
-	// parent's stream until that ends, the session is closed, or the same parent is
-	// registered again. When Listen returns, the parent is no longer registered, unless another
-	// stream of the same duplex link has replaced this one. Listen treats the packets that come
-	// over the stream as RecvPacket does.
+	// Listen registers a parent with its routing table and closes ready. Then it reads the parent's
+	// stream until the stream ends, the session is closed, or the same parent is registered again.
+	// When Listen returns, the parent is no longer registered, unless another stream of the same
+	// duplex link has replaced this one. Listen treats the packets that come over the stream as
+	// RecvPacket does.
 	//
-	// Listen closes ready in every case. If the session is closed or the relay is of no use, it
-	// does not take the parent, and returns at once. GetNumParents says whether there is a
+	// Listen closes ready in every case. If the session is closed or the relay cannot be used,
+	// Listen does not take the parent, and returns at once. GetNumParents says whether there is a
 	// parent, and [Registrar] why there is none. A nil ready is allowed.
 	Listen(parent Relay, table router.RoutingTable, ready chan struct{})
 
-	// SetPassive registers a parent whose stream the overlay reads. The overlay must pass what
-	// comes over the stream to RecvPacket. The parent stays registered until the session is
+	// SetPassive registers a parent whose stream the overlay reads itself. The overlay must pass
+	// what comes over the stream to RecvPacket. The parent stays registered until the session is
 	// closed.
 	SetPassive(parent Relay, table router.RoutingTable)
 
-	// Close ends the session. Packets that wait for a neighbour have up to a second to leave,
-	// and then everything is released in the background; [Lifecycle] tells when. Close may be
-	// called at any moment and more than once.
+	// Close ends the session. Packets that wait for a neighbour have up to a second to leave. After
+	// that the session releases everything in the background; [Lifecycle] tells when it is done.
+	// Close may be called at any moment and more than once.
 	//
-	// When Close returns, it has released the connections of the children that take packets in
-	// calls. It waits for them up to 3 seconds, as long as a neighbour may take for the last
-	// calls and for the end of its stream. Duplex links end after it has returned.
+	// Before Close returns, it releases the connections of the children that take packets in calls.
+	// It waits for them up to 3 seconds, as long as a neighbour may take for the last calls and for
+	// the end of its stream. Duplex links end after Close has returned.
 	Close()
 
 	// RecvPacket takes a packet that a neighbour has sent in a call. It puts the packet into the
@@ -83,27 +83,29 @@ type Session interface {
 	RecvPacket(from mino.Address, p *ptypes.Packet) (*ptypes.Ack, error)
 }
 
-// Lifecycle is implemented by the sessions that [NewSession] returns. It is for
-// the overlay that runs them.
+// Lifecycle is implemented by the sessions that [NewSession] returns. The overlay that runs the
+// sessions uses it.
 type Lifecycle interface {
-	// CloseRecv ends the receiving part of the session, which drops what is queued: nobody reads
-	// it any more. Recv returns io.EOF. The session refuses packets for this node as closed, and
-	// still passes on those for other nodes. An overlay calls CloseRecv when the handler returns.
+	// CloseRecv ends the receiving part of the session. The session drops what is queued, because
+	// nobody reads it any more, and Recv returns io.EOF. The session refuses packets for this node
+	// as closed, and still passes on packets for other nodes. An overlay calls CloseRecv when the
+	// handler returns.
 	CloseRecv()
 
 	// CloseWithError is Close, and makes Recv return the cause instead of io.EOF after what is
 	// queued. The first cause counts. A nil cause means a clean end, and so does one that wraps
-	// io.EOF. The outcomes of messages that the end costs name the cause, also that of a clean end.
+	// io.EOF. If a message fails because of the end, its outcome names the cause, also that of a
+	// clean end.
 	CloseWithError(cause error)
 
-	// Leave is CloseWithError for a node that goes away while the stream goes on. It says no
-	// goodbye to the children, so that they wait for another node to adopt them. At a root it is
-	// the same as CloseWithError, because the stream is over without a root.
+	// Leave is CloseWithError for a node that goes away while the stream goes on. The session says
+	// no goodbye to the children, so that they wait for another node to adopt them. At a root Leave
+	// is the same as CloseWithError, because the stream is over without a root.
 	Leave(cause error)
 
-	// Err returns the cause with which the session was closed, or nil while it is open and after
-	// a clean end. If the last parent was lost, Err says how, and so do the outcomes of messages
-	// that were under way then, or are sent later.
+	// Err returns the cause with which the session was closed. It returns nil while the session is
+	// open and after a clean end. If the last parent was lost, Err says how, and so do the outcomes
+	// of messages that were under way at that time, or are sent later.
 	Err() error
 
 	// Done returns a channel that is closed when the session has been closed and
@@ -113,9 +115,10 @@ type Lifecycle interface {
 
 // Ancestry is implemented by the sessions that [NewSession] returns.
 type Ancestry interface {
-	// Parent returns the address of the parent that the session uses for what goes up, which is
-	// that of an orchestrator at a root, or nil while there is none. It is what the overlay has
-	// registered: whether the node there has proved to have that address is up to the overlay.
+	// Parent returns the address of the parent that the session uses for what goes up, or nil while
+	// there is none. At a root that is the address of an orchestrator. It is the address that the
+	// overlay has registered; the overlay decides whether it checks that the node there has proved
+	// to have that address.
 	Parent() mino.Address
 }
 
@@ -161,9 +164,9 @@ type session struct {
 	alive int
 }
 
-// NewSession returns a session without parents. The metadata has apiuri, streamid and protocol,
-// and none of gateway, handshake and addr. The session sends it with every stream and call to a
-// child, and adds the gateway and the handshake. The connections to children come from the
+// NewSession returns a session without parents. The metadata has apiuri, streamid and protocol, but
+// not gateway, handshake or addr. The session sends it with every stream and call to a child, and
+// adds the gateway and the handshake. The session gets the connections to children from the
 // manager.
 func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac router.PacketFactory,
 	ctx serde.Context, connMgr ConnectionManager, opts ...Option,

@@ -36,24 +36,23 @@ func unwrapAddress(addr mino.Address) mino.Address {
 	return addr
 }
 
-// KeyOf returns the key of a node in a map, for an address that comes from Recv as for any other. It
-// is the host in one spelling: the same for the follower and for the orchestrator, whatever the
-// connection type is, so that two nodes have one key where Recv's address of one equals the address
-// of the other. It is empty for nil, and for an address that panics. It is no address: other nodes
-// know a node by its text.
+// KeyOf returns the key of a node in a map, for an address that comes from Recv as for any other.
+// The key is the host in one spelling. It is the same for the follower and for the orchestrator,
+// whatever the connection type is. So two nodes have one key if Recv's address of one equals the
+// address of the other. The key is empty for nil, and for an address that panics. The key is no
+// address: other nodes know a node by its text.
 func KeyOf(addr mino.Address) string {
 	host, _ := contain.Call(func() (string, error) { return hostOf(addr), nil }) // The zero text has no host.
 
 	return spelling.Key(host)
 }
 
-// FollowerOf returns the follower form of an address: an [Address] with the same
-// host and connection type, which is the same value for an orchestrator, for the
-// follower on the same host, and for either of them as Recv returns it. As the key of
-// a map use [KeyOf].
+// FollowerOf returns the follower form of an address: an [Address] with the same host and
+// connection type. It is the same value for an orchestrator, for the follower on the same host, and
+// for either of them as Recv returns it. As the key of a map use [KeyOf].
 //
-// The host of an address of another type is what its GetDialAddress method
-// returns, if it has one; otherwise what its text form holds. Nil stays nil.
+// The host of an address of another type is what its GetDialAddress method returns, if it has one;
+// otherwise it is what its text form holds. A nil address stays nil.
 func FollowerOf(addr mino.Address) mino.Address {
 	if addr == nil {
 		return nil

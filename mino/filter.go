@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Filter is a selection of players by their index.
+// Filter is a selection of players by their indices in a list.
 type Filter struct {
-	// Indices are the players that are selected, in their order.
+	// Indices are the indices of the selected players, in the order of the selection.
 	Indices []int
 }
 
@@ -72,8 +72,8 @@ func ListFilter(indices []int) FilterUpdater {
 	}
 }
 
-// RandomFilter shuffles the selection and keeps at most count of it. The choice
-// is fair but not fit for cryptography.
+// RandomFilter shuffles the selection and keeps at most count of it. The choice is fair, but not
+// fit for cryptography.
 func RandomFilter(count int) FilterUpdater {
 	return func(f *Filter) {
 		indices := slices.Clone(f.Indices)

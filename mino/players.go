@@ -2,8 +2,8 @@ package mino
 
 // AddressIterator goes through a list of addresses. It belongs to one goroutine.
 type AddressIterator interface {
-	// Seek moves to an index. The index of the first address is 0; one beyond the
-	// end leaves nothing to come, and one below 0 is the first.
+	// Seek moves to an index. The index of the first address is 0. After an index beyond the end
+	// there is no next address; an index below 0 counts as 0.
 	Seek(int)
 
 	// HasNext tells whether GetNext has an address to return.
@@ -13,11 +13,11 @@ type AddressIterator interface {
 	GetNext() Address
 }
 
-// Players is an ordered and immutable list of those who take part.
+// Players is an ordered and immutable list of the nodes that take part in a call or a stream.
 type Players interface {
-	// Take returns the players at the indices that the filters leave, in their
-	// order. The filters start with no index at all. Indices that the list does
-	// not have are passed over.
+	// Take returns the players at the indices that the filters select, in the order of the
+	// selection. The filters start with an empty selection. Take skips indices that the list does
+	// not have.
 	Take(...FilterUpdater) Players
 
 	// AddressIterator returns a new iterator over the addresses.
@@ -66,8 +66,8 @@ type iterator struct {
 	next  int
 }
 
-// NewAddressIterator returns an iterator over the slice, which must not be
-// written to while it is in use.
+// NewAddressIterator returns an iterator over the slice. Nobody may write to the slice while the
+// iterator is in use.
 func NewAddressIterator(addrs []Address) AddressIterator {
 	return &iterator{addrs: addrs}
 }

@@ -13,12 +13,12 @@ type response struct {
 	err  error
 }
 
-// NewResponse returns the answer of a player.
+// NewResponse returns a response with the answer of a player.
 func NewResponse(from Address, msg serde.Message) Response {
 	return response{from: from, msg: msg}
 }
 
-// NewResponseWithError returns the failure of a player to answer.
+// NewResponseWithError returns a response with the reason why a player did not answer.
 func NewResponseWithError(from Address, err error) Response {
 	return response{from: from, err: err}
 }
@@ -36,8 +36,8 @@ func (r response) GetMessageOrError() (serde.Message, error) {
 // errUnsupported is what UnsupportedHandler answers.
 var errUnsupported = errors.New("the handler does not support this kind of request")
 
-// UnsupportedHandler refuses both kinds of requests. A handler embeds it for the
-// kind that it does not offer.
+// UnsupportedHandler refuses calls and streams. A handler embeds it for the kind of request that it
+// does not offer.
 type UnsupportedHandler struct{}
 
 // Process implements Handler. It returns an error.

@@ -94,6 +94,8 @@ func TestRenewal_CallsUseTheNewCertificateAndStreamsGoOn(t *testing.T) {
 					requireEchoes(t, out, in, nodes...)
 				}
 
+				// A renewal may be under way.
+				synctest.Wait()
 				require.NotEqual(t, first, nodes[0].GetCertificateChain())
 
 				kept, err := nodes[0].GetCertificateStore().Load(nodes[0].GetAddress())

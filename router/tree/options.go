@@ -50,9 +50,9 @@ func newConfig(options []RouterOption) config {
 	return c
 }
 
-// WithHeight sets the largest number of hops between the root and a player, from 1
-// to [MaxHeight]; anything else is ignored. It counts where the tree starts: nodes
-// below take the height from their handshake.
+// WithHeight sets the largest number of hops between the root and a player, from 1 to [MaxHeight];
+// anything else is ignored. Only the root uses it: nodes below take the height from their
+// handshake.
 func WithHeight(n int) RouterOption {
 	return func(c *config) {
 		if n >= 1 && n <= MaxHeight {
@@ -61,8 +61,8 @@ func WithHeight(n int) RouterOption {
 	}
 }
 
-// WithRetryAfter sets how long a lost neighbour is reported as unreachable before
-// it is tried again. It must be positive; anything else is ignored.
+// WithRetryAfter sets how long a table reports a lost neighbour as unreachable before it tries that
+// neighbour again. It must be positive; anything else is ignored.
 func WithRetryAfter(d time.Duration) RouterOption {
 	return func(c *config) {
 		if d > 0 {
@@ -71,9 +71,9 @@ func WithRetryAfter(d time.Duration) RouterOption {
 	}
 }
 
-// WithMaxAddresses sets the largest number of addresses in one packet, handshake
-// or list of players. It must be positive; anything else is ignored. Nodes with a
-// lower limit refuse what those with a higher one send.
+// WithMaxAddresses sets the largest number of addresses in one packet, handshake or list of
+// players. It must be positive; anything else is ignored. Nodes with a lower limit refuse what
+// nodes with a higher limit send.
 func WithMaxAddresses(n int) RouterOption {
 	return func(c *config) {
 		if n > 0 {

@@ -1,19 +1,18 @@
-// Package tree is a router that arranges the players of a stream in a tree of
-// bounded height.
+// Package tree is a router that arranges the players of a stream in a tree of bounded height.
 //
-// The shape of the tree follows from the height and the order of the players
-// alone, see [NewRouter]: every node computes its own part of it from the
-// handshake of its parent, and nobody has to agree on anything. A table knows the
-// players below its node; what it does not know it sends to the parent.
+// The shape of the tree follows only from the height and the order of the players, see [NewRouter].
+// Every node computes its own part of the tree from the handshake of its parent, and the nodes need
+// not agree on anything. A table knows the players below its node; packets for other addresses go
+// to the parent.
 //
-// When a neighbour is lost, its parent adopts exactly the children that the
-// neighbour had. Everything below them stays as it is, and the tree gets no
-// higher. The lost neighbour becomes a leaf that is tried again after a pause.
+// When a neighbour is lost, its parent adopts exactly the children that the neighbour had.
+// Everything below them stays as it is, and the tree gets no higher. The lost neighbour becomes a
+// leaf. The table tries it again after a pause.
 //
-// A [router.Router] of this package may be used from several goroutines at once.
-// A table belongs to one session, as the router package describes; its Forward
-// takes constant time for each destination. The packets and handshakes that come
-// from the network are checked in full before a table is made of them.
+// A [router.Router] of this package may be used from several goroutines at once. A table belongs to
+// one session, as the router package describes; its Forward takes constant time for each
+// destination. The router checks packets and handshakes from the network in full before it makes a
+// table from them.
 package tree
 
 import (
@@ -34,20 +33,18 @@ type treeRouter struct {
 	reader *message.Reader
 }
 
-// NewRouter returns a router for the addresses of the factory. The root and
-// every node below have as many children as it takes to stay within the height,
-// but at least five where they have that many players to reach. The players are
-// divided evenly, in their order, and the first of each part becomes a child that
-// reaches the rest of it.
+// NewRouter returns a router for the addresses of the factory. The root and every node below have
+// as few children as the height allows, but at least five if they have that many players to reach.
+// The router divides the players evenly, in their order. The first player of each part becomes a
+// child that reaches the rest of the part.
 //
-// The factory must give an address its text back, and should give addresses that
-// can be the keys of a map: a table refuses others. An address that also has a
-// method GetHostname() (string, error) must have a host. The router remembers some
-// thousands of the addresses that the factory has made, so that one of them may be
-// in many packets at once; and it takes the text of an address from its AppendText
-// (see [encoding.TextAppender]) where it has one.
+// The factory must give an address its text back. It should make addresses that can be the keys of
+// a map: a table refuses others. If an address has a method GetHostname() (string, error), it must
+// have a host. The router remembers some thousands of the addresses that the factory has made, so
+// one of them may be in many packets at once. It takes the text of an address from its AppendText
+// (see [encoding.TextAppender]) if the address has that method.
 //
-// The packets of the router are each a [router.BinaryPacket], and its factory is a
+// The packets of the router are [router.BinaryPacket] values, and its factory is a
 // [router.BinaryPacketFactory].
 func NewRouter(f mino.AddressFactory, options ...RouterOption) router.Router {
 	c := newConfig(options)
