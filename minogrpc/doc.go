@@ -8,51 +8,48 @@
 //
 // What it promises beyond the mino and session packages:
 //
-//   - A stream has one handler per node, however many parents it gets. The end of
-//     the handler is not the end of the node's part: it goes on relaying until the
-//     stream ends. On the first node, the root, a handler that fails ends the
-//     stream, and the orchestrator's Recv returns why.
-//   - A stream that has ended on a node stays ended there: whoever opens it again is
-//     refused, and no second handler starts. The node remembers the last 100,000
-//     such streams, for 10 minutes.
-//   - A panic in a handler, a factory, a router, a certificate store or a key is an
-//     error of that call or stream. A node whose handler has panicked within the
-//     tree leaves the stream, and others look after the players behind it.
-//   - A machine that is gone, or the way to it, is noticed within the liveness bound
-//     by the TCP of the others: see [WithLiveness].
-//   - The context of [mino.RPC] Stream ends the stream. What is on its way is given
-//     up to a second, then everything of it is gone.
-//   - With TLS, which is the default, nobody is believed who does not prove who it is.
-//     Both ends of a connection show that they have the key of the certificate that the
-//     other one has in its store for their address; the gateway of a stream and the sender
-//     of a call are that address, or the call is refused. In a stream a node takes for
-//     a parent only the one who opened it there, and those whom this one has named as
-//     its ancestors, and packets from nobody but neighbours.
+//   - A stream has one handler per node, however many parents the node gets. When the handler
+//     ends, the node goes on relaying until the stream ends. On the first node, the root, a
+//     handler that fails ends the stream, and the orchestrator's Recv returns why.
+//   - A stream that has ended on a node stays ended there. The node refuses late openers, and
+//     starts no second handler. It remembers the last 100,000 such streams, for 10 minutes.
+//   - A panic in a handler, a factory, a router, a certificate store or a key is an error of
+//     that call or stream. If a handler panics on a node within the tree, the node leaves the
+//     stream, and other nodes look after the players below it.
+//   - The TCP connections of a node notice within the liveness bound that a machine is gone, or
+//     that the way to it is cut: see [WithLiveness].
+//   - The end of the context of [mino.RPC] Stream ends the stream. The stream has up to a second
+//     to send what waits. Then nothing of it is left.
+//   - TLS is the default. With it a node believes nobody without a proof: each end of a
+//     connection shows that it has the key of the certificate that the other end has in its
+//     store for that address. The gateway of a stream and the sender of a call must be that
+//     address, or the node refuses the call. In a stream a node accepts as a parent only the
+//     node that opened the stream there, and the ancestors that this node has named. It takes
+//     packets only from its neighbours.
 //   - A node with TLS does not dial plain grpc:// addresses, which prove nothing, unless
-//     [AllowUnauthenticatedPeers] lets it.
-//     It dials an https:// address only if its operator has named it ([WithHTTPSPeers] or the
-//     store), and keeps to itself what a failed dial has said.
-//   - WHO HAS SENT A MESSAGE OF A STREAM IS AS TRUE AS THE MEMBERS ON ITS WAY ARE: the address that
-//     Recv returns is what they have passed on. The parent of a node is proved; see [ParentOf].
-//     An orchestrator takes messages of its players alone.
-//   - The certificate of a node is replaced by that of another key only by who runs the
-//     node that stores it.
+//     [AllowUnauthenticatedPeers] lets it. It dials an https:// address only if its operator has
+//     named it ([WithHTTPSPeers] or the store). It tells nobody why a dial failed.
+//   - THE SENDER OF A MESSAGE IN A STREAM IS AS TRUE AS THE MEMBERS ON ITS WAY ARE: the address
+//     that Recv returns is what those members have passed on. The parent of a node is proved; see
+//     [ParentOf]. An orchestrator takes messages only of its players.
+//   - Only the operator of a node can replace a certificate in its store by one of another key.
 //
-// SECURITY.md says what is not promised: a member of the network is trusted with what
-// passes through it. With [NoTLS] and [AllowUnauthenticatedPeers] who can reach a node can
-// talk to it, in any name.
+// SECURITY.md says what is not promised: a node trusts the members of the network with the
+// messages that pass through them. With [NoTLS] or [AllowUnauthenticatedPeers] anybody that
+// reaches a node can talk to it, in any name.
 //
 // # Joining
 //
-// A node trusts those whose certificates its store holds, see the certs package. It begins
-// with its own. The others come in by [Minogrpc.Join], with a token of a node that lets
-// them in, and the digest by which they recognise that one. What its operator passes on:
+// A node trusts the nodes whose certificates its store holds; see the certs package. At first it
+// trusts only itself. Other nodes come in by [Minogrpc.Join]. They need a token of a member, which
+// lets them in, and the digest of its certificate, by which they recognise it. The operator of the
+// member passes both on:
 //
 //	token := alice.GenerateToken(time.Hour)
 //	digest, err := alice.GetCertificateStore().Hash(alice.GetCertificateChain())
 //	fmt.Println(alice.GetAddress(), token, hex.EncodeToString(digest))
 //
-// And what the one who joins does with it:
+// The operator of the newcomer uses them:
 //
 //	store, err := certs.NewDiskStore(folder, minogrpc.NewAddressFactory())
 //	bob, err := minogrpc.NewMinogrpc(listen, nil, router,
@@ -61,16 +58,16 @@
 //	digest, err := hex.DecodeString(text)
 //	err = bob.Join(where, token, digest)
 //
-// From then on the two, and all that alice knows, know each other. A node is its key: with
-// the same one, the store and the address bob is the same node after a restart, and with a
-// new one it is another node, that nobody knows. The same node may join again without a
-// token, to learn what it has missed.
+// From then on bob, alice and all the nodes that alice knows know each other. A node's identity is
+// its key. With the same key, store and address bob is the same node after a restart. With a new
+// key it is another node, which nobody knows. A member may join again without a token, to learn
+// which nodes it has missed.
 //
 // # Limits
 //
-// What passes a limit is refused with ResourceExhausted, and bad input with
-// InvalidArgument; both cost nobody but the one who sent it. Where the sender can
-// know it, nothing is sent at all.
+// A node refuses a call that passes a limit with ResourceExhausted, and bad input with
+// InvalidArgument. Either costs only the sender. If the sender can know the limit, it sends
+// nothing at all.
 //
 //	message, of a stream or a call           64 MiB   WithMaxMessageSize
 //	metadata of a call                       16 MiB   WithMaxMetadata
@@ -97,10 +94,10 @@
 // A host is an IPv4 address, or an IPv6 network of 64 bits. A stranger is a caller that is not
 // in the store.
 //
-// Headers are counted before they are decoded, and charged to the memory of the node when they are
-// large. Compressed messages are refused.
+// A node counts headers before it decodes them, and charges large ones to its memory. It refuses
+// compressed messages.
 //
-// A connection may take 10 seconds for its handshakes, and is closed when nobody has
-// called over it for 5 minutes. It serves 4,096 calls beside its streams at once. The
-// flow-control windows are 4 MiB per stream and 8 MiB per connection.
+// A connection may take 10 seconds for its handshakes. The node closes it after 5 minutes without a
+// call. A connection serves 4,096 calls at once beside its streams. The flow-control windows are
+// 4 MiB per stream and 8 MiB per connection.
 package minogrpc
