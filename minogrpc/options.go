@@ -87,36 +87,34 @@ type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
 
-// NoTLS makes a node serve without encryption, and without a proof of who anybody is:
-// for tests, and behind something else that does both.
+// NoTLS makes a node serve without encryption, and without a proof of identity from anybody. Use it in
+// tests, and behind something else that does both.
 func NoTLS() Option {
 	return optionFunc(func(c *config) { c.noTLS = true })
 }
 
-// AllowUnauthenticatedPeers lets ANYBODY who can reach the node call it, as whomever it
-// says it is. It is for a network that has nodes of the existing implementation in it:
-// these present no certificate when they call, so that nothing tells them from an
-// impostor. On such a node a stranger can do what a node of the network can do, beside
-// adding itself without a token: call the procedures, open streams, feed and read
-// and end those whose id it learns, and tell of the certificates of nodes that are not known yet.
+// AllowUnauthenticatedPeers lets ANYBODY who can reach the node call it, in any name. It is for a
+// network that has existing nodes in it. These present no certificate when they call, so that a node
+// cannot tell them from an impostor. On such a node a stranger can do what a member can do, except
+// add itself without a token: call procedures, open streams, feed, read and end the streams whose id
+// it learns, and introduce certificates of unknown nodes.
 //
-// What stays is this: a certificate that a caller does present must be the one that the store
-// holds for the address that it gives, if there is one; a certificate in the store is
-// replaced by nobody but the operator; and the nodes that this one calls still have to
-// prove who they are. The node then speaks TLS 1.2 as well as 1.3.
+// The following still holds. If a caller presents a certificate, and the store has one for the
+// address that the caller gives, the two must match. Only the operator can replace a certificate in
+// the store. The nodes that this node calls must prove their identity. The node then speaks TLS 1.2 as
+// well as 1.3.
 //
-// Without this option, which is the default, a node with TLS serves nobody but those
-// whose certificate is in its store. With [NoTLS] it means nothing: nobody proves
-// anything there. The node logs a warning when it starts.
+// By default a node with TLS serves only nodes whose certificates are in its store. With [NoTLS] this
+// option means nothing: nobody proves anything there. The node logs a warning when it starts.
 func AllowUnauthenticatedPeers() Option {
 	return optionFunc(func(c *config) { c.open = true })
 }
 
-// WithHTTPSPeers names hosts with their ports, such as node.example.org:443, which a node with TLS
-// may dial as https:// addresses. It believes them by the roots of the system, who vouch for anybody,
-// so that without this option it dials only those that the operator has put into the store. A node
-// can join through any https address. It may be given several times. Without TLS it means nothing:
-// the node dials whatever it is told to.
+// WithHTTPSPeers names hosts with their ports, such as node.example.org:443, that a node with TLS may
+// dial as https:// addresses. The node believes them by the roots of the system, and anybody can get a
+// certificate from these. So without this option the node dials only the https:// addresses that the
+// operator has put into the store. A node can join through any https:// address. The option may be
+// given several times. Without TLS it means nothing: the node dials every address.
 func WithHTTPSPeers(hostports ...string) Option {
 	return optionFunc(func(c *config) {
 		if c.httpsPeers == nil {
@@ -129,48 +127,46 @@ func WithHTTPSPeers(hostports ...string) Option {
 	})
 }
 
-// WithTokens sets what makes and checks the tokens of [Minogrpc.GenerateToken]. Without
-// it, or with nil, it is a [tokens.InMemoryHolder] of its own, whose tokens let in any
-// number of nodes until they expire; see [tokens.WithUses] for a bound.
+// WithTokens sets the holder that makes and checks the tokens of [Minogrpc.GenerateToken]. By default,
+// and with nil, the node has a [tokens.InMemoryHolder] of its own. Its tokens let in any number of nodes
+// until they expire; see [tokens.WithUses] for a bound.
 func WithTokens(holder tokens.Holder) Option {
 	return optionFunc(func(c *config) { c.tokens = holder })
 }
 
-// WithObserver sets who is told what the node refuses and learns. The streams have an
-// observer of their own: see [WithSessionOptions].
+// WithObserver sets the observer that hears what the node refuses and learns. Streams have an observer
+// of their own: see [WithSessionOptions].
 func WithObserver(observer Observer) Option {
 	return optionFunc(func(c *config) { c.observer = observer })
 }
 
-// WithoutDuplex makes the node talk to the other players as nodes of other
-// implementations do: each packet is a call, and there are no heartbeats. It is there
-// for comparison and doubt. The stream between an orchestrator and the root of its tree
-// is not concerned.
+// WithoutDuplex makes the node talk to the other players as existing nodes do: each packet is a call,
+// and there are no heartbeats. Use it to compare, and when in doubt. It does not change the stream
+// between an orchestrator and the root of its tree.
 func WithoutDuplex() Option {
 	return optionFunc(func(c *config) { c.noDuplex = true })
 }
 
-// WithCert sets the certificate, with its key, that the node presents. Without it,
-// or with nil, the node makes one for the host of its public address and signs it
-// itself.
+// WithCert sets the certificate that the node presents, with its key. By default, and with nil, the
+// node makes a certificate for the host of its public address, and signs it itself.
 func WithCert(cert *tls.Certificate) Option {
 	return optionFunc(func(c *config) { c.given = cert })
 }
 
-// WithCertificateKey sets the key of the certificate that the node makes. The
-// secret must be a crypto.Signer; the public half must belong to it, or be nil.
-// Without this option, or with a nil secret, the node makes a P-256 key.
+// WithCertificateKey sets the key of the certificate that the node makes. The secret must be a
+// crypto.Signer. The public half must belong to it, or be nil. By default, and with a nil secret, the
+// node makes a P-256 key.
 //
-// The key is who the node is: with the same one it is the same node after a restart. If
-// the store then holds a certificate for the address with this key that is valid for 180 days
-// more, the node goes on with it, and its digest stays what it was.
+// A node's identity is its key: with the same key it is the same node after a restart. If the store
+// then holds a certificate for the address with this key, and that is valid for 180 more days, the node
+// keeps that certificate, and its digest does not change.
 func WithCertificateKey(secret, public any) Option {
 	return optionFunc(func(c *config) { c.secret, c.public = secret, public })
 }
 
-// WithRandom sets where the randomness of the certificate that the node makes
-// comes from, as far as the standard library lets one choose: it has its own for
-// keys. The ids of streams always come from crypto/rand. Nil is ignored.
+// WithRandom sets the source of randomness for the certificate that the node makes, as far as the
+// standard library takes one: it has its own for keys. The ids of streams always come from
+// crypto/rand. Nil is ignored.
 func WithRandom(r io.Reader) Option {
 	return optionFunc(func(c *config) {
 		if r != nil {
@@ -179,35 +175,34 @@ func WithRandom(r io.Reader) Option {
 	})
 }
 
-// WithStorage sets the store of the certificates, in which the node also keeps its
-// own. Without it, or with nil, it is a new one in memory.
+// WithStorage sets the store of certificates. The node keeps its own certificate there too. By default,
+// and with nil, it is a new store in memory.
 func WithStorage(certs certs.Storage) Option {
 	return optionFunc(func(c *config) { c.store = certs })
 }
 
-// WithLogger sets the logger of the node. Without it nothing is logged. The
-// sessions have their own: see [WithSessionOptions].
+// WithLogger sets the logger of the node. By default the node logs nothing. Sessions have a logger of
+// their own: see [WithSessionOptions].
 func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
 }
 
-// WithSessionOptions adds options for the sessions of the node. The limits of
-// messages, metadata and memory have options here that go with them.
+// WithSessionOptions adds options for the sessions of the node. For the limits of messages, metadata
+// and memory use the options of this package, which keep the node's own limits in step.
 func WithSessionOptions(opts ...session.Option) Option {
 	return optionFunc(func(c *config) { c.session = append(c.session, opts...) })
 }
 
-// WithListener makes the node serve on a listener instead of opening a port. The
-// listener belongs to the node from then on, and is closed even if [NewMinogrpc]
-// fails. With [WithDialOptions] it lets a node run on a network in memory. A panic in the
-// listener is contained. One in a connection that it returns is not: gRPC calls that in
-// goroutines of its own.
+// WithListener makes the node serve on a listener instead of opening a port. The listener belongs to
+// the node from then on: the node closes it, also if [NewMinogrpc] fails. With [WithDialOptions] it
+// lets a node run on a network in memory. The node contains a panic in the listener, and not one in a
+// connection that the listener returns: gRPC calls that in goroutines of its own.
 func WithListener(listener net.Listener) Option {
 	return optionFunc(func(c *config) { c.listener = listener })
 }
 
-// WithDialOptions adds options for the connections to other nodes. gRPC calls what they
-// bring along, such as a dialer, in goroutines of its own, where a panic is not contained.
+// WithDialOptions adds options for the connections to other nodes. gRPC calls what they bring along,
+// such as a dialer, in goroutines of its own, where the node cannot contain a panic.
 func WithDialOptions(opts ...grpc.DialOption) Option {
 	return optionFunc(func(c *config) { c.dial = append(c.dial, opts...) })
 }
@@ -232,8 +227,8 @@ func WithServerOptions(opts ...grpc.ServerOption) Option {
 	return optionFunc(func(c *config) { c.serving = append(c.serving, opts...) })
 }
 
-// WithIdleTimeout sets how long a connection that nobody uses any more is kept.
-// The default is [DefaultIdleTimeout]; zero or less closes it at once.
+// WithIdleTimeout sets how long the node keeps a connection that nobody uses any more. The default is
+// [DefaultIdleTimeout]. With zero or less the node closes it at once.
 func WithIdleTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.idle = d })
 }
