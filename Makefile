@@ -34,10 +34,10 @@ could-not = echo "could not: $(1): $(2)"; case ",$(CI_REQUIRE)," in *,$(1),*) ex
 
 # The tests of the overlay run over duplex links without TLS, as all do, and then over
 # others, and with nodes that prove who they are. The scenarios and the model test see to
-# all of that themselves. The last mode has the code of all the others in it: it is the one that
-# the check runs with the race detector.
-MIXED := ./minogrpc -tls -links=mixed
-other-modes = set -e; for mode in -links=unicast -tls; do go test $(1) ./minogrpc $$mode; done
+# all of that themselves. The tests mostly wait, so that two modes run at once. They do without
+# the race detector, which has seen the same code in the other packages and in the first mode.
+MODES := -links=unicast -tls '-tls -links=mixed'
+other-modes = printf '%s\n' $(MODES) | xargs -P 2 -I{} sh -c 'go test $(1) ./minogrpc {}'
 
 # The packages whose tests also run with an int of 32 bits: all the library but the overlay,
 # whose tests take long.
@@ -181,7 +181,6 @@ check-race:
 	@test -n "$(RACE)" || { $(call could-not,race,no C compiler and so the tests run WITHOUT the race detector); }
 	go test -vet=off $(RACE) $$(go list ./... | grep -v $(patsubst %,-e '/%$$',$(NO_RACE) $(ALONE)))
 	go test -vet=off $(RACE) ./internal/scenario -run './././plain'
-	go test -vet=off $(RACE) $(MIXED)
 	go test -vet=off -parallel 4 $(addprefix ./,$(NO_RACE))
 	go test -vet=off ./$(ALONE)
 	@$(call other-modes,-vet=off)

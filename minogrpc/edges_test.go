@@ -10,6 +10,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
@@ -68,7 +69,8 @@ func TestErrors_DeadlineIsTheSame(t *testing.T) {
 		network := sessiontest.NewNetwork()
 		t.Cleanup(network.Close)
 
-		node, mute := startIn(t, network, scheme()+"://a:1"), startIn(t, network, scheme()+"://b:1")
+		node := startIn(t, network, "grpc://a:1", minogrpc.NoTLS())
+		mute := startIn(t, network, "grpc://b:1", minogrpc.NoTLS())
 		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
 		network.Freeze("a:1", "b:1")
 
