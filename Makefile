@@ -63,7 +63,6 @@ build: ## Compile everything
 test: ## Run the tests
 	go test ./...
 	@$(call other-modes)
-	@go test $(MIXED)
 
 .PHONY: check
 check: check-fmt check-fix check-mod check-generated lint check-386 check-race ## Everything that must hold before a commit
