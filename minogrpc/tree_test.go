@@ -213,6 +213,7 @@ func TestTree_LostInteriorNodeCostsOnlyItself(t *testing.T) {
 		// With 30 players below it, the root has five children with five each. The
 		// second of the list is the first of them.
 		require.NoError(t, nodes[1].Stop())
+		synctest.Wait() // What the root hands over before it hears of the stop is in doubt.
 
 		for range 3 {
 			outcomes := out.Send(text("hello"), addressesOf(nodes...)...)
