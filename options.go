@@ -1,10 +1,8 @@
 package session
 
 import (
-	"context"
 	"time"
 
-	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
 	"github.com/rs/zerolog"
@@ -236,111 +234,10 @@ func WithMaxMetadata(bytes int) Option {
 	return optionFunc(func(c *config) { c.maxMetadata = positive(bytes, c.maxMetadata) })
 }
 
-// MemoryBudget is a number of bytes that several sessions, usually all the sessions of a node, may
-// hold together. It counts the cost of packets in queues and outboxes, as [WithOutboxLimits] does;
-// routing tables that offer [router.Weighted]; messages that have come only in part; outcomes that
-// a neighbour has not read; and what a session remembers to recognise second copies. It may be used
-// from several goroutines at once.
-//
-// Each peer has a share of the budget. The share is charged for what the peer sends, wherever that
-// waits, and for what waits for the peer. So one peer cannot use up the budget. An address and its
-// orchestrator form are the same peer.
-type MemoryBudget struct {
-	budget *memory.Budget
-	shares *memory.Shares
-}
-
-// defaultShare is the part of a budget that a peer may take.
-const defaultShare = 4
-
-// NewMemoryBudget returns a budget of the given number of bytes. One peer may take a quarter of it.
-func NewMemoryBudget(bytes int) *MemoryBudget {
-	return NewMemoryBudgetWithShare(bytes, bytes/defaultShare)
-}
-
-// NewMemoryBudgetWithShare returns a budget of the first number of bytes. One peer may take the
-// second number of it. The share should be no less than the largest message: a larger message
-// always has the outcome [ReasonOverflow].
-func NewMemoryBudgetWithShare(bytes, peerShare int) *MemoryBudget {
-	budget := memory.NewBudget(bytes)
-
-	return &MemoryBudget{budget: budget, shares: memory.NewShares(budget, peerShare)}
-}
-
-// Used returns the number of bytes that are in use now.
-func (b *MemoryBudget) Used() int {
-	return b.budget.Used()
-}
-
-// Reserve takes n bytes for what the owner of the sessions, such as an overlay, holds besides them.
-// It returns false, and takes nothing, when fewer than n bytes are left. A nil budget has no limit.
-func (b *MemoryBudget) Reserve(n int) bool {
-	return b == nil || b.budget.Reserve(n)
-}
-
-// ReserveSpare is Reserve for data whose refusal would end a connection, such as the part of a
-// message that has come. The budget has a quarter more room for such data.
-func (b *MemoryBudget) ReserveSpare(n int) bool {
-	return b == nil || b.budget.ReserveSpare(n)
-}
-
-// Release gives back n bytes that the caller has taken with Reserve or ReserveSpare.
-func (b *MemoryBudget) Release(n int) {
-	if b != nil {
-		b.budget.Release(n)
-	}
-}
-
-// ReserveFor is Reserve from the share of a peer, as for what the peer sends. The caller gives the
-// bytes back by calling release once. A nil budget has no limit.
-func (b *MemoryBudget) ReserveFor(peer mino.Address, n int) (release func(), ok bool) {
-	if b == nil {
-		return func() {}, true
-	}
-
-	name := shareOf(peer)
-	part := b.shares.Join(name)
-
-	if !part.Reserve(n) {
-		b.shares.Leave(name)
-
-		return nil, false
-	}
-
-	return func() {
-		part.Release(n)
-		b.shares.Leave(name)
-	}, true
-}
-
 // WithMemoryBudget makes the session share a budget with others. When the budget is used up, the
 // outcome is [ReasonOverflow]. A session without a budget has only its own limits.
 func WithMemoryBudget(budget *MemoryBudget) Option {
 	return optionFunc(func(c *config) { c.budget = budget })
-}
-
-// DialLimit is a number of streams that several sessions, usually all the sessions of a node, may
-// open at once: to new children, and to neighbours whose duplex link has broken. It may be used
-// from several goroutines at once.
-type DialLimit struct {
-	turns *link.Turns
-}
-
-// NewDialLimit returns a limit of n streams at once, or of one if n is smaller. If n is more than
-// one, new children leave an eighth of the places, but at least one, to links that have broken.
-func NewDialLimit(n int) *DialLimit {
-	return &DialLimit{turns: link.NewTurns(n)}
-}
-
-// Wait waits for a turn. If the context ends first, Wait returns the cause of that. An overlay
-// calls it for the links that it sets up itself, besides its sessions, and gives the turn back by
-// calling done once. A nil limit has no bound.
-func (l *DialLimit) Wait(ctx context.Context) (done func(), err error) {
-	if l == nil {
-		return func() {}, nil
-	}
-
-	return l.turns.Wait(ctx)
 }
 
 // WithDialLimit makes the session share a limit with others. A child waits for its turn, and the
