@@ -83,7 +83,7 @@ func runHonest(in *json.Decoder, out *json.Encoder) {
 
 	cancel()
 	wg.Wait()
-	mustNot(node.Stop())
+	mustNot(node.GracefulStop())
 }
 
 // send sends one message after the other.

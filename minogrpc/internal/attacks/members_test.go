@@ -44,7 +44,8 @@ func TestMembers_Headers(t *testing.T) {
 		{"one block after the other", 8, bounds{memory: memberBound, cpu: 0.8},
 			calls(a, math.MaxInt32, references(15<<10))},
 		{"of calls that wait for their messages", 8, sized(memberBound), calls(a, 4000, references(15<<10))},
-		{"of frames with nothing in them", 8, bounds{memory: strangersBound, cpu: 0.8}, unfinished(a)},
+		// In a short flood the victim still reads what the attack before has left in its buffers.
+		{"of frames with nothing in them", 8, bounds{memory: memberBound, cpu: 0.8}, unfinished(a)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w.withstands(t, c.bounds, func(ctx context.Context) { w.every(ctx, c.connections, 1, c.do) })

@@ -86,7 +86,8 @@ func runVictim(in *json.Decoder, out *json.Encoder) {
 		mustNot(out.Encode(s))
 	}
 
-	mustNot(node.Stop())
+	// The streams of an attacker that reads nothing end by time, on a machine that is busy.
+	mustNot(node.GracefulStop())
 }
 
 // startNode starts a node as it is told to.
