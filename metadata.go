@@ -72,3 +72,31 @@ func (o Offer) RelayOptions() []RelayOption {
 
 	return opts
 }
+
+// StreamName says which stream something is about.
+type StreamName struct {
+	// Procedure is the URI of the procedure, Stream the id of the stream, and Protocol its tag, which
+	// is empty if it has none.
+	Procedure string `json:"procedure"`
+	Stream    string `json:"stream"`
+	Protocol  string `json:"protocol,omitempty"`
+}
+
+// streamNameOf reads the metadata of a stream.
+func streamNameOf(md metadata.MD) StreamName {
+	first := func(key string) string {
+		values := md.Get(key)
+		if len(values) == 0 {
+			return ""
+		}
+
+		return values[0]
+	}
+
+	name := StreamName{Procedure: first(URIKey), Stream: first(StreamIDKey), Protocol: first(ProtocolKey)}
+	if name.Protocol == UndefinedProtocol {
+		name.Protocol = ""
+	}
+
+	return name
+}

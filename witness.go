@@ -18,6 +18,9 @@ type witness struct {
 	logger   zerolog.Logger
 	observer Observer
 	queue    *inbox.Inbox
+	// stream names the stream, and record counts the outcomes.
+	stream StreamName
+	record record
 
 	// leave ends the session. fault calls it in a goroutine of its own, because its caller may
 	// hold the lock of the session.

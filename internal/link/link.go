@@ -222,6 +222,8 @@ type Link struct {
 	cut    bool
 	expiry expiry
 	setup  setup
+	// received counts what has come from the neighbour.
+	received Traffic
 }
 
 // Dial returns a connecting link. The dial runs in a goroutine of the link, with a
