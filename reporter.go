@@ -136,6 +136,7 @@ func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
 	if err == nil {
 		if set.Settle(key, nil) {
 			r.witness.record.delivered.Add(1)
+			r.witness.outcome(set, key, nil)
 		}
 
 		return
@@ -147,6 +148,7 @@ func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
 
 	if set.Settle(key, err) {
 		r.witness.record.fail(err)
+		r.witness.outcome(set, key, err)
 		r.witness.dropped(err)
 	}
 }

@@ -190,8 +190,8 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 
 	s.mailbox.key = s.meKey
 	s.mailbox.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
-	s.witness.logger, s.witness.observer = s.logger, s.observer
-	s.witness.stream = streamNameOf(md)
+	s.witness.stream = streamInfoOf(md, s.me)
+	s.witness.logger, s.witness.observer = s.witness.stream.label(s.logger), s.observer
 	s.witness.queue, s.witness.leave = s.mailbox.queue, s.Leave
 	s.reporter = reporter{me: s.me, meKey: s.meKey, witness: &s.witness}
 

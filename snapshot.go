@@ -24,8 +24,10 @@ type Inspector interface {
 // Snapshot is what a session knows about itself at one moment. Addresses are in the form of their
 // String method. A duration is in nanoseconds in JSON, and has that in its name.
 type Snapshot struct {
-	StreamName
-
+	// Procedure, Stream and Protocol are the URI, the id and the tag of the stream.
+	Procedure string `json:"procedure"`
+	Stream    string `json:"stream"`
+	Protocol  string `json:"protocol,omitempty"`
 	// Address is this node. At an orchestrator it has that role.
 	Address string `json:"address"`
 	// Age is how long the session is there.
@@ -154,7 +156,8 @@ func (s *session) Snapshot() Snapshot {
 	s.mu.Unlock()
 
 	now := time.Now()
-	snap.StreamName = s.witness.stream
+	stream := &s.witness.stream
+	snap.Procedure, snap.Stream, snap.Protocol = stream.Procedure, stream.Stream, stream.Protocol
 	snap.Address = nameOf(s.me)
 	snap.Age = now.Sub(s.begun)
 	snap.Parents, snap.MoreParents = neighbors(up, now)

@@ -163,7 +163,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	}
 
 	m.me, m.text = me, textOf(me)
-	m.logger = m.logger.With().Stringer("self", me).Logger()
+	m.logger = m.logger.With().Stringer("node", me).Logger()
 
 	if err = m.setUpCertificate(); err != nil {
 		return err

@@ -67,7 +67,7 @@ func TestPanic_HandlerInsideTheTreeCostsItsNodeOnly(t *testing.T) {
 
 		for i := range nodes {
 			nodes[i] = startIn(t, network, hostOf(i+1), minogrpc.WithSessionOptions(
-				session.WithObserver(session.Observer{RelayLost: func(peer mino.Address, cause error) {
+				session.WithObserver(session.Observer{RelayLost: func(_ session.StreamInfo, peer mino.Address, cause error) {
 					if i == 0 && peer.Equal(address(2)) {
 						lost.Store(cause)
 					}

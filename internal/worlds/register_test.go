@@ -38,7 +38,7 @@ func TestRegister_NextStreamDuringTheFirst(t *testing.T) {
 		)
 
 		// The observer hears of the parent before Register returns.
-		sess = w.session(addr("a"), session.WithObserver(session.Observer{RelayOpened: func(mino.Address) {
+		sess = w.session(addr("a"), session.WithObserver(session.Observer{RelayOpened: func(session.StreamInfo, mino.Address) {
 			if !again {
 				again = true
 				_, err := sess.(session.Registrar).Register(second, nil)

@@ -36,7 +36,8 @@ func TestSnapshot_SaysWhatWaitsAndWhere(t *testing.T) {
 		time.Sleep(2 * time.Second)
 
 		snap := sess.(session.Inspector).Snapshot()
-		require.Equal(t, session.StreamName{Procedure: "test", Stream: "1"}, snap.StreamName)
+		require.Equal(t, "test", snap.Procedure)
+		require.Equal(t, "1", snap.Stream)
 		require.Equal(t, addr("root").String(), snap.Address)
 		require.Equal(t, 3*time.Second, snap.Age)
 		require.False(t, snap.Closed)
@@ -149,7 +150,7 @@ func TestSnapshot_IsBounded(t *testing.T) {
 // The names in JSON are those of the documentation.
 func TestSnapshot_JSON(t *testing.T) {
 	data, err := json.Marshal(session.Snapshot{
-		StreamName: session.StreamName{Procedure: "p", Stream: "s", Protocol: "t"}, Address: "n",
+		Procedure: "p", Stream: "s", Protocol: "t", Address: "n",
 		Parents:  []session.Neighbor{{Address: "o", State: session.NeighborOpen, Heard: 7}},
 		Failures: []session.Failure{{Ago: 1, Destination: "d", Reason: "timeout", Hop: "h", Cause: "c"}},
 	})
