@@ -32,6 +32,10 @@ type Observer struct {
 	// because the session has ended.
 	RelayClosed func(stream StreamInfo, peer mino.Address)
 
+	// RoundTrip is called with how long the way to the neighbour of a duplex link and back takes, about
+	// once in the time of [WithLiveness].
+	RoundTrip func(stream StreamInfo, peer mino.Address, d time.Duration)
+
 	// PacketSent is called when the session has handed a packet to a neighbour.
 	PacketSent func(stream StreamInfo, to mino.Address, info PacketInfo)
 

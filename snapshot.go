@@ -81,6 +81,9 @@ type Neighbor struct {
 	Cut bool `json:"cut,omitempty"`
 	// Heard is how long ago the last sign of life has come over a duplex link.
 	Heard time.Duration `json:"heard_ns,omitempty"`
+	// RoundTrip is how long the way there and back took the last time on a duplex link, with what the
+	// packets waited on the way. It is zero while that is not known.
+	RoundTrip time.Duration `json:"round_trip_ns,omitempty"`
 	// Waiting are the packets for the neighbour without an outcome.
 	Waiting Backlog `json:"waiting"`
 	// Sent and Received count packets. Received counts only what has come over a duplex link.
@@ -241,13 +244,14 @@ func neighbors(all []observation, now time.Time) (list []Neighbor, more int) {
 // print returns the neighbour as a snapshot has it.
 func (o *observation) print(now time.Time) Neighbor {
 	n := Neighbor{
-		Address:  nameOf(o.addr),
-		State:    o.state,
-		Duplex:   o.link.Duplex,
-		Cut:      o.cut,
-		Waiting:  backlog(o.link.Waiting, now),
-		Sent:     Traffic(o.link.Sent),
-		Received: Traffic(o.link.Received),
+		Address:   nameOf(o.addr),
+		State:     o.state,
+		Duplex:    o.link.Duplex,
+		Cut:       o.cut,
+		RoundTrip: o.link.RoundTrip,
+		Waiting:   backlog(o.link.Waiting, now),
+		Sent:      Traffic(o.link.Sent),
+		Received:  Traffic(o.link.Received),
 	}
 
 	if !o.link.Heard.IsZero() {

@@ -75,6 +75,12 @@ func (w *witness) resumed(peer mino.Address) {
 	}
 }
 
+func (w *witness) measured(peer mino.Address, roundTrip time.Duration) {
+	if w.observer.RoundTrip != nil {
+		w.observe(func() { w.observer.RoundTrip(w.stream, peer, roundTrip) })
+	}
+}
+
 func (w *witness) lost(peer mino.Address, cause error) {
 	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause, maxText)).Msg("relay lost")
 

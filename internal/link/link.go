@@ -106,6 +106,9 @@ type Owner interface {
 	// up, or has one again.
 	Turned(l *Link, cut bool)
 
+	// Measured is called when the neighbour of a duplex link has answered how long the way takes.
+	Measured(l *Link, roundTrip time.Duration)
+
 	// Goodbye is called when the neighbour of a duplex link has said so. The end of
 	// the stream follows.
 	Goodbye(l *Link)

@@ -73,11 +73,16 @@ func (d *duplex) handle(stream Stream, frame *ptypes.Packet) error {
 	d.taking = false
 	d.machine.Told(answers, arrivals)
 	cut, turned := d.machine.Turned()
+	took, measured := d.machine.Measured()
 	l.flushedLocked()
 	l.mu.Unlock()
 
 	if turned {
 		l.tell(func() { l.Owner.Turned(l, cut) })
+	}
+
+	if measured {
+		l.tell(func() { l.Owner.Measured(l, took) })
 	}
 
 	if stalled != nil {

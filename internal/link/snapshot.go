@@ -35,6 +35,9 @@ type Snapshot struct {
 	Waiting parcel.Load
 	// Heard is when the last sign of life has come over a duplex link, and zero for any other.
 	Heard time.Time
+	// RoundTrip is how long the way there and back took the last time on a duplex link, or zero when
+	// that is not known.
+	RoundTrip time.Duration
 	// Sent counts what was added to the outbox. Received counts what has come over the stream of a
 	// duplex link.
 	Sent, Received Traffic
@@ -51,6 +54,7 @@ func (l *Link) Snapshot() Snapshot {
 	if d := l.duplexLocked(); d != nil {
 		s.Duplex = true
 		s.Heard = d.machine.Heard()
+		s.RoundTrip = d.machine.RoundTrip()
 	}
 
 	return s
