@@ -189,6 +189,18 @@ func TestHost_RefusesMalformedCalls(t *testing.T) {
 			"malformed handshake": {as("FAs:1", "1", session.HandshakeKey, "{"), codes.InvalidArgument},
 			"malformed player":    {as("FAs:1", "1", session.PlayerKey, "x"), codes.InvalidArgument},
 			"malformed ancestor":  {as("FAs:1", "1", session.AncestorKey, "x"), codes.InvalidArgument},
+			"malformed orchestrator": {
+				as("FAs:1", "1", session.HandshakeKey, "{}", session.OrchestratorKey, "x"), codes.InvalidArgument,
+			},
+			"long orchestrator": {
+				as("FAs:1", "1", session.HandshakeKey, "{}", session.OrchestratorKey, "FA"+strings.Repeat("x", 511)),
+				codes.InvalidArgument,
+			},
+			"two orchestrators": {
+				as("FAs:1", "1", session.HandshakeKey, "{}", session.OrchestratorKey, "FAa:1",
+					session.OrchestratorKey, "FAb:1"),
+				codes.InvalidArgument,
+			},
 		} {
 			_, err := w.open(a, tc.md...)
 			require.Equal(w, tc.want, status.Code(err), "%s: %v", name, err)

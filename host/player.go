@@ -24,6 +24,8 @@ func (h *Host) newStream(in *incoming) (*stream, error) {
 	}
 
 	md := metadata.Pairs(session.URIKey, in.key.uri, session.StreamIDKey, in.key.id, session.ProtocolKey, protocol)
+	in.nameOrchestrator(md)
+
 	if h.policy.Lineage != AnyParent {
 		in.nameAncestors(md)
 	}
