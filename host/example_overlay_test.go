@@ -76,7 +76,7 @@ func (n Node) Call(ctx context.Context, question *ptypes.Message) (*ptypes.Messa
 		return nil, err
 	}
 
-	answer, err := procedure.Process(n.GetAddressFactory().FromText(question.GetFrom()), question.GetPayload())
+	answer, err := procedure.Process(ctx, n.GetAddressFactory().FromText(question.GetFrom()), question.GetPayload())
 
 	return &ptypes.Message{Payload: answer}, err
 }

@@ -175,6 +175,7 @@ func TestHost_RefusesMalformedCalls(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.start("a:1", echo)
 		from, procedure := []string{session.GatewayKey, "FAs:1"}, []string{session.URIKey, "test"}
+		child := []string{session.HandshakeKey, `{"Height":1,"Addresses":[]}`}
 
 		for name, tc := range map[string]struct {
 			md   []string
@@ -190,15 +191,14 @@ func TestHost_RefusesMalformedCalls(t *testing.T) {
 			"malformed player":    {as("FAs:1", "1", session.PlayerKey, "x"), codes.InvalidArgument},
 			"malformed ancestor":  {as("FAs:1", "1", session.AncestorKey, "x"), codes.InvalidArgument},
 			"malformed orchestrator": {
-				as("FAs:1", "1", session.HandshakeKey, "{}", session.OrchestratorKey, "x"), codes.InvalidArgument,
+				as("FAs:1", "1", append(child, session.OrchestratorKey, "x")...), codes.InvalidArgument,
 			},
 			"long orchestrator": {
-				as("FAs:1", "1", session.HandshakeKey, "{}", session.OrchestratorKey, "FA"+strings.Repeat("x", 511)),
+				as("FAs:1", "1", append(child, session.OrchestratorKey, "FA"+strings.Repeat("x", 511))...),
 				codes.InvalidArgument,
 			},
 			"two orchestrators": {
-				as("FAs:1", "1", session.HandshakeKey, "{}", session.OrchestratorKey, "FAa:1",
-					session.OrchestratorKey, "FAb:1"),
+				as("FAs:1", "1", append(child, session.OrchestratorKey, "FAa:1", session.OrchestratorKey, "FAb:1")...),
 				codes.InvalidArgument,
 			},
 		} {
