@@ -120,32 +120,28 @@ func requireLost(w *world, cause error) {
 // cause. Its own deadline still counts before the end.
 func TestContext_RecvGetsWhatIsQueuedFirst(t *testing.T) {
 	inWorld(t, func(w *world) {
-		var (
-			early error
-			got   []serde.Message
-			last  error
-		)
-
-		begin := make(chan struct{})
+		early, begin, last := make(chan error, 1), make(chan struct{}), make(chan error, 1)
+		got := make(chan serde.Message, 4)
 		o, root := w.start("o:1", echo), w.start("root:1", contextual{
 			stream: func(ctx context.Context, _ mino.Sender, in mino.Receiver) error {
 				short, cancel := context.WithTimeout(ctx, time.Second)
 				defer cancel()
 
-				_, _, early = in.Recv(short)
+				_, _, err := in.Recv(short)
+				early <- err
 
 				<-begin
 
-				for last == nil {
-					var msg serde.Message
-					if _, msg, last = in.Recv(ctx); last == nil {
-						got = append(got, msg)
+				for {
+					_, msg, err := in.Recv(ctx)
+					if err != nil {
+						last <- err
+
+						return context.Cause(ctx)
 					}
+
+					got <- msg
 				}
-
-				require.ErrorIs(w, context.Cause(ctx), io.EOF)
-
-				return nil
 			},
 		})
 
@@ -154,10 +150,9 @@ func TestContext_RecvGetsWhatIsQueuedFirst(t *testing.T) {
 
 		out, _, err := o.test.Stream(ctx, players(root))
 		require.NoError(w, err)
-		time.Sleep(2 * time.Second)
-		require.Equal(w, context.DeadlineExceeded, early)
+		require.Equal(w, context.DeadlineExceeded, <-early)
 
-		sent := []serde.Message{text("one"), text("two"), text("three")}
+		sent := []text{"one", "two", "three"}
 		for _, msg := range sent {
 			for err := range out.Send(msg, root.me) {
 				require.NoError(w, err)
@@ -167,9 +162,11 @@ func TestContext_RecvGetsWhatIsQueuedFirst(t *testing.T) {
 		cancel()
 		time.Sleep(time.Minute)
 		close(begin)
-		synctest.Wait()
-		require.Equal(w, sent, got)
-		require.Equal(w, io.EOF, last)
+		require.Equal(w, io.EOF, <-last)
+
+		for _, msg := range sent {
+			require.Equal(w, msg, <-got)
+		}
 	})
 }
 
