@@ -26,6 +26,8 @@ const HandshakeKey = "handshake"
 // application, and passes on those of other nodes. All methods may be called from several
 // goroutines at once.
 //
+// A [*MessageError] of Recv is about one message. Recv goes on after it.
+//
 // Send has no route before a parent is registered. It never waits: past a bound the outcome is
 // [ReasonOverflow], and the message is dropped; see [WithOutboxLimits].
 type Session interface {

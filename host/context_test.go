@@ -70,7 +70,8 @@ func TestContext_EndsWithTheStream(t *testing.T) {
 			requireStopped, requireClean,
 		},
 		"the root is cut off": {
-			func(_ context.CancelFunc, w *world, root *node) { w.network.Cut("root:1", "o:1", "leaf:1") }, requireLost, requireLost,
+			func(_ context.CancelFunc, w *world, _ *node) { w.network.Cut("root:1", "o:1", "leaf:1") },
+			requireLost, requireLost,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,7 +114,7 @@ func (r rpc) Call(ctx context.Context, req serde.Message, players mino.Players) 
 }
 
 // An overlay of its own: a server and connections for each node, and a host. The application knows
-// package mino alone.
+// package mino, and one error of package session.
 func Example_overlay() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
