@@ -177,11 +177,14 @@ func (o *orchestration) start(ctx context.Context, relay session.Relay, table ro
 		return err
 	}
 
+	o.host.streams.orchestrates(o)
+
 	task := Task{Name: "orchestrator", Procedure: o.key.uri, Stream: o.key.id}
 	if o.host.tasks.start(task, func(*running) { o.run(ctx, registration) }) {
 		return nil
 	}
 
+	o.host.streams.orchestrated(o)
 	o.CloseWithError(ErrStopped)
 	_ = registration.Wait() // It is over.
 
@@ -190,6 +193,8 @@ func (o *orchestration) start(ctx context.Context, relay session.Relay, table ro
 
 // run lasts as long as the stream.
 func (o *orchestration) run(ctx context.Context, registration *session.Registration) {
+	defer o.host.streams.orchestrated(o)
+
 	stop := context.AfterFunc(ctx, func() { o.CloseWithError(EndOf(ctx, nil)) })
 	defer stop()
 

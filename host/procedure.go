@@ -135,7 +135,7 @@ func (p *Procedure) Decode(payload []byte) (serde.Message, error) {
 // text of the handler's error, Internal for an answer that cannot be serialized and for a panic,
 // and Unavailable once a stop has begun.
 func (p *Procedure) Process(ctx context.Context, from mino.Address, payload []byte) (answer []byte, err error) {
-	r := p.host.tasks.begin(Task{Name: "call handler", Procedure: p.uri})
+	r := p.host.tasks.begin(Task{Name: taskCall, Procedure: p.uri})
 	if r == nil {
 		return nil, errUnavailable
 	}

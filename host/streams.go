@@ -2,6 +2,8 @@ package host
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,7 @@ type liveSession interface {
 	session.Lifecycle
 	session.Registrar
 	session.Ancestry
+	session.Inspector
 }
 
 // errNotParent is why a caller must not be a parent of a stream.
@@ -50,6 +53,9 @@ type stream struct {
 
 	// root is true when an orchestrator has opened the stream.
 	root atomic.Bool
+
+	// task is what runs the handler. It is nil for a moment in the beginning.
+	task atomic.Pointer[running]
 }
 
 func newStream(key streamKey, parents lineage, sess liveSession) *stream {
@@ -79,10 +85,12 @@ type streams struct {
 	mu    sync.Mutex
 	open  map[streamKey]*stream
 	ended endedStreams
+	// opened are those that the node orchestrates.
+	opened map[*orchestration]struct{}
 }
 
 func newStreams() *streams {
-	return &streams{open: make(map[streamKey]*stream)}
+	return &streams{open: make(map[streamKey]*stream), opened: make(map[*orchestration]struct{})}
 }
 
 // join announces a caller of a stream and returns the stream, which it makes for
@@ -144,6 +152,29 @@ func (s *streams) find(key streamKey) *stream {
 	defer s.mu.Unlock()
 
 	return s.open[key]
+}
+
+// orchestrates notes a stream that the node has opened, and forgets it when it has ended.
+func (s *streams) orchestrates(o *orchestration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.opened[o] = struct{}{}
+}
+
+func (s *streams) orchestrated(o *orchestration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	delete(s.opened, o)
+}
+
+// all returns the streams in which the node is a player, and those that it orchestrates.
+func (s *streams) all() (parts []*stream, opened []*orchestration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return slices.Collect(maps.Values(s.open)), slices.Collect(maps.Keys(s.opened))
 }
 
 func isClosed(c <-chan struct{}) bool {

@@ -86,7 +86,9 @@ type tasks struct {
 // running is a task from its begin to its end.
 type running struct {
 	tasks *tasks
-	task  Task // guarded by the mutex of the tasks
+	// task and renamed, when it got its present name, are guarded by the mutex of the tasks.
+	task    Task
+	renamed time.Time
 }
 
 func newTasks() *tasks {
@@ -124,6 +126,7 @@ func (r *running) rename(name string) {
 	defer r.tasks.mu.Unlock()
 
 	r.task.Name = name
+	r.renamed = time.Now()
 }
 
 // start runs the function in a goroutine. It returns false, and does nothing, once
