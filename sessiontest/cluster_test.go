@@ -145,12 +145,12 @@ func TestCluster_LeavesNothingBehind(t *testing.T) {
 
 func TestNodes_IsolateCutsANodeOff(t *testing.T) {
 	play(t, 3, func(p *players) {
-		p.Isolate(2)
-		p.requireLost(2)
-		p.requireEcho(1, 0)
+		p.Isolate(1)
+		p.requireLost(1)
+		p.requireEcho(2, 0)
 
-		p.Heal(2)
-		p.requireBack(2)
+		p.Heal(1)
+		p.requireBack(1)
 	})
 }
 
