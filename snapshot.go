@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/minogrpc/session/internal/link"
@@ -138,39 +139,49 @@ type observation struct {
 	link  link.Snapshot
 }
 
+// observations has memory for the neighbours of one session, because a node may have many sessions.
+var observations = sync.Pool{New: func() any { return new([]observation) }}
+
 // Snapshot implements Inspector. What belongs to the session is taken in one hold of its lock.
 func (s *session) Snapshot() Snapshot {
-	var up, down []observation
+	var queue parcel.Load
+
+	memory, _ := observations.Get().(*[]observation)
+	seen := (*memory)[:0]
 
 	s.mu.Lock()
-	snap := Snapshot{Closed: s.closed, Cut: s.cut}
+	closed, cut := s.closed, s.cut
 
 	for _, par := range s.parents {
-		up = append(up, par.observe())
+		seen = append(seen, par.observe())
 	}
+
+	parents := len(seen)
 
 	for _, c := range s.children {
-		down = append(down, c.observe())
+		seen = append(seen, c.observe())
 	}
-
-	var queue parcel.Load
 
 	queue.Packets, queue.Bytes, queue.Since = s.mailbox.queue.Load()
 	s.mu.Unlock()
 
 	now := time.Now()
 	stream := &s.witness.stream
-	snap.Procedure, snap.Stream, snap.Protocol = stream.Procedure, stream.Stream, stream.Protocol
-	snap.Address = nameOf(s.me)
-	snap.Age = now.Sub(s.begun)
-	snap.Parents, snap.MoreParents = neighbors(up, now)
-	snap.Children, snap.MoreChildren = neighbors(down, now)
-	snap.Queue = backlog(queue, now)
-	snap.Outcomes = s.witness.record.outcomes()
+	list := neighbors(seen, now)
 
-	for _, f := range s.witness.record.recent() {
-		snap.Failures = append(snap.Failures, f.print(now))
+	snap := Snapshot{
+		Procedure: stream.Procedure, Stream: stream.Stream, Protocol: stream.Protocol,
+		Address: nameOf(s.me), Age: now.Sub(s.begun), Closed: closed, Cut: cut,
+		Queue:    backlog(queue, now),
+		Outcomes: s.witness.record.outcomes(),
+		Failures: s.witness.record.failuresAt(now),
 	}
+	snap.Parents, snap.MoreParents = sorted(list[:parents:parents])
+	snap.Children, snap.MoreChildren = sorted(list[parents:])
+
+	clear(seen)
+	*memory = seen
+	observations.Put(memory)
 
 	return snap
 }
@@ -223,15 +234,24 @@ func stateOf(c link.Condition) NeighborState {
 	}
 }
 
-// neighbors returns the first of the neighbours, and how many others there are.
-func neighbors(all []observation, now time.Time) (list []Neighbor, more int) {
-	if len(all) == 0 {
-		return nil, 0
+// neighbors returns the neighbours as a snapshot has them.
+func neighbors(seen []observation, now time.Time) []Neighbor {
+	if len(seen) == 0 {
+		return nil
 	}
 
-	list = make([]Neighbor, len(all))
-	for i := range all {
-		list[i] = all[i].print(now)
+	list := make([]Neighbor, len(seen))
+	for i := range seen {
+		seen[i].print(&list[i], now)
+	}
+
+	return list
+}
+
+// sorted returns the first of the neighbours, and how many others there are.
+func sorted(list []Neighbor) (first []Neighbor, more int) {
+	if len(list) == 0 {
+		return nil, 0
 	}
 
 	slices.SortFunc(list, func(a, b Neighbor) int { return cmp.Compare(a.Address, b.Address) })
@@ -241,9 +261,9 @@ func neighbors(all []observation, now time.Time) (list []Neighbor, more int) {
 	return list[:n:n], len(list) - n
 }
 
-// print returns the neighbour as a snapshot has it.
-func (o *observation) print(now time.Time) Neighbor {
-	n := Neighbor{
+// print writes the neighbour as a snapshot has it.
+func (o *observation) print(n *Neighbor, now time.Time) {
+	*n = Neighbor{
 		Address:   nameOf(o.addr),
 		State:     o.state,
 		Duplex:    o.link.Duplex,
@@ -257,8 +277,6 @@ func (o *observation) print(now time.Time) Neighbor {
 	if !o.link.Heard.IsZero() {
 		n.Heard = max(now.Sub(o.link.Heard), 0)
 	}
-
-	return n
 }
 
 // backlog returns what waits, as a snapshot has it.
@@ -271,16 +289,26 @@ func backlog(load parcel.Load, now time.Time) Backlog {
 	return b
 }
 
-// print returns the failure as a snapshot has it.
-func (f failure) print(now time.Time) Failure {
-	return Failure{
-		Ago:         max(now.Sub(f.at), 0),
-		Destination: printedOf(f.err.Destination),
-		Reason:      f.err.Reason.String(),
-		Hop:         printedOf(f.err.Hop),
-		// It stays on this node, so it may say all.
-		Cause: bounded(fmt.Sprint(f.err.Cause), maxText),
+// failuresAt returns the last failures as a snapshot has them.
+func (r *record) failuresAt(now time.Time) []Failure {
+	recent := r.recent()
+	if len(recent) == 0 {
+		return nil
 	}
+
+	list := make([]Failure, len(recent))
+	for i, f := range recent {
+		list[i] = Failure{
+			Ago:         max(now.Sub(f.at), 0),
+			Destination: printedOf(f.err.Destination),
+			Reason:      f.err.Reason.String(),
+			Hop:         printedOf(f.err.Hop),
+			// It stays on this node, so it may say all.
+			Cause: bounded(fmt.Sprint(f.err.Cause), maxText),
+		}
+	}
+
+	return list
 }
 
 // printedOf is nameOf for an address that may be missing.

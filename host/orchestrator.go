@@ -76,9 +76,10 @@ func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 type orchestration struct {
 	liveSession
 
-	host *Host
-	key  streamKey
-	root session.Address
+	host  *Host
+	key   streamKey
+	begun time.Time
+	root  session.Address
 	// md are the metadata of the stream.
 	md metadata.MD
 }
@@ -99,6 +100,7 @@ func (p *Procedure) open(ctx context.Context, players []session.Address) (liveSe
 		liveSession: h.newSession(md, me, p, session.WithSources(sourcesOf(players)...)),
 		host:        h,
 		key:         key,
+		begun:       time.Now(),
 		root:        players[0],
 		md:          outgoing(md, h.text, players[1:]),
 	}

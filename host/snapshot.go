@@ -72,29 +72,43 @@ type RunningCall struct {
 func (h *Host) Snapshot() Snapshot {
 	snap := Snapshot{Address: h.me.String()}
 
-	parts, opened := h.streams.all()
-	snap.Streams = make([]Stream, 0, len(parts)+len(opened))
+	// Only those are copied that are wanted.
+	all := h.streams.all()
+	slices.SortFunc(all, func(a, b part) int { return a.began().Compare(b.began()) })
+	all, snap.MoreStreams = firstOf(all, maxStreams)
 
-	for _, st := range parts {
-		snap.Streams = append(snap.Streams, st.snapshot())
+	snap.Streams = make([]Stream, len(all))
+	for i, p := range all {
+		p.inspect(&snap.Streams[i])
 	}
 
-	for _, o := range opened {
-		snap.Streams = append(snap.Streams, Stream{Snapshot: o.Snapshot(), Role: StreamOrchestrator})
-	}
-
-	slices.SortFunc(snap.Streams, func(a, b Stream) int {
-		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Stream, b.Stream))
-	})
-	snap.Streams, snap.MoreStreams = firstOf(snap.Streams, maxStreams)
 	snap.Calls, snap.MoreCalls = firstOf(h.tasks.calls(), maxStreams)
 
 	return snap
 }
 
-// snapshot returns what the node's part in the stream is.
-func (st *stream) snapshot() Stream {
-	snap := Stream{Snapshot: st.liveSession.Snapshot(), Role: StreamPlayer, Handler: HandlerWaiting}
+// part is that of a node in a stream.
+type part interface {
+	// began returns when it began.
+	began() time.Time
+	// inspect writes what it is now.
+	inspect(snap *Stream)
+}
+
+// began implements part.
+func (st *stream) began() time.Time { return st.begun }
+
+// began implements part.
+func (o *orchestration) began() time.Time { return o.begun }
+
+// inspect implements part.
+func (o *orchestration) inspect(snap *Stream) {
+	snap.Snapshot, snap.Role = o.Snapshot(), StreamOrchestrator
+}
+
+// inspect implements part.
+func (st *stream) inspect(snap *Stream) {
+	snap.Snapshot, snap.Role, snap.Handler = st.Snapshot(), StreamPlayer, HandlerWaiting
 
 	if st.root.Load() {
 		snap.Role = StreamRoot
@@ -103,8 +117,6 @@ func (st *stream) snapshot() Stream {
 	if r := st.task.Load(); r != nil {
 		snap.Handler, snap.HandlerSince = r.handler()
 	}
-
-	return snap
 }
 
 // handler returns what the handler of a stream does, and for how long.

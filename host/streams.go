@@ -2,8 +2,6 @@ package host
 
 import (
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +34,8 @@ type stream struct {
 	liveSession
 
 	key streamKey
+	// begun is when the node became a player.
+	begun time.Time
 
 	// info is what does not change of what [mino.InfoOf] tells a handler.
 	info mino.Info
@@ -59,7 +59,9 @@ type stream struct {
 }
 
 func newStream(key streamKey, parents lineage, sess liveSession) *stream {
-	st := &stream{liveSession: sess, key: key, parents: parents, started: make(chan struct{})}
+	st := &stream{
+		liveSession: sess, key: key, begun: time.Now(), parents: parents, started: make(chan struct{}),
+	}
 	st.start = sync.OnceFunc(func() { close(st.started) })
 
 	return st
@@ -170,11 +172,21 @@ func (s *streams) orchestrated(o *orchestration) {
 }
 
 // all returns the streams in which the node is a player, and those that it orchestrates.
-func (s *streams) all() (parts []*stream, opened []*orchestration) {
+func (s *streams) all() []part {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	return slices.Collect(maps.Values(s.open)), slices.Collect(maps.Keys(s.opened))
+	parts := make([]part, 0, len(s.open)+len(s.opened))
+
+	for _, st := range s.open {
+		parts = append(parts, st)
+	}
+
+	for o := range s.opened {
+		parts = append(parts, o)
+	}
+
+	return parts
 }
 
 func isClosed(c <-chan struct{}) bool {
