@@ -1,9 +1,11 @@
 package session
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/minogrpc/session/internal/memory"
+	"github.com/minogrpc/session/internal/slogged"
 	"github.com/minogrpc/session/mino"
 	"github.com/rs/zerolog"
 )
@@ -119,6 +121,16 @@ func (f optionFunc) apply(c *config) { f(c) }
 // WithLogger sets the logger. Without it the session logs nothing.
 func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
+}
+
+// WithSlog is WithLogger for a logger of log/slog. The levels are the same, and the fields are attributes. The
+// last of both options counts. A nil logger is ignored.
+func WithSlog(logger *slog.Logger) Option {
+	return optionFunc(func(c *config) {
+		if logger != nil {
+			c.logger = slogged.New(logger)
+		}
+	})
 }
 
 // WithObserver sets the functions that learn what the session does.

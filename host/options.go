@@ -1,7 +1,10 @@
 package host
 
 import (
+	"log/slog"
+
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/slogged"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
 	"github.com/rs/zerolog"
@@ -118,6 +121,16 @@ func WithMaxFrame(bytes int) Option {
 // own: see [WithSessionOptions].
 func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
+}
+
+// WithSlog is WithLogger for a logger of log/slog. The levels are the same, and the fields are attributes. The
+// last of both options counts. A nil logger is ignored.
+func WithSlog(logger *slog.Logger) Option {
+	return optionFunc(func(c *config) {
+		if logger != nil {
+			c.logger = slogged.New(logger)
+		}
+	})
 }
 
 // positive returns the value, or the default when the value makes no sense.

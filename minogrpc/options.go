@@ -4,10 +4,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/slogged"
 	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/minogrpc/tokens"
@@ -185,6 +187,16 @@ func WithStorage(certs certs.Storage) Option {
 // their own: see [WithSessionOptions].
 func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
+}
+
+// WithSlog is WithLogger for a logger of log/slog. The levels are the same, and the fields are attributes. The
+// last of both options counts. A nil logger is ignored.
+func WithSlog(logger *slog.Logger) Option {
+	return optionFunc(func(c *config) {
+		if logger != nil {
+			c.logger = slogged.New(logger)
+		}
+	})
 }
 
 // WithSessionOptions adds options for the sessions of the node. For the limits of messages, metadata
