@@ -236,7 +236,7 @@ func TestContext_TellsTheStream(t *testing.T) {
 		require.True(w, slices.ContainsFunc(children, interior.me.Equal))
 
 		w.network.Cut("h:1", "a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1")
-		time.Sleep(time.Minute)
+		time.Sleep(5 * time.Second)
 		w.requireEcho(out, in, interior)
 		require.Empty(w, (<-infos).Children, "the leaf is lost")
 	})
