@@ -69,7 +69,7 @@ func (h *Host) takePart(st *stream, p *Procedure, r *running) {
 	if isClosed(st.started) {
 		r.rename(taskHandler)
 
-		err := h.contain(func() error { return heard(h.play(st, p)) })
+		err := h.observed(st.streamInfo(), func() error { return heard(h.play(st, p)) })
 		if err != nil && !errors.Is(err, io.EOF) {
 			h.logger.Warn().Err(err).Str("rpc", p.uri).Str("stream", st.key.id).Msg("handler failed")
 		}

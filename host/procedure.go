@@ -142,11 +142,12 @@ func (p *Procedure) Process(ctx context.Context, from mino.Address, payload []by
 
 	defer r.end()
 
-	err = p.host.guard(func() (err error) {
+	info := session.StreamInfo{Node: p.host.me, Procedure: p.uri}
+	err = statusOf(p.host.observed(info, func() (err error) {
 		answer, err = p.process(ctx, from, payload)
 
 		return err
-	})
+	}))
 
 	return answer, err
 }
