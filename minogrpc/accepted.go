@@ -7,10 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/watch"
-	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
+	"github.com/minogrpc/session/minogrpc/internal/trust"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -19,11 +18,11 @@ import (
 // What a peer may do over a connection before its key is believed: enough to join, several times.
 const (
 	// handshakeBytes is what it may send for the TLS handshake, in bytes.
-	handshakeBytes = 2 * maxChain
+	handshakeBytes = 2 * trust.MaxChain
 
 	// strangerBytes is what it may send in all, in bytes, TLS and the frames included. Decoded
 	// headers count once more.
-	strangerBytes = 4 * maxChain
+	strangerBytes = 4 * trust.MaxChain
 
 	// strangerCalls is how many calls it may make.
 	strangerCalls = 16
@@ -60,9 +59,6 @@ type accepted struct {
 
 	// known asks again whether the peer has become known. It is set by confine.
 	known func() bool
-
-	// proved is what the peer has shown to be by its key the last time.
-	proved atomic.Pointer[proved]
 
 	// meter counts what the peer sends.
 	meter *watch.Meter
@@ -142,12 +138,6 @@ func ownAddr(addr net.Addr) net.Addr {
 	return addr
 }
 
-// proved is an address with the chain in the store by which it was believed.
-type proved struct {
-	addr  session.Address
-	chain certs.CertChain
-}
-
 // enter waits for a place in a room of the listener.
 func (c *accepted) enter(room *gate.Room) error {
 	evict := func() {
@@ -223,13 +213,13 @@ func (c *accepted) isStranger() bool {
 		return true
 	}
 
-	c.free()
+	c.Free()
 
 	return false
 }
 
-// free ends the cell. It may be called at any time.
-func (c *accepted) free() {
+// Free implements trust.Conn: it ends the cell. It may be called at any time.
+func (c *accepted) Free() {
 	if !c.celled.Swap(false) {
 		return
 	}
@@ -288,12 +278,17 @@ func (c *accepted) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
+// Closed implements trust.Conn.
+func (c *accepted) Closed() bool {
+	return c.closed.Load()
+}
+
 // Close implements net.Conn.
 func (c *accepted) Close() error {
 	c.closed.Store(true)
 	c.once.Do(func() { close(c.gone) })
 	c.listener.forget(c)
-	c.free()
+	c.Free()
 	c.listener.settled(c)
 
 	for _, room := range []*gate.Room{c.listener.arrivals, c.listener.handshakes, c.listener.strangers} {

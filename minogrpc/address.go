@@ -94,10 +94,3 @@ func checkReachable(me session.Address) error {
 func isKnown(stored certs.CertChain, err error) bool {
 	return err != nil || len(stored) > 0
 }
-
-// textOf returns the text form of an address.
-func textOf(addr session.Address) string {
-	text, _ := addr.MarshalText() // it never fails
-
-	return string(text)
-}

@@ -105,7 +105,7 @@ func (m *Minogrpc) authorize(ctx context.Context, claimed session.Address, proce
 		return nil
 	}
 
-	caller := m.callerOf(ctx, claimed)
+	caller := m.describe(ctx, claimed)
 
 	if m.authorizer != nil {
 		err := m.contain(func() error { return m.authorizer(ctx, caller, procedure) })
@@ -126,8 +126,8 @@ func (m *Minogrpc) authorize(ctx context.Context, claimed session.Address, proce
 	return nil
 }
 
-// callerOf returns what is known of the caller.
-func (m *Minogrpc) callerOf(ctx context.Context, claimed session.Address) Caller {
+// describe returns what the node knows of the caller.
+func (m *Minogrpc) describe(ctx context.Context, claimed session.Address) Caller {
 	caller := Caller{Claimed: claimed}
 
 	if from, ok := peer.FromContext(ctx); ok {
@@ -135,8 +135,9 @@ func (m *Minogrpc) callerOf(ctx context.Context, claimed session.Address) Caller
 	}
 
 	// A strict node would not have let the caller come so far without a proof.
-	if m.strict() || (m.cert != nil && m.isMember(ctx, claimed)) {
-		caller.Address, caller.Certificate = claimed, presentedBy(ctx)
+	who := callerOf(ctx)
+	if m.guard.Strict() || (m.own != nil && m.guard.IsMember(who, claimed)) {
+		caller.Address, caller.Certificate = claimed, who.Leaf()
 	}
 
 	return caller

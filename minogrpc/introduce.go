@@ -2,11 +2,11 @@ package minogrpc
 
 import (
 	"context"
-	"errors"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/minogrpc/internal/trust"
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -28,16 +28,17 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
-	if err = o.checkOwner(ctx, addr, chain); err != nil {
+	caller := callerOf(ctx)
+	if err = o.guard.CheckOwner(caller, addr, chain); err != nil {
 		return nil, err
 	}
 
 	// A node that nobody would believe must not use up a token.
-	if err = o.checkLearned(addr, chain); err != nil {
-		return nil, statusOfLearning(err)
+	if err = o.peers.CheckLearned(addr, chain); err != nil {
+		return nil, trust.StatusOf(err)
 	}
 
-	if !o.isMember(ctx, addr) {
+	if !o.guard.IsMember(caller, addr) {
 		err = o.checkStranger(ctx, request.GetToken(), goesOn)
 	}
 
@@ -45,22 +46,20 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
-	changed, err := o.learn(addr, chain, origin{proved: presentedBy(ctx) != nil})
+	changed, err := o.peers.Learn(addr, chain, trust.Origin{Proved: caller.Leaf() != nil})
 
 	switch {
 	case err != nil:
-		return nil, statusOfLearning(err)
+		return nil, trust.StatusOf(err)
 	case isSame(addr, o.me):
 		return nil, status.Error(codes.InvalidArgument, errOwnself.Error())
 	}
 
 	// From now on the caller is known. It should not have to make room while the others are told.
-	if conn := proofOf(ctx).conn; conn != nil {
-		conn.free()
-	}
+	caller.Free()
 
 	if changed {
-		o.beginShare(addr, request.GetChain())
+		o.shares.Begin(addr, request.GetChain())
 	}
 
 	return o.answer(ctx, addr, request)
@@ -71,7 +70,7 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 // that they know, and so a newcomer must know this node's peers early.
 func (o *overlay) answer(ctx context.Context, newcomer session.Address, request *ptypes.JoinRequest,
 ) (*ptypes.JoinResponse, error) {
-	told := o.sharing(newcomer)
+	told := o.shares.Done(newcomer)
 
 	if request.GetPage() == 0 || request.GetTold() {
 		select {
@@ -80,7 +79,7 @@ func (o *overlay) answer(ctx context.Context, newcomer session.Address, request 
 		}
 	}
 
-	response, err := o.reply(ctx, request)
+	response, err := o.peers.Answer(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -120,34 +119,21 @@ func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*p
 		return nil, err
 	}
 
-	_, err = o.learn(addr, value, origin{})
+	_, err = o.peers.Learn(addr, value, trust.Origin{})
 
-	return &ptypes.CertificateAck{}, statusOfLearning(err)
-}
-
-// isMember tells whether the caller has proved to be the node at the address, and is in
-// the store.
-func (m *Minogrpc) isMember(ctx context.Context, addr session.Address) bool {
-	presented := proofOf(ctx).chain
-	if len(presented) == 0 {
-		return false
-	}
-
-	known, err := m.believed(addr, presented[0])
-
-	return err == nil && m.believes(addr, known, presented) == nil
+	return &ptypes.CertificateAck{}, trust.StatusOf(err)
 }
 
 // checkMember returns an error with a status unless the caller may speak about others.
 func (m *Minogrpc) checkMember(ctx context.Context) error {
 	switch {
-	case m.cert == nil:
+	case m.own == nil:
 		return status.Error(codes.FailedPrecondition, errNoTLS.Error())
-	case presentedBy(ctx) != nil:
+	case callerOf(ctx).Leaf() != nil:
 	case m.open:
 		return nil
 	default:
-		return errUnauthenticated
+		return trust.ErrUnauthenticated
 	}
 
 	md, _ := metadata.FromIncomingContext(ctx)
@@ -164,7 +150,7 @@ func (m *Minogrpc) checkMember(ctx context.Context) error {
 // have a status. It counts against the rate of the caller's host if it is a new one.
 func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.CertificateChain, counts bool,
 ) (session.Address, certs.CertChain, error) {
-	if m.cert == nil {
+	if m.own == nil {
 		return session.Address{}, nil, status.Error(codes.FailedPrecondition, errNoTLS.Error())
 	}
 
@@ -179,35 +165,9 @@ func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.Certifica
 		return session.Address{}, nil, err
 	}
 
-	_, err = checkChain(addr, chain.GetValue())
+	_, err = trust.CheckChain(addr, chain.GetValue())
 
-	return addr, chain.GetValue(), statusOfLearning(err)
-}
-
-// checkOwner returns an error with a status unless the caller has the key of the chain.
-func (m *Minogrpc) checkOwner(ctx context.Context, addr session.Address, chain certs.CertChain) error {
-	leaf := presentedBy(ctx)
-
-	switch {
-	case leaf == nil && m.open:
-		return nil
-	case leaf == nil:
-		return errUnauthenticated
-	}
-
-	switch err := checkKey(chain, leaf); {
-	case errors.Is(err, errOtherKey):
-		return status.Error(codes.PermissionDenied, "the caller presents another certificate than that of the chain")
-	case err != nil:
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-
-	// Nobody would find it there.
-	if err := checkHost(addr, leaf); err != nil && !m.open && !m.trust.byAuthority {
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-
-	return nil
+	return addr, chain.GetValue(), trust.StatusOf(err)
 }
 
 // checkToken returns an error with a status for a token that lets nobody in.
@@ -229,22 +189,4 @@ func (m *Minogrpc) checkToken(ctx context.Context, token string) error {
 	}
 
 	return status.Error(codes.PermissionDenied, "the token is unknown, used up or has expired")
-}
-
-// statusOfLearning returns the error with the status of why a chain was not learned.
-func statusOfLearning(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errOtherKey):
-		return status.Error(codes.AlreadyExists, err.Error())
-	case errors.Is(err, errTooManyPeers):
-		return status.Error(codes.ResourceExhausted, err.Error())
-	case errors.Is(err, errUntrusted):
-		return status.Error(codes.PermissionDenied, err.Error())
-	case errors.Is(err, errBadChain):
-		return status.Error(codes.InvalidArgument, err.Error())
-	default:
-		return status.Error(codes.Internal, err.Error())
-	}
 }

@@ -2,12 +2,10 @@ package minogrpc
 
 import (
 	"context"
-	"crypto/subtle"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/minogrpc/session"
@@ -26,7 +24,6 @@ const joinTimeout = 30 * time.Second
 var (
 	errNoTLS     = errors.New("the node serves without TLS, and has no certificate")
 	errOwnself   = errors.New("a node cannot join itself")
-	errDigest    = errors.New("wrong digest of the certificate")
 	errNoDigest  = errors.New("an https address is believed by the roots of the system, and takes no digest")
 	errPlainJoin = errors.New("there are no certificates without TLS")
 )
@@ -92,7 +89,7 @@ func (m *Minogrpc) Join(addr *url.URL, token string, certHash []byte) error {
 }
 
 func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
-	if m.cert == nil {
+	if m.own == nil {
 		return errNoTLS
 	}
 
@@ -131,7 +128,7 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 		return nil
 	}
 
-	return m.checkStored(target)
+	return m.peers.CheckStored(target)
 }
 
 // joinCredentials returns what the node at the address must prove its identity with.
@@ -145,59 +142,17 @@ func (m *Minogrpc) joinCredentials(target session.Address, digest []byte) (crede
 		return nil, errNoDigest
 	case target.ConnectionType() == mino.ACThttps:
 		return publicCredentials(), nil
-	case target.ConnectionType() == mino.ACTgRPCS && len(digest) == 0 && m.trust.byAuthority:
+	case target.ConnectionType() == mino.ACTgRPCS && len(digest) == 0 && m.trust.policy.ByAuthority:
 		return m.pinned(target, func(presented []*x509.Certificate) error {
-			return m.checkServer(target, presented)
+			return m.guard.CheckServer(target, presented)
 		}), nil
 	case len(digest) == 0:
 		return m.clientCredentials(target)
 	default:
 		return m.pinned(target, func(presented []*x509.Certificate) error {
-			return m.checkDigest(target, presented, digest)
+			return m.peers.CheckDigest(target, presented, digest)
 		}), nil
 	}
-}
-
-// checkDigest stores the chain that a server presents if it is the one that the operator
-// has named: then it is the node there, whatever comes of the call.
-func (m *Minogrpc) checkDigest(target session.Address, presented []*x509.Certificate, digest []byte) error {
-	chain := certs.CertChain(slices.Concat(rawOf(presented)...))
-
-	found, err := m.store.Hash(chain)
-	if err != nil {
-		return err
-	}
-
-	// The second digest is that of whoever has answered: the operator asks the other one again which
-	// of the two is right.
-	switch {
-	case len(digest) != len(found):
-		return fmt.Errorf("%w: it has %d bytes and must have %d: is it still text?", errDigest, len(digest), len(found))
-	case subtle.ConstantTimeCompare(found, digest) != 1:
-		return fmt.Errorf("%w: given %x, and the node there has %x", errDigest, digest, found)
-	}
-
-	if err = checkTime(presented[0]); err != nil {
-		return err
-	}
-
-	if err = checkHost(target, presented[0]); err != nil && !m.trust.byAuthority {
-		return err
-	}
-
-	_, err = m.learn(target, chain, origin{proved: true, asked: true})
-
-	return err
-}
-
-// rawOf returns the certificates as they travel.
-func rawOf(list []*x509.Certificate) [][]byte {
-	raw := make([][]byte, 0, len(list))
-	for _, cert := range list {
-		raw = append(raw, cert.Raw)
-	}
-
-	return raw
 }
 
 // askToJoin joins at the node at the address, over a connection of its own, as that node may not
@@ -221,12 +176,7 @@ func (m *Minogrpc) askToJoin(ctx context.Context, target session.Address, creds 
 		return ptypes.NewOverlayClient(conn).Join(ctx, request)
 	}
 
-	telling, err := m.learnPages(ctx, false, ask)
-	if err == nil && telling {
-		_, err = m.learnPages(ctx, true, ask)
-	}
-
-	return err
+	return m.peers.LearnFrom(ctx, ask)
 }
 
 // introduction returns what other nodes are to know of this one.
@@ -238,4 +188,18 @@ func (m *Minogrpc) introduction() *ptypes.CertificateChain {
 // does not.
 func (m *Minogrpc) asCaller(ctx context.Context) context.Context {
 	return metadata.NewOutgoingContext(ctx, metadata.Pairs(session.GatewayKey, m.text))
+}
+
+// tell shares the chain of a newcomer with another node.
+func (m *Minogrpc) tell(ctx context.Context, addr session.Address, chain *ptypes.CertificateChain) error {
+	conn, err := m.conns.Acquire(addr)
+	if err != nil {
+		return err
+	}
+
+	defer m.conns.Release(addr)
+
+	_, err = ptypes.NewOverlayClient(conn).Share(m.asCaller(ctx), chain)
+
+	return err
 }

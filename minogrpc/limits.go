@@ -70,15 +70,8 @@ const (
 	// streams, which must not keep them out.
 	maxCallsPerConn = 4096
 
-	// maxChain is the size of a certificate chain that comes from the network, in
-	// bytes. Those that nodes make take less than one.
-	maxChain = 16 << 10
-
 	// maxCertificates is how many certificates a caller may present.
 	maxCertificates = 8
-
-	// maxLeaf is the size of the certificate of the node in it, in bytes.
-	maxLeaf = 8 << 10
 )
 
 // limits are what the options bound.

@@ -1,7 +1,6 @@
 package minogrpc
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,7 +9,9 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/internal/trust"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
@@ -18,8 +19,14 @@ import (
 	"google.golang.org/grpc"
 )
 
-// loggedRefusals is how many of the refusals are logged before it is one per second.
-const loggedRefusals = 100
+const (
+	// loggedRefusals is how many refusals a node logs before it logs at most one per second.
+	loggedRefusals = 100
+
+	// maxSetUps is how many connections to others a node sets up at once. Shares have a part of them,
+	// and the rest is for the streams.
+	maxSetUps = 512
+)
 
 var errNoAddress = errors.New("no address")
 
@@ -32,7 +39,7 @@ type Minogrpc struct {
 	text    string // of the address
 	router  router.Router
 	context serde.Context
-	cert    *tls.Certificate // the first one, nil without TLS; see certificate
+	own     *trust.Own // the certificate; nil without TLS
 	conns   *session.ConnManager
 	host    *host.Host
 	server  *grpc.Server
@@ -41,13 +48,12 @@ type Minogrpc struct {
 	// shared is the memory of the node: that of its sessions and of large headers.
 	shared *session.MemoryBudget
 	// dials has a turn for each link or connection that is being set up, but for those of shares.
-	dials   *session.DialLimit
-	peers   peers
-	hearsay hearsay
-	replies chan struct{} // has a place for each answer to a Join that is put together
-	keyring keyring
-	renewal renewal
-	guard   guard
+	dials *session.DialLimit
+	// peers are the nodes that this one knows, guard checks who is at the other ends, and shares tell
+	// of newcomers.
+	peers  *trust.Peers
+	guard  *trust.Guard
+	shares *trust.Shares
 
 	// refusalLog keeps a hostile peer from filling the log.
 	refusalLog rate.Sometimes
@@ -73,7 +79,6 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 		router:  router,
 		context: json.NewContext(),
 		tally:   newTally(),
-		replies: make(chan struct{}, maxReplies),
 
 		refusalLog: rate.Sometimes{First: loggedRefusals, Interval: time.Second},
 	}
@@ -129,7 +134,7 @@ func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l.rates = m.rates
 	l.budget = m.shared
 	l.secure = !m.noTLS
-	l.ended = m.guard.forget
+	l.ended = func(c *accepted) { m.guard.Forget(c) }
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
 
 	return l
@@ -162,27 +167,28 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		return fmt.Errorf("public address %v: %w", public, err)
 	}
 
-	m.me, m.text = me, textOf(me)
+	m.me, m.text = me, spelling.Text(me)
 	m.logger = m.logger.With().Stringer("self", me).Logger()
 
-	if err = m.setUpCertificate(); err != nil {
+	if err = m.setUpTrust(); err != nil {
 		return err
 	}
 
-	if m.open && m.cert != nil {
+	if m.open && m.own != nil {
 		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
-	m.dials = session.NewDialLimit(maxSetUps - maxShares)
+	m.dials = session.NewDialLimit(maxSetUps - trust.MaxShares)
 	limits := m.sessionOptions(m.shared)
 	m.session = append(limits, m.session...)
 	// The authorizer decides who becomes a neighbour, so nobody else may send.
-	if m.strict() || m.authorizer != nil {
+	if m.guard.Strict() || m.authorizer != nil {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}
 
 	m.conns = session.NewConnManager(m.connOptions()...)
 	m.host = host.New(m.me, m.router, m.conns, m.hostOptions()...)
+	m.shares = trust.NewShares(m.peers, m.host, m.tell)
 	m.server, err = m.newServer()
 
 	return err
@@ -192,8 +198,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 // listener.
 func (m *Minogrpc) serve(listener net.Listener) {
 	m.register()
-	m.keepWatch()
-	m.keepRenewed()
+	m.keepTrust()
 
 	m.host.Go(host.Task{Name: "server"}, func() {
 		// It may be stopped before it has begun.

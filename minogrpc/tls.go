@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
+	"github.com/minogrpc/session/minogrpc/internal/trust"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -19,8 +20,8 @@ import (
 // errPlainPeer is why a node that proves who it is does not talk to one that cannot.
 var errPlainPeer = errors.New("a plain address proves nothing: see AllowUnauthenticatedPeers")
 
-// errNothingPresented is for a server without a certificate.
-var errNothingPresented = errors.New("no certificate was presented")
+// errPublic is for an https address that is not dialled.
+var errPublic = errors.New("the operator has not named this https address: see WithHTTPSPeers")
 
 // serverCredentials returns what the node proves its identity with. Whatever certificate
 // a client presents is fine as long as it has the key: what the client may do with it is
@@ -28,14 +29,14 @@ var errNothingPresented = errors.New("no certificate was presented")
 func (m *Minogrpc) serverCredentials() credentials.TransportCredentials {
 	rules := m.headerRules()
 
-	if m.cert == nil {
+	if m.own == nil {
 		return plainCredentials{TransportCredentials: insecure.NewCredentials(), rules: rules}
 	}
 
 	return watchedCredentials{
 		rules: rules,
 		TransportCredentials: credentials.NewTLS(&tls.Config{
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.certificate(), nil },
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.own.Certificate(), nil },
 			MinVersion:     m.minTLS(),
 			ClientAuth:     tls.RequestClientCert,
 			// It runs before the client proves that it has the key, so that nobody holds a connection
@@ -67,9 +68,9 @@ func checkPresented(presented [][]byte) error {
 		size += len(cert)
 	}
 
-	if len(presented) > maxCertificates || size > maxChain {
+	if len(presented) > maxCertificates || size > trust.MaxChain {
 		return fmt.Errorf("%d certificates of %d bytes are more than %d, or than %d bytes",
-			len(presented), size, maxCertificates, maxChain)
+			len(presented), size, maxCertificates, trust.MaxChain)
 	}
 
 	return nil
@@ -112,11 +113,7 @@ type watchedCredentials struct {
 type proof struct {
 	credentials.CommonAuthInfo
 
-	// leaf is the certificate whose key the caller has, or nil, and chain begins with it.
-	leaf  *x509.Certificate
-	chain []*x509.Certificate
-	// conn is nil where the connection does not come from the listener of the node.
-	conn *accepted
+	*trust.Caller
 }
 
 // AuthType implements credentials.AuthInfo.
@@ -160,23 +157,22 @@ func (c watchedCredentials) shakeHands(raw net.Conn) (net.Conn, credentials.Auth
 // identify returns what the caller has proved, and confines it if it is a stranger. The
 // error has a status.
 func (c watchedCredentials) identify(raw net.Conn, info credentials.AuthInfo) (proof, error) {
-	var caller proof
-
 	state, _ := info.(credentials.TLSInfo)
-	caller.CommonAuthInfo = state.CommonAuthInfo
-	caller.conn, _ = raw.(*accepted)
+	caller := proof{state.CommonAuthInfo, &trust.Caller{Chain: state.State.PeerCertificates}}
 
-	if presented := state.State.PeerCertificates; len(presented) > 0 {
-		caller.leaf, caller.chain = presented[0], presented
+	conn, ok := raw.(*accepted)
+	if !ok {
+		return caller, nil
 	}
 
-	switch {
-	case caller.conn == nil:
-	case !c.node.strict() || c.node.knowsCaller(caller.chain):
-		caller.conn.free()
-	default:
-		return caller, caller.conn.confine(func() bool { return c.node.knowsCaller(caller.chain) })
+	caller.Conn = conn
+	known := func() bool { return c.node.peers.Knows(caller.Chain) }
+
+	if c.node.guard.Strict() && !known() {
+		return caller, conn.confine(known)
 	}
+
+	conn.Free()
 
 	return caller, nil
 }
@@ -198,7 +194,7 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 
 	switch peer.ConnectionType() {
 	case mino.ACTgRPC:
-		if m.strict() {
+		if m.guard.Strict() {
 			return nil, fmt.Errorf("%v: %w", peer, errPlainPeer)
 		}
 
@@ -212,17 +208,28 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 	default:
 	}
 
-	if err = m.checkStored(peer); err != nil {
-		return nil, err
-	}
-
-	if err = m.hearsay.dial(peer, time.Now()); err != nil {
+	if err = m.peers.MayDial(peer); err != nil {
 		return nil, err
 	}
 
 	return m.pinned(peer, func(presented []*x509.Certificate) error {
-		return m.checkServer(peer, presented)
+		return m.guard.CheckServer(peer, presented)
 	}), nil
+}
+
+// checkPublic returns an error unless the operator lets the node dial an https address. The roots of the
+// system decide there, so that anybody can have a certificate, and any player can name an address.
+func (m *Minogrpc) checkPublic(addr session.Address) error {
+	if _, said := m.httpsPeers[spelling.Key(addr.GetDialAddress())]; said || m.own == nil {
+		return nil
+	}
+
+	vouched, err := m.peers.IsVouched(addr)
+	if vouched {
+		return nil
+	}
+
+	return errors.Join(fmt.Errorf("%v: %w", addr, errPublic), err)
 }
 
 // publicCredentials trust the roots of the system, for what stands in front of a node.
@@ -243,7 +250,7 @@ func (m *Minogrpc) pinned(peer session.Address, check func(presented []*x509.Cer
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection decides
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 {
-				return errNothingPresented
+				return trust.ErrNothingPresented
 			}
 
 			// gRPC shakes hands in a goroutine of its own, where nobody contains the store.
@@ -255,11 +262,11 @@ func (m *Minogrpc) pinned(peer session.Address, check func(presented []*x509.Cer
 			return nil
 		},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			if m.cert == nil {
+			if m.own == nil {
 				return new(tls.Certificate), nil
 			}
 
-			return m.certificate(), nil
+			return m.own.Certificate(), nil
 		},
 	})
 }
