@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -78,9 +79,7 @@ func single(md metadata.MD, key string) (string, error) {
 
 // textOf returns the text form of an address.
 func textOf(addr session.Address) string {
-	text, _ := addr.MarshalText() // It never fails.
-
-	return string(text)
+	return spelling.Text(addr)
 }
 
 // errOddText is for an address that cannot be in the metadata of a call.
