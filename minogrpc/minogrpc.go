@@ -30,8 +30,8 @@ const (
 
 var errNoAddress = errors.New("no address")
 
-// Minogrpc is one node of the overlay. It implements [mino.Mino]. All methods may
-// be called from several goroutines at once.
+// Minogrpc is one node of the overlay. It implements [mino.Mino] and [Joinable]. Its methods may be
+// called from several goroutines at once.
 type Minogrpc struct {
 	config
 
@@ -59,20 +59,23 @@ type Minogrpc struct {
 	refusalLog rate.Sometimes
 }
 
-// NewMinogrpc returns a node that listens on the address and already serves. The
-// router is shared by all its streams. The others reach the node under the public
-// URL, of the form that [session.NewAddressFromURL] takes; nil stands for the
-// socket that the node listens on, as grpc:// with [NoTLS] and as grpcs://
-// otherwise. The address to listen on may be nil with [WithListener] only.
+// NewMinogrpc returns a node that listens on the address and already serves. All its streams share the
+// router. Other nodes reach the node under the public URL; [session.NewAddressFromURL] says what form
+// it has. Nil stands for the socket that the node listens on, as grpc:// with [NoTLS] and as grpcs://
+// otherwise. The address to listen on may be nil only with [WithListener], which replaces it.
 //
-// The address of a new node is in small letters, without a dot at the end of its host, and with an
-// IP address in its shortest form, however it is given. A node whose store has a certificate for
-// the address as it is given keeps that. An IPv6 address with a zone is an error, because the zone
-// means nothing to other nodes: listen on it if you like, and give a public URL without one. So is
-// a public address without a port, or one that stands for every address of a machine: a node
-// that listens on 0.0.0.0 or [::] needs a public URL.
+// The node writes its address in small letters, without a dot at the end of the host, and an IP address
+// in its shortest form. If its store has a certificate for the address as you give it, the node keeps
+// that spelling. These public addresses are errors:
 //
-// When it returns an error, it holds no port and no goroutine.
+//   - an IPv6 address with a zone, which means nothing to other nodes: a node that listens on one
+//     needs a public URL without a zone;
+//   - an address without a port;
+//   - 0.0.0.0 or [::], which stand for every address of a machine: a node that listens on one needs
+//     a public URL.
+//
+// NewMinogrpc also returns an error when it cannot listen, when the router is nil, and when the options
+// contradict each other or fail. It then holds no port and no goroutine.
 func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ...Option) (*Minogrpc, error) {
 	m := &Minogrpc{
 		config:  newConfig(opts),
@@ -87,13 +90,13 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 	shared, wrong := m.budget()
 	m.shared = shared
 
-	// A listener that is given is closed also if the node does not start.
+	// The node closes the user's listener even if it does not start.
 	listener, err := m.listen(listen)
 	if err != nil {
 		return nil, err
 	}
 
-	// The store, the random source and the key are those of somebody else.
+	// The store, the random source and the key are the user's code, and may panic.
 	err = m.contain(func() error {
 		if wrong != nil {
 			return wrong
@@ -110,7 +113,7 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 	return m, nil
 }
 
-// listen opens the port, unless the options bring a listener along.
+// listen opens the port, unless the options have a listener.
 func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 	if m.listener != nil {
 		return m.watch(m.listener), nil
@@ -128,7 +131,7 @@ func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 	return m.watch(port), nil
 }
 
-// watch returns the listener within the limits of the node.
+// watch returns a listener that keeps the limits of the node.
 func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l := newListener(inner, m.limits, m.tally)
 	l.rates = m.rates
@@ -140,8 +143,7 @@ func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	return l
 }
 
-// setUp gives the node its address and its certificate, and makes what has to be
-// stopped later.
+// setUp gives the node its address and its certificate, and makes the parts that a stop has to end.
 func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	if m.router == nil {
 		return errors.New("no router")
@@ -181,7 +183,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	m.dials = session.NewDialLimit(maxSetUps - trust.MaxShares)
 	limits := m.sessionOptions(m.shared)
 	m.session = append(limits, m.session...)
-	// The authorizer decides who becomes a neighbour, so nobody else may send.
+	// Only neighbours may send: the authorizer decides which nodes become neighbours.
 	if m.guard.Strict() || m.authorizer != nil {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}
@@ -194,14 +196,13 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	return err
 }
 
-// serve starts to accept connections. The end of the server is the end of the
-// listener.
+// serve starts to accept connections. The server closes the listener when it ends.
 func (m *Minogrpc) serve(listener net.Listener) {
 	m.register()
 	m.keepTrust()
 
 	m.host.Go(host.Task{Name: "server"}, func() {
-		// It may be stopped before it has begun.
+		// The node may be stopped before the server has begun.
 		if err := m.server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			m.logger.Error().Err(err).Msg("server failed")
 		}
@@ -213,27 +214,26 @@ func (m *Minogrpc) GetAddress() mino.Address {
 	return m.me
 }
 
-// GetAddressFactory returns the factory for the addresses of the overlay.
+// GetAddressFactory returns the factory for the addresses of the overlay: [NewAddressFactory].
 func (m *Minogrpc) GetAddressFactory() mino.AddressFactory {
 	return NewAddressFactory()
 }
 
-// String returns the address of the node for people to read.
+// String returns "minogrpc" and the address of the node, for people to read.
 func (m *Minogrpc) String() string {
 	return fmt.Sprintf("minogrpc[%v]", m.me)
 }
 
-// WithSegment returns the same node with a further segment in the path of the
-// procedures that it creates. A segment is one or more letters and digits of
-// ASCII; CreateRPC returns an error for any other.
+// WithSegment returns the same node with one more segment in the path of the procedures that the result
+// creates. A segment is one or more ASCII letters and digits; CreateRPC returns an error for any other.
 func (m *Minogrpc) WithSegment(name string) mino.Mino {
 	return segment{Minogrpc: m, path: host.Path{}.With(name)}
 }
 
-// CreateRPC registers the handler under the name and returns the procedure to call
-// it on other nodes. A name is one or more letters and digits of ASCII. It returns
-// an error for any other, when the name is taken, and when the handler or the
-// factory is nil.
+// CreateRPC registers the handler under the name. It returns the procedure by which this node calls the
+// handlers of other nodes under the same name. A name is one or more ASCII letters and digits. CreateRPC
+// returns an error for any other name, for a name that is taken, and for a nil handler or factory. The
+// factory reads the messages and the answers.
 func (m *Minogrpc) CreateRPC(name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
 	return m.createRPC(host.Path{}, name, h, f)
 }
@@ -247,7 +247,7 @@ func (m *Minogrpc) createRPC(path host.Path, name string, h mino.Handler, f serd
 	return &procedure{Procedure: p, node: m}, nil
 }
 
-// segment is a node whose procedures are in a path of their own.
+// segment is a node that creates its procedures under a path.
 type segment struct {
 	*Minogrpc
 
