@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Join lets a node into the network that presents a token, and the certificate whose key
-// it has proved to have. A node that is known already needs no token.
+// Join lets a node into the network. The node presents a token, and the certificate whose key it has
+// proved to have. A known node needs no token.
 func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptypes.JoinResponse, error) {
 	if err := o.host.Serving(); err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
-	// A node that nobody would believe must not use up a token.
+	// A node that the others would not believe must not use up a token.
 	if err = o.peers.CheckLearned(addr, chain); err != nil {
 		return nil, trust.StatusOf(err)
 	}
@@ -55,7 +55,7 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, status.Error(codes.InvalidArgument, errOwnself.Error())
 	}
 
-	// From now on the caller is known. It should not have to make room while the others are told.
+	// From now on the caller is known. It need not make room for others while this node tells them.
 	caller.Free()
 
 	if changed {
@@ -65,9 +65,9 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 	return o.answer(ctx, addr, request)
 }
 
-// answer waits until the others have been told of the newcomer, and returns what is known then. A
-// caller that asks for pages gets the first ones before that: the others can only be told by a node
-// that they know, and so a newcomer must know this node's peers early.
+// answer waits until this node has told the others of the newcomer, and returns the nodes that it knows
+// then. A caller that asks for pages gets the first ones before that. Only a node that they know can tell
+// the others of a newcomer, so a newcomer must know the peers of this node early.
 func (o *overlay) answer(ctx context.Context, newcomer session.Address, request *ptypes.JoinRequest,
 ) (*ptypes.JoinResponse, error) {
 	told := o.shares.Done(newcomer)
@@ -93,7 +93,7 @@ func (o *overlay) answer(ctx context.Context, newcomer session.Address, request 
 	return response, nil
 }
 
-// checkStranger returns an error with a status unless a caller that is not known may come in.
+// checkStranger returns an error with a status unless an unknown caller may come in.
 func (m *Minogrpc) checkStranger(ctx context.Context, token string, goesOn bool) error {
 	if goesOn {
 		if err := m.rates.mayIntroduce(remoteHost(ctx)); err != nil {
@@ -104,7 +104,7 @@ func (m *Minogrpc) checkStranger(ctx context.Context, token string, goesOn bool)
 	return m.checkToken(ctx, token)
 }
 
-// Share adds a node that another one has let in.
+// Share adds a node that another member has let in.
 func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*ptypes.CertificateAck, error) {
 	if err := o.host.Serving(); err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*p
 	return &ptypes.CertificateAck{}, trust.StatusOf(err)
 }
 
-// checkMember returns an error with a status unless the caller may speak about others.
+// checkMember returns an error with a status unless the caller may introduce other nodes.
 func (m *Minogrpc) checkMember(ctx context.Context) error {
 	switch {
 	case m.own == nil:
@@ -146,8 +146,9 @@ func (m *Minogrpc) checkMember(ctx context.Context) error {
 	return m.checkCaller(ctx, gateway)
 }
 
-// readIntroduction reads what a caller says about another node, or itself. The errors
-// have a status. It counts against the rate of the caller's host if it is a new one.
+// readIntroduction reads the address and the chain of a node, which may be the caller itself. The errors
+// have a status. counts says that this is a new introduction, which counts against the rate of the
+// caller's host.
 func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.CertificateChain, counts bool,
 ) (session.Address, certs.CertChain, error) {
 	if m.own == nil {
@@ -170,7 +171,7 @@ func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.Certifica
 	return addr, chain.GetValue(), trust.StatusOf(err)
 }
 
-// checkToken returns an error with a status for a token that lets nobody in.
+// checkToken returns an error with a status unless the token lets the caller in.
 func (m *Minogrpc) checkToken(ctx context.Context, token string) error {
 	host := remoteHost(ctx)
 
