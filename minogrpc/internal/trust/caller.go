@@ -97,13 +97,9 @@ func (g *Guard) CheckCaller(caller *Caller, addr session.Address) error {
 		return nil
 	}
 
-	leaf := caller.Leaf()
-
-	switch {
-	case leaf == nil && g.open:
-		return nil
-	case leaf == nil:
-		return ErrUnauthenticated
+	leaf, err := g.present(caller)
+	if leaf == nil {
+		return err
 	}
 
 	known, err := g.believed(addr, leaf)
@@ -121,6 +117,16 @@ func (g *Guard) CheckCaller(caller *Caller, addr session.Address) error {
 	default:
 		return refusedCaller(addr, err)
 	}
+}
+
+// present returns the certificate of the caller. An open node needs none: then it is nil without an error.
+func (g *Guard) present(caller *Caller) (*x509.Certificate, error) {
+	leaf := caller.Leaf()
+	if leaf == nil && !g.open {
+		return nil, ErrUnauthenticated
+	}
+
+	return leaf, nil
 }
 
 // believed returns the chain in the store for an address. Without one it takes as long as for a caller
@@ -210,13 +216,9 @@ func (g *Guard) CheckAnyNode(caller *Caller) error {
 
 // CheckOwner returns an error with a status unless the caller has the key of the chain.
 func (g *Guard) CheckOwner(caller *Caller, addr session.Address, chain certs.CertChain) error {
-	leaf := caller.Leaf()
-
-	switch {
-	case leaf == nil && g.open:
-		return nil
-	case leaf == nil:
-		return ErrUnauthenticated
+	leaf, err := g.present(caller)
+	if leaf == nil {
+		return err
 	}
 
 	switch err := checkKey(chain, leaf); {
