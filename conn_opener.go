@@ -40,41 +40,58 @@ type connOpener struct {
 	md, calls metadata.MD
 }
 
-// open implements StreamOpener.
+// open implements StreamOpener. A stream that ended with the set-up could not say goodbye later on.
 func (o connOpener) open(setup context.Context, offered metadata.MD) (OpenStream, error) {
+	opened, err := o.over(context.WithoutCancel(setup), setup, offered)
+
+	switch {
+	case err == nil:
+		return opened, nil
+	case opened.Conn == nil:
+		return OpenStream{}, err
+	case setup.Err() != nil:
+		err = context.Cause(setup)
+	}
+
+	// A caller that gives up says nothing about the connection, which others use, too.
+	if errors.Is(err, context.DeadlineExceeded) || opening.Failed(opened.Conn) {
+		_ = contain.Do(opened.Evict) // The attempt has failed already.
+	}
+
+	opened.Release()
+
+	return OpenStream{}, err
+}
+
+// over opens a stream that lasts until it is released or life is over. setup bounds how long the opening
+// takes. If there is a Conn in spite of an error, the caller has to call Release, and may call Evict.
+func (o connOpener) over(life, setup context.Context, offered metadata.MD) (OpenStream, error) {
 	conn, err := o.conns.Acquire(o.addr)
 	if err != nil {
 		return OpenStream{}, err
 	}
 
-	// A stream that ended with the set-up could not say goodbye later on.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(setup))
-	release := func() {
-		cancel()
-		o.conns.Release(o.addr)
+	ctx, cancel := context.WithCancel(life)
+	opened := OpenStream{
+		Conn:  conn,
+		Calls: o.calls,
+		Release: func() {
+			cancel()
+			o.conns.Release(o.addr)
+		},
+		Evict: func() { evictConn(o.conns, o.addr, conn) },
 	}
-	evict := func() { evictConn(o.conns, o.addr, conn) }
 
+	// A deadline on the context of the stream would end the stream later on.
 	stop := context.AfterFunc(setup, cancel)
 	md := metadata.Join(o.md, offered)
 
-	stream, header, err := opening.Stream(metadata.NewOutgoingContext(ctx, md), conn)
-	if !stop() {
+	opened.Stream, opened.Header, err = opening.Stream(metadata.NewOutgoingContext(ctx, md), conn)
+	if !stop() && err == nil {
 		err = context.Cause(setup)
 	}
 
-	if err != nil {
-		// A caller that gives up says nothing about the connection, which others use, too.
-		if errors.Is(err, context.DeadlineExceeded) || opening.Failed(conn) {
-			_ = contain.Do(evict) // The attempt has failed already.
-		}
-
-		release()
-
-		return OpenStream{}, err
-	}
-
-	return OpenStream{Stream: stream, Header: header, Conn: conn, Calls: o.calls, Release: release, Evict: evict}, nil
+	return opened, err
 }
 
 // evictConn gives up a connection that may only look alive. A manager that can do so keeps another

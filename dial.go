@@ -119,8 +119,9 @@ func (d *dialler) dial(ctx context.Context, gw mino.Address, told announcement) 
 		return link.Connection{}, err
 	}
 
+	conns := connOpener{conns: d.connMgr, addr: gw, md: stream, calls: calls}
 	open := func(setup context.Context, offer metadata.MD) (OpenStream, error) {
-		return d.openStream(ctx, setup, gw, metadata.Join(stream, offer), calls)
+		return d.openStream(ctx, setup, conns, offer)
 	}
 
 	opener := newLinkOpener(open, d.framing.formats)
@@ -142,49 +143,37 @@ func (d *dialler) dial(ctx context.Context, gw mino.Address, told announcement) 
 	return link.Connection{Calls: &relayConn{relay: relay, release: opened.Release}}, nil
 }
 
-// openStream opens a stream that lasts until it is released or life is over. setup bounds how
-// long the opening takes. It gives up a connection that only looks alive, where the set-up had
-// all its time or was that of a next stream, and in that of a next stream one that could not be
-// made: then another attempt gets a fresh one.
-func (d *dialler) openStream(life, setup context.Context, gw mino.Address, md, calls metadata.MD) (OpenStream, error) {
-	conn, err := d.connMgr.Acquire(gw)
-	if err != nil {
+// openStream opens a stream that lasts until it is released or life is over. setup bounds how long the
+// opening takes. After a failure openStream may give up the connection, so that the next attempt gets a
+// new one; see isWorthless.
+func (d *dialler) openStream(life, setup context.Context, conns connOpener, offer metadata.MD) (OpenStream, error) {
+	opened, err := conns.over(life, setup, offer)
+	if opened.Conn == nil {
 		err = fmt.Errorf("failed to acquire the connection: %w", err)
 
 		return OpenStream{}, &dialError{error: err, told: toldNotTrusted}
 	}
 
-	ctx, cancel := context.WithCancel(life)
-	release := func() {
-		cancel()
-		d.connMgr.Release(gw)
+	// The connections may be of a manager of the application.
+	evict := opened.Evict
+	opened.Evict = func() { d.witness.fault(contain.Do(evict)) }
+
+	if err == nil {
+		return opened, nil
 	}
 
-	// A deadline on the context of the stream would end the stream later on.
-	stop := context.AfterFunc(setup, cancel)
-
-	stream, header, err := opening.Stream(metadata.NewOutgoingContext(ctx, md), conn)
-	if !stop() && err == nil {
-		err = context.Cause(setup)
+	if isWorthless(life, setup, opened.Conn) {
+		opened.Evict()
 	}
 
-	evict := func() { d.evict(gw, conn) }
+	opened.Release()
 
-	if err != nil {
-		if isWorthless(life, setup, conn) {
-			evict()
-		}
-
-		release()
-
-		return OpenStream{}, newDialError(err)
-	}
-
-	return OpenStream{Stream: stream, Header: header, Conn: conn, Calls: calls, Release: release, Evict: evict}, nil
+	return OpenStream{}, newDialError(err)
 }
 
-// isWorthless tells whether another attempt to open a stream should not use the connection of one
-// that has failed.
+// isWorthless tells whether the next attempt to open a stream should not use the connection of one that has
+// failed. The connection may only look alive: the set-up has taken all its time. A next stream, after a
+// break, also gives up a connection that could not be made.
 func isWorthless(life, setup context.Context, conn grpc.ClientConnInterface) bool {
 	cause := context.Cause(life)
 
@@ -196,11 +185,6 @@ func isWorthless(life, setup context.Context, conn grpc.ClientConnInterface) boo
 	default:
 		return opening.Failed(conn)
 	}
-}
-
-// evict gives up a connection that may only look alive, unless another one has replaced it.
-func (d *dialler) evict(gw mino.Address, conn grpc.ClientConnInterface) {
-	d.witness.fault(contain.Do(func() { evictConn(d.connMgr, gw, conn) }))
 }
 
 // metadata returns the metadata of the stream to a child, and the metadata of calls.

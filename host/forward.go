@@ -12,13 +12,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// errUnknownStream is the answer to a packet of a stream in which the node has no part.
+// errUnknownStream is the answer to a packet of a stream in which the node does not take part.
 var errUnknownStream = status.Error(codes.NotFound, "unknown stream")
 
-// Forward implements [ptypes.OverlayServer]. It hands a packet to the stream that the metadata
-// name, and returns when the outcome of every destination is known.
+// Forward implements [ptypes.OverlayServer]. It gives a packet to the stream that the metadata name, and
+// returns when the outcome of every destination is known. Its errors have a gRPC status.
 func (h *Host) Forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, err error) {
-	// A panic may have come after the packet was taken.
+	// After a panic nobody knows whether the packet was taken.
 	taken := true
 
 	err = h.guard(func() (err error) {
@@ -27,13 +27,15 @@ func (h *Host) Forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, 
 		return err
 	})
 	if err != nil && !taken {
-		_ = grpc.SetTrailer(ctx, metadata.Pairs(session.LinkKey, session.LinkRefused)) // The call is not over.
+		// It cannot fail, because the call is not over.
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(session.LinkKey, session.LinkRefused))
 	}
 
 	return ack, err
 }
 
-// forward also tells whether the packet may have been delivered or passed on, if there is an error.
+// forward is Forward without containment. If there is an error, taken tells whether the packet may have
+// been delivered or passed on all the same.
 func (h *Host) forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, taken bool, err error) {
 	in, err := h.readCall(ctx)
 	if err != nil {

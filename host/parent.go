@@ -19,11 +19,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// errTableMemory is the answer to a parent whose routing table its share of the memory does not hold.
+// errTableMemory is the answer to a parent whose routing table does not fit into its share of the memory.
 var errTableMemory = status.Error(codes.ResourceExhausted,
 	"the routing table does not fit into the memory budget of the node")
 
-// parent is a node that opens a stream to this one, as the session sees it.
+// parent is a node that opens a stream to this one.
 type parent struct {
 	relay session.Relay
 	table router.RoutingTable
@@ -31,18 +31,17 @@ type parent struct {
 	// orchestrator is true for the node that began the stream.
 	orchestrator bool
 
-	// resumes is true for a node that goes on with a link that has broken. It has a
-	// routing table already.
+	// resumes is true for a node that resumes a broken link. The session has its routing table already.
 	resumes bool
 
-	// release gives back what the relay needs.
+	// release gives back the connection of the relay, if it has one.
 	release func()
 }
 
-// Stream implements [ptypes.OverlayServer]. It makes the caller a parent of the stream that the
-// metadata name, until the stream ends on either side. The header is sent when the parent is
-// registered. A stream that is a [session.ConnectedStream] or a [session.MeteredStream] says what it
-// knows of its connection.
+// Stream implements [ptypes.OverlayServer]. It makes the caller a parent in the stream that the metadata
+// name, until the stream ends on either side. It sends the header when the parent is registered. Its
+// errors have a gRPC status. If the server's stream is a [session.ConnectedStream], a
+// [session.BrokenStream] or a [session.MeteredStream], the session asks it about its connection.
 func (h *Host) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
 	return h.guard(func() error { return h.serve(server) })
 }
@@ -77,7 +76,7 @@ func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packe
 
 	seat.add(func() { h.streams.leave(st) })
 
-	// A caller that says that it goes on with a link has not shown yet that there is one.
+	// A caller that claims to resume a link has not shown yet that there is one.
 	if par.orchestrator && !par.resumes {
 		st.root.Store(true)
 	}
@@ -96,11 +95,11 @@ func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packe
 	return h.finalStatus(st)
 }
 
-// join returns the stream that the caller is to be a parent of. The errors have a status.
+// join returns the stream in which the caller becomes a parent. The errors have a status.
 func (h *Host) join(in *incoming, par *parent) (*stream, error) {
 	st, err := h.streams.join(in.key, in.caller(), func() (*stream, error) {
 		if par.resumes {
-			// The node that was here does not know the stream any more.
+			// This node does not know the stream any more, or has been started anew.
 			return nil, errGone
 		}
 
@@ -117,7 +116,7 @@ func (h *Host) join(in *incoming, par *parent) (*stream, error) {
 	}
 }
 
-// seat is what the stream of a parent holds, and gives back at its end.
+// seat has what the stream of a parent holds, and gives it back at the end.
 type seat struct {
 	free []func()
 }
@@ -127,7 +126,7 @@ func (s *seat) add(free func()) {
 	s.free = append(s.free, free)
 }
 
-// leave gives it all back, the last first.
+// leave gives everything back, the last thing first.
 func (s *seat) leave() {
 	for _, free := range slices.Backward(s.free) {
 		free()
@@ -136,8 +135,8 @@ func (s *seat) leave() {
 	s.free = nil
 }
 
-// keep holds the seat of a parent whose stream has been given up, while that may go on over another
-// one: the stream has not ended on this node, and counts for the account.
+// keep keeps the seat of a parent whose stream has been given up, while another stream may resume its
+// link. Until then the stream has not ended on this node, and counts for the account.
 func (h *Host) keep(s *seat, key streamKey, registration *session.Registration) {
 	kept := &seat{free: s.free}
 	task := Task{Name: "broken link", Procedure: key.uri, Stream: key.id}
@@ -145,15 +144,15 @@ func (h *Host) keep(s *seat, key streamKey, registration *session.Registration) 
 	started := h.tasks.start(task, func(*running) {
 		defer kept.leave()
 
-		_ = registration.WaitEnd() // Either way the seat is free.
+		_ = registration.WaitEnd() // The seat is free, whatever the end was.
 	})
 	if started {
 		s.free = nil
 	}
 }
 
-// admit reads what a stream is to be, if the policy lets the caller open it. The errors have a
-// status.
+// admit reads the metadata of a stream, and asks the policy whether the caller may open it. The errors
+// have a status.
 func (h *Host) admit(ctx context.Context, seat *seat) (*incoming, Account, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 
@@ -180,8 +179,8 @@ func (h *Host) admit(ctx context.Context, seat *seat) (*incoming, Account, error
 	return in, account, h.policy.allow(ctx, in.request(in.role(), account))
 }
 
-// adopt makes the caller a parent. It returns an error with a status when there is no memory, or the
-// session takes no parent any more.
+// adopt makes the caller a parent. It returns an error with a status if there is no memory for the table,
+// or if the session has ended.
 func (h *Host) adopt(st *stream, par *parent, caller *callerStream) (*session.Registration, error) {
 	registration, err := st.Register(par.relay, par.table)
 
@@ -193,7 +192,7 @@ func (h *Host) adopt(st *stream, par *parent, caller *callerStream) (*session.Re
 	}
 
 	caller.account.Accepted()
-	// In this order: a caller that has been accepted gets a handler, however soon the stream ends.
+	// The handler starts first: a caller that has been accepted gets one, however soon the stream ends.
 	st.start()
 	caller.accept()
 
@@ -214,8 +213,7 @@ func (h *Host) finalStatus(st *stream) error {
 	}
 }
 
-// newParent returns the parent that the caller is to become. The errors have a
-// status.
+// newParent returns the parent that the caller becomes. The errors have a status.
 func (h *Host) newParent(in *incoming, caller *callerStream) (par *parent, err error) {
 	par = &parent{release: func() {}}
 	gateway := mino.Address(in.gateway)
@@ -248,7 +246,7 @@ func (h *Host) newParent(in *incoming, caller *callerStream) (par *parent, err e
 	return par, err
 }
 
-// newTable returns the routing table of a parent, if the policy has room for it. The errors have a
+// newTable returns the routing table of a parent, if the policy has memory for it. The errors have a
 // status.
 func (h *Host) newTable(in *incoming) (router.RoutingTable, error) {
 	release, err := h.policy.table(in.gateway, in.md)
@@ -265,7 +263,7 @@ func (h *Host) newTable(in *incoming) (router.RoutingTable, error) {
 	return h.tableFrom(in.md.Get(session.HandshakeKey)[0])
 }
 
-// rootTable returns the routing table of the root, which reaches all the players.
+// rootTable returns the routing table of the root. It reaches all players.
 func (h *Host) rootTable(in *incoming) (router.RoutingTable, error) {
 	texts := in.md.Get(session.PlayerKey)
 	if len(texts) > h.maxPlayers {
@@ -291,7 +289,7 @@ func (h *Host) rootTable(in *incoming) (router.RoutingTable, error) {
 	return table, nil
 }
 
-// tableFrom returns the routing table of any other node, which is told its part.
+// tableFrom returns the routing table of any other node, from the handshake of its parent.
 func (h *Host) tableFrom(handshake string) (router.RoutingTable, error) {
 	hs, err := h.handshakeOf([]byte(handshake))
 	if err != nil {
@@ -306,7 +304,8 @@ func (h *Host) tableFrom(handshake string) (router.RoutingTable, error) {
 	return table, nil
 }
 
-// handshakeOf reads a handshake. No child has more players to reach than a stream may have.
+// handshakeOf reads a handshake. If the factory can, it refuses a handshake with more players than a
+// stream may have.
 func (h *Host) handshakeOf(data []byte) (router.Handshake, error) {
 	factory := h.router.GetHandshakeFactory()
 
@@ -318,8 +317,8 @@ func (h *Host) handshakeOf(data []byte) (router.Handshake, error) {
 	return bounded.HandshakeOfAtMost(h.context, data, h.maxPlayers)
 }
 
-// relayBack gives a parent the relay that sends the packets back in calls, over a
-// connection of its own.
+// relayBack gives a parent the relay that sends packets back in calls, over a connection from the
+// manager.
 func (h *Host) relayBack(par *parent, in *incoming, caller *callerStream) error {
 	conn, err := h.conns.Acquire(in.gateway)
 	if err != nil {
@@ -338,9 +337,8 @@ func (h *Host) callsOf(key streamKey) metadata.MD {
 	return metadata.Pairs(session.URIKey, key.uri, session.StreamIDKey, key.id, session.GatewayKey, h.text)
 }
 
-// callerStream is the stream of a parent. It makes sure that the header is the
-// first thing that the parent gets: the session may send a packet as soon as it
-// has registered the parent.
+// callerStream is the stream of a parent. It sends the header before anything else: the session may send
+// a packet as soon as it has registered the parent.
 type callerStream struct {
 	grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]
 
@@ -348,13 +346,12 @@ type callerStream struct {
 	maxFrame int
 	once     sync.Once
 
-	// duplex is the relay over the stream, which then sends the header. It is nil where
-	// there is no duplex link.
+	// duplex is the relay over the stream of a duplex link, which sends the header itself. It is nil
+	// for any other stream.
 	duplex *session.DuplexRelay
 }
 
-// accept sends the header. When that fails the stream is over, as the others who
-// use it notice.
+// accept sends the header. If that fails the stream is over, which its readers and writers notice.
 func (s *callerStream) accept() {
 	if s.duplex != nil {
 		_ = s.duplex.Accept()
@@ -374,15 +371,15 @@ func (s *callerStream) Send(p *ptypes.Packet) error {
 	return s.BidiStreamingServer.Send(p)
 }
 
-// Connected implements session.ConnectedStream. A stream that does not know its connection might
-// have lost it.
+// Connected implements session.ConnectedStream. It is false for a stream that does not know its
+// connection, which might be lost.
 func (s *callerStream) Connected() bool {
 	own, ok := s.BidiStreamingServer.(session.ConnectedStream)
 
 	return ok && own.Connected()
 }
 
-// Broken implements session.BrokenStream. A stream that does not know its connection has no cause.
+// Broken implements session.BrokenStream. It is nil for a stream that does not know its connection.
 func (s *callerStream) Broken() error {
 	own, ok := s.BidiStreamingServer.(session.BrokenStream)
 	if !ok {
@@ -392,7 +389,7 @@ func (s *callerStream) Broken() error {
 	return own.Broken()
 }
 
-// Reads implements session.MeteredStream. The zero time says that the stream does not know.
+// Reads implements session.MeteredStream. It returns the zero time for a stream that does not know.
 func (s *callerStream) Reads() (bytes uint64, last time.Time) {
 	own, ok := s.BidiStreamingServer.(session.MeteredStream)
 	if !ok {
@@ -402,8 +399,8 @@ func (s *callerStream) Reads() (bytes uint64, last time.Time) {
 	return own.Reads()
 }
 
-// checkFrame returns an error with a status for a packet that is too large for a
-// stream. If gRPC refuses it, the whole stream is over.
+// checkFrame returns an error with a status for a packet that is too large for a stream. If gRPC refused
+// the packet instead, the whole stream would be over.
 func checkFrame(p *ptypes.Packet, limit int) error {
 	if size := proto.Size(p); size > limit {
 		return status.Errorf(codes.InvalidArgument, "packet of %d bytes is larger than %d", size, limit)

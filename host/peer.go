@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
-// maxQuoted is how much of a text that cannot be read is repeated, in bytes.
+// maxQuoted is how much of a malformed text an error repeats, in bytes.
 const maxQuoted = 100
 
 var (
@@ -19,8 +20,8 @@ var (
 	errNoPlayers = errors.New("no players")
 )
 
-// PeerOf returns the address of a node as a follower, whatever form it comes in. It returns an
-// error for an address that could not be dialled.
+// PeerOf returns the follower form of an address. It returns an error for a nil address, and for one that
+// this library cannot dial.
 func PeerOf(addr mino.Address) (session.Address, error) {
 	if addr == nil {
 		return session.Address{}, errNoAddress
@@ -43,8 +44,8 @@ func PeerOf(addr mino.Address) (session.Address, error) {
 	}
 }
 
-// ReadAddress is PeerOf for the text of an address under a key of the metadata. The error has the
-// status InvalidArgument, and names the key.
+// ReadAddress is [PeerOf] for the text of an address. The key says where the text comes from, usually a
+// key of the metadata. The error has the status InvalidArgument, and names the key.
 func ReadAddress(key, text string) (session.Address, error) {
 	addr, err := PeerOf(session.AddressFactory{}.FromText([]byte(text)))
 	if err != nil {
@@ -55,8 +56,8 @@ func ReadAddress(key, text string) (session.Address, error) {
 	return addr, nil
 }
 
-// ReadGateway returns the node that says that it makes the call, as a follower. The error has the
-// status InvalidArgument.
+// ReadGateway returns the address that the caller gives in the metadata of its call, as a follower. The
+// error has the status InvalidArgument.
 func ReadGateway(md metadata.MD) (session.Address, error) {
 	text, err := single(md, session.GatewayKey)
 	if err != nil {
@@ -66,7 +67,7 @@ func ReadGateway(md metadata.MD) (session.Address, error) {
 	return ReadAddress(session.GatewayKey, text)
 }
 
-// single returns the only value of a key, which must not be empty.
+// single returns the value of a key. It returns an error unless there is exactly one, and not empty.
 func single(md metadata.MD, key string) (string, error) {
 	values := md.Get(key)
 	if len(values) != 1 || values[0] == "" {
@@ -78,16 +79,14 @@ func single(md metadata.MD, key string) (string, error) {
 
 // textOf returns the text form of an address.
 func textOf(addr session.Address) string {
-	text, _ := addr.MarshalText() // It never fails.
-
-	return string(text)
+	return spelling.Text(addr)
 }
 
-// errOddText is for an address that cannot be in the metadata of a call.
+// errOddText is for an address that gRPC does not take into the metadata of a call.
 var errOddText = errors.New("the address has other characters than printable ASCII " +
 	"(a domain name of other letters has a form that begins with xn--)")
 
-// playerOf is PeerOf for an address that has to travel. The error names the player.
+// playerOf is PeerOf for an address that travels in the metadata. The error names the player.
 func playerOf(player mino.Address) (session.Address, error) {
 	addr, err := PeerOf(player)
 
@@ -105,7 +104,7 @@ func playerOf(player mino.Address) (session.Address, error) {
 	return addr, nil
 }
 
-// isPrintable tells whether gRPC takes a text as the value of a header.
+// isPrintable tells whether gRPC takes the text as the value of a header.
 func isPrintable(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {
@@ -139,7 +138,7 @@ func playersOf(players mino.Players, limit int) ([]session.Address, error) {
 			continue
 		}
 
-		// An iterator may have more than Len says.
+		// An iterator may have more addresses than Len says.
 		if len(addrs) == limit {
 			return nil, fmt.Errorf("more than %d players", limit)
 		}

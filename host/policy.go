@@ -10,18 +10,18 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Role is what a caller wants to be in a stream.
+// Role is the part that a caller wants to have in a stream.
 type Role int
 
-// The zero Role is none of these, so that a rule that was never filled in matches nothing.
+// The zero Role is none of these. So a rule that nobody has filled in matches nothing.
 const (
 	// RoleOrchestrator opens the stream. This node becomes its root.
 	RoleOrchestrator Role = iota + 1
 
-	// RoleParent is a player that opens the stream here, or adopts this node in it.
+	// RoleParent is a player that opens the stream to this node, or adopts this node in it.
 	RoleParent
 
-	// RoleFeeder sends one packet of the stream in a call. Nodes without duplex links send so.
+	// RoleFeeder sends one packet of the stream in a call, as nodes without duplex links do.
 	RoleFeeder
 )
 
@@ -41,84 +41,86 @@ func (r Role) String() string {
 
 // Request is what a caller asks of a host.
 type Request struct {
-	// Caller is the node that the caller says it is, as a follower. Only [Policy] Identify knows
-	// whether that is true.
+	// Caller is the address that the caller gives, as a follower. Only [Policy] Identify knows
+	// whether it is true.
 	Caller session.Address
 
-	// Role is what the caller wants to be.
+	// Role is the part that the caller wants to have.
 	Role Role
 
-	// Procedure is the URI of a registered procedure, and Stream the id of the stream.
+	// Procedure is the URI of a registered procedure. Stream is the id of the stream.
 	Procedure, Stream string
 
-	// Account is what Arrive of the policy has returned for the stream. It is nil for a feeder.
+	// Account is the account that Arrive of the policy has returned for the stream. It is nil for a
+	// feeder.
 	Account Account
 }
 
-// Account is what a stream of a caller counts for. The methods are called by one goroutine at
-// a time.
+// Account counts a stream of a caller against the limits of the overlay. The host calls the methods from
+// one goroutine at a time.
 type Account interface {
-	// Accepted is called when the caller has become a parent, so that its set-up is over.
+	// Accepted is called when the caller has become a parent. Its set-up is over then.
 	Accepted()
 
-	// Close gives everything back. It is called once, when the stream does not count any more:
-	// with its end, or later if it was given up and its link may still go on.
+	// Close gives everything back. It is called once: at the end of the stream, or later if the stream
+	// was given up and another one may still resume its link.
 	Close()
 }
 
-// Policy decides who may do what at a host. The zero Policy lets anybody do anything. The functions
-// are called in the order of the fields, several at once; each may be nil. The context is that
-// of the call: it ends with it.
+// Policy decides which caller may do what at a host. The zero Policy lets anybody do anything. For one
+// request the host calls the functions in the order of the fields; several requests may call them at
+// once. Each function may be nil. The context is that of the call, and ends with it.
 //
 // The caller gets the gRPC status of the error that a function returns. An error without a status
-// is PermissionDenied, and its text stays here; see [Denied]. A panic refuses, too.
+// becomes PermissionDenied, and the caller does not get its text; see [Denied]. A panic refuses the
+// caller, too.
 type Policy struct {
-	// Arrive is asked about each stream before the host reads anything of it: it bounds what the
-	// streams of a caller may take. The host closes the account that it returns.
+	// Arrive is called for each stream, before the host reads anything of it. It bounds what the
+	// streams of a caller may take. The host closes the account that Arrive returns.
 	Arrive func(ctx context.Context, md metadata.MD) (Account, error)
 
-	// Identify returns an error unless the caller is the node that it says it is. It is asked about
-	// each stream and each packet before the host looks for the procedure, so that strangers
-	// learn nothing about it.
+	// Identify returns an error unless the caller is the node that it says it is. It is called for
+	// each stream and for each packet outside a link, before the host looks for the procedure. So
+	// strangers do not learn which procedures there are.
 	Identify func(ctx context.Context, caller session.Address) error
 
-	// Allow is asked about each stream and each packet, also about a stream that resumes a broken
-	// link, once all of the request has been read.
+	// Allow returns an error unless the caller may do what it asks for. It is called for each stream,
+	// also for one that resumes a broken link, and for each packet outside a link. The host has read
+	// all of the request then.
 	Allow func(ctx context.Context, request Request) error
 
-	// Table is asked before the host makes the routing table of a stream out of the metadata, and takes
-	// the memory for that. The host calls release when the table is there: the session charges it
-	// from then on.
+	// Table takes the memory that the host needs to make the routing table of a stream from the
+	// metadata. The host calls release when the table is there: from then on the session counts it.
 	Table func(caller session.Address, md metadata.MD) (release func(), err error)
 
 	// Lineage says who may become a parent in a stream that is open.
 	Lineage Lineage
 }
 
-// Lineage is what a host makes of the nodes above it in the tree of a stream.
+// Lineage says what a host does with the names of the nodes above it in the tree of a stream.
 type Lineage int
 
 const (
-	// AnyParent takes any node for a parent.
+	// AnyParent accepts any node as a parent.
 	AnyParent Lineage = iota
 
-	// NamedParents is AnyParent, and names the nodes above to the children, so that they can be
-	// strict.
+	// NamedParents accepts any node as a parent. The host names the nodes above it to its children,
+	// so that these can be strict.
 	NamedParents
 
-	// OnlyNamedParents takes for a parent only the node that has opened the stream here, and those
-	// whom that one has named as its ancestors. It makes sense if Identify proves who calls.
-	// The host refuses others with PermissionDenied.
+	// OnlyNamedParents accepts as a parent only the node that has opened the stream here and the
+	// ancestors that this node has named. The host refuses others with PermissionDenied. It makes
+	// sense only if Identify proves who calls.
 	OnlyNamedParents
 )
 
-// denial refuses a caller. The node tells the caller the status alone, and itself the cause.
+// denial refuses a caller. The caller gets only the status, and the log of the node gets the cause.
 type denial struct {
 	cause error
 }
 
-// Denied returns an error with the text of the cause and the status PermissionDenied, which does not
-// have that text.
+// Denied returns an error that has the text of the cause, and the gRPC status PermissionDenied. The
+// caller gets the status, which does not have that text.
 func Denied(cause error) error {
 	return denial{cause}
 }
@@ -133,12 +135,12 @@ func (d denial) Unwrap() error {
 	return d.cause
 }
 
-// GRPCStatus returns what the caller is told.
+// GRPCStatus returns the status for the caller.
 func (denial) GRPCStatus() *status.Status {
 	return status.New(codes.PermissionDenied, "not permitted")
 }
 
-// openAccount is the account of a stream that nobody counts.
+// openAccount is the account of a stream that no policy counts.
 type openAccount struct{}
 
 // Accepted implements Account.
@@ -183,7 +185,7 @@ func (p *Policy) allow(ctx context.Context, request Request) error {
 	return refusal(p.Allow(ctx, request))
 }
 
-// table takes the memory in which a routing table is made.
+// table takes the memory that the host needs to make a routing table.
 func (p *Policy) table(caller session.Address, md metadata.MD) (release func(), err error) {
 	if p.Table == nil {
 		return func() {}, nil
@@ -194,7 +196,7 @@ func (p *Policy) table(caller session.Address, md metadata.MD) (release func(), 
 	return release, refusal(err)
 }
 
-// refusal returns an error of a policy with a status.
+// refusal gives an error of a policy a status.
 func refusal(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err

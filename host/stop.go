@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// abortPeriod is how long what has been cut off may take to notice.
+// abortPeriod is how long tasks may take to notice that the stop has cut them off.
 const abortPeriod = time.Second
 
-// ErrStopped is the cause of everything that a stop ends.
+// ErrStopped is the cause of the end of everything that a stop ends.
 var ErrStopped = errors.New("the node has been stopped")
 
 // leftError is ErrStopped as the end of a session. That is a clean one for the handler.
@@ -23,10 +23,10 @@ func (leftError) Error() string { return ErrStopped.Error() }
 // Is makes it an io.EOF, and ErrStopped.
 func (leftError) Is(target error) bool { return target == io.EOF || target == ErrStopped }
 
-// life is where a host is between its start and its end.
+// life is the way of a host from its start to its end.
 type life struct {
-	// closing is done when the stop begins, and hurried when it stops waiting for
-	// what is in progress.
+	// closing is done when the stop begins. hurried is done when the stop waits no longer for calls and
+	// handlers.
 	closing context.Context
 	hurried context.Context
 	close   context.CancelCauseFunc
@@ -47,24 +47,24 @@ func newLife() *life {
 	return l
 }
 
-// Server is what an overlay serves its host on, such as a *grpc.Server.
+// Server is the server on which an overlay serves its host, such as a *grpc.Server.
 type Server interface {
-	// GracefulStop takes no more calls, and returns when the last one has ended.
+	// GracefulStop makes the server refuse new calls, and returns when the last call has ended.
 	GracefulStop()
 
 	// Stop ends the calls, and a GracefulStop that waits for them.
 	Stop()
 }
 
-// Stop ends the host and its server, and gives what is in progress that much time: calls, and the
-// handlers of streams. The streams themselves end at once, as they would last for ever: the sessions
-// send what is waiting, and Recv returns io.EOF to a handler, and [ErrStopped] to the
-// orchestrator of a stream that this node has opened. New calls and streams are refused.
+// Stop stops the host and its server. The host refuses new calls and streams, and ends its streams at
+// once: the sessions send what waits, Recv returns io.EOF to a handler, and Recv returns [ErrStopped] to
+// the orchestrator of a stream that this node has opened. Stop waits for calls and for the handlers of
+// streams, at most for the given time.
 //
 // When the time is over, Stop ends the server, waits for one more second, and returns a
-// [*RunningError] if something still runs. Only the first call does something, with its server; the
-// others wait for it, and one with less time hurries it. Close the connections of the host when
-// Stop has returned.
+// [*RunningError] if something still runs. Only the first call of Stop does something, with its server.
+// Other calls wait for it. If the time of another call is over first, the stop waits no longer. Close
+// the connections of the host when Stop has returned.
 func (h *Host) Stop(within time.Duration, server Server) error {
 	timer := time.AfterFunc(within, func() { h.life.hurry(ErrStopped) })
 	defer timer.Stop()
@@ -79,34 +79,33 @@ func (h *Host) Stop(within time.Duration, server Server) error {
 	return h.life.err
 }
 
-// Stopping returns a context that is done when a stop of the host begins. The cause is
-// [ErrStopped].
+// Stopping returns a context that is done when a stop of the host begins. Its cause is [ErrStopped].
 func (h *Host) Stopping() context.Context {
 	return h.life.closing
 }
 
-// Hurried returns a context that is done when a stop does not wait any longer for what is in
-// progress. The cause is [ErrStopped].
+// Hurried returns a context that is done when a stop waits no longer for calls and handlers. Its cause is
+// [ErrStopped].
 func (h *Host) Hurried() context.Context {
 	return h.life.hurried
 }
 
-// Go runs the function in a goroutine that a stop of the host waits for, and names if it does
-// not end. It returns false, and does nothing, once a stop has begun.
+// Go runs the function in a goroutine. A stop of the host waits for it, and names it in its error if it
+// does not end. Once a stop has begun, Go returns false and does nothing.
 func (h *Host) Go(task Task, fn func()) bool {
 	return h.tasks.start(task, func(*running) { fn() })
 }
 
 // shutdown ends the host. It runs once.
 func (h *Host) shutdown(server Server) error {
-	// The sessions, of either kind, are waiting for this one.
+	// It ends the sessions of the players and of the orchestrators.
 	h.life.close(ErrStopped)
 	h.tasks.close()
 
 	drained := make(chan struct{})
 
-	// It returns only after the last handler of a request, hence not at all when one
-	// of the application hangs.
+	// It returns only after the last handler of a request. So it never returns while a handler of the
+	// application hangs.
 	go func() {
 		defer close(drained)
 
@@ -125,8 +124,7 @@ func (h *Host) shutdown(server Server) error {
 	return h.tasks.left()
 }
 
-// waitForTasks waits until all that is in progress has ended, or nobody wants to
-// wait any longer.
+// waitForTasks waits until the server and all tasks have ended, or the stop is hurried.
 func (h *Host) waitForTasks(drained <-chan struct{}) {
 	for _, done := range []<-chan struct{}{drained, h.tasks.idle} {
 		select {
@@ -137,8 +135,7 @@ func (h *Host) waitForTasks(drained <-chan struct{}) {
 	}
 }
 
-// Serving returns nil while the host serves, and an error with the status Unavailable once a stop has
-// begun.
+// Serving returns nil until a stop begins, and then an error with the status Unavailable.
 func (h *Host) Serving() error {
 	if h.life.closing.Err() != nil {
 		return errUnavailable

@@ -9,31 +9,30 @@ import (
 	"time"
 )
 
-// namedTasks is how many tasks the error of a stop names.
+// namedTasks is how many tasks a RunningError names.
 const namedTasks = 10
 
-// Task is something that a host runs.
+// Task is a goroutine that a host runs, or a call that it serves.
 type Task struct {
-	// Name says what it is, such as "handler" or "call handler".
+	// Name says what the task is, such as "handler" or "call handler".
 	Name string
 
-	// Procedure is the URI of the procedure that it belongs to, and Stream the id of the stream.
-	// Either may be empty.
+	// Procedure is the URI of the procedure of the task, and Stream the id of its stream. Either may be
+	// empty.
 	Procedure, Stream string
 
-	// Since is when it has begun. The host sets it.
+	// Since is when the task has begun. The host sets it.
 	Since time.Time
 }
 
-// RunningError is the error of a stop that has left something running: usually a handler that
-// does not return when its stream ends.
+// RunningError is the error of a stop that some tasks have outlived. Usually that is a handler that does
+// not return when its stream ends.
 type RunningError struct {
-	// Oldest are the tasks that have run for longest, at most ten, and More is how many others
-	// there are.
+	// Oldest has the tasks that have run longest, at most ten. More is the number of the other ones.
 	Oldest []Task
 	More   int
 
-	// At is the time of the error, at which the age of a task is told.
+	// At is the time of the error. The text of the error counts the ages of the tasks until then.
 	At time.Time
 }
 
@@ -72,10 +71,10 @@ func (e *RunningError) Error() string {
 	return b.String()
 }
 
-// tasks starts the goroutines of a host and knows when the last one has ended. A sync.WaitGroup
-// would not do: it cannot refuse, and a caller could not stop waiting for it.
+// tasks starts the goroutines of a host and knows when the last one has ended. A sync.WaitGroup would not
+// do: it cannot refuse a task, and a caller could not stop waiting for it.
 type tasks struct {
-	// idle is closed once the tasks are shut and none is running.
+	// idle is closed once the tasks are shut and none of them runs.
 	idle chan struct{}
 
 	mu      sync.Mutex
@@ -95,7 +94,7 @@ func newTasks() *tasks {
 	return &tasks{idle: make(chan struct{}), running: make(map[*running]struct{})}
 }
 
-// begin notes a task that runs until its end is called. It returns nil once the tasks are shut.
+// begin notes a task, which runs until its end is called. It returns nil once the tasks are shut.
 func (t *tasks) begin(task Task) *running {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,7 +119,7 @@ func (r *running) end() {
 	r.tasks.closeIdleLocked()
 }
 
-// rename changes what the task is.
+// rename changes the name of the task.
 func (r *running) rename(name string) {
 	r.tasks.mu.Lock()
 	defer r.tasks.mu.Unlock()
@@ -129,8 +128,7 @@ func (r *running) rename(name string) {
 	r.renamed = time.Now()
 }
 
-// start runs the function in a goroutine. It returns false, and does nothing, once
-// the tasks are shut.
+// start runs the function in a goroutine. Once the tasks are shut it returns false, and does nothing.
 func (t *tasks) start(task Task, fn func(*running)) bool {
 	r := t.begin(task)
 	if r == nil {
@@ -155,7 +153,7 @@ func (t *tasks) close() {
 	t.closeIdleLocked()
 }
 
-// left returns a RunningError of the tasks that are running, or nil.
+// left returns a RunningError of the tasks that still run, or nil.
 func (t *tasks) left() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,10 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/watch"
-	"github.com/minogrpc/session/minogrpc/certs"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
+	"github.com/minogrpc/session/minogrpc/internal/trust"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -19,11 +18,11 @@ import (
 // What a peer may do over a connection before its key is believed: enough to join, several times.
 const (
 	// handshakeBytes is what it may send for the TLS handshake, in bytes.
-	handshakeBytes = 2 * maxChain
+	handshakeBytes = 2 * trust.MaxChain
 
 	// strangerBytes is what it may send in all, in bytes, TLS and the frames included. Decoded
 	// headers count once more.
-	strangerBytes = 4 * maxChain
+	strangerBytes = 4 * trust.MaxChain
 
 	// strangerCalls is how many calls it may make.
 	strangerCalls = 16
@@ -33,10 +32,10 @@ const (
 )
 
 var (
-	// errStranger is told to a stranger that does more than that.
+	// errStranger is the answer to a stranger that does more than that.
 	errStranger = status.Error(codes.ResourceExhausted, "a stranger has sent too much")
 
-	// errNoRoom is for a stranger that has to make room for another one.
+	// errNoRoom is for a connection that has to make room for another one.
 	errNoRoom = status.Error(codes.ResourceExhausted, "too many connections of unknown nodes")
 
 	errHeaderMemory = status.Error(codes.ResourceExhausted, "headers do not fit into the memory budget of the node")
@@ -52,17 +51,14 @@ type accepted struct {
 	// heard is true once the peer has sent a byte.
 	heard atomic.Bool
 
-	// celled is true while the peer may not bring more than what is left, in bytes and, as far as
-	// its handshake is over, in calls.
+	// celled is true while the peer is in its cell: it may bring only the bytes in left and, after its
+	// handshake, make only the calls in calls.
 	celled atomic.Bool
 	left   atomic.Int64
 	calls  atomic.Int64
 
-	// known asks again whether the peer has become known. It is set by confine.
+	// known tells whether the peer has become known meanwhile. confine sets it.
 	known func() bool
-
-	// proved is what the peer has shown to be by its key the last time.
-	proved atomic.Pointer[proved]
 
 	// meter counts what the peer sends.
 	meter *watch.Meter
@@ -73,18 +69,18 @@ type accepted struct {
 	// broken is the first error of Read.
 	broken atomic.Pointer[error]
 
-	// closed is set before the streams of the connection end because of it, and gone is closed then.
+	// closed is set when the connection is closed, before its streams end. gone is closed then.
 	closed atomic.Bool
 	gone   chan struct{}
 	once   sync.Once
 
 	mu sync.Mutex
-	// places are those in the rooms of the listener.
+	// places has the places of the connection in the rooms of the listener.
 	places map[*gate.Room]*gate.Guest
 	// end closes the connection of a stranger.
 	end *time.Timer
-	// headers is what is charged for those that are being decoded, and messages for those that have come
-	// in part, in bytes.
+	// headers is what headers are charged for that are being decoded. messages is what messages are
+	// charged for that have come in part. Both are in bytes.
 	headers, messages int
 }
 
@@ -107,8 +103,8 @@ func newAccepted(conn net.Conn, l *listener, host string) *accepted {
 	return c
 }
 
-// remote is the address of the peer of a connection. gRPC tells a call this address and
-// nothing else of its connection, so the address leads to the connection.
+// remote is the address of the peer of a connection. It leads to the connection, because gRPC tells a call
+// nothing else about that.
 type remote struct {
 	net.Addr
 
@@ -120,8 +116,8 @@ func (c *accepted) RemoteAddr() net.Addr {
 	return remote{Addr: c.Conn.RemoteAddr(), conn: c}
 }
 
-// connectionOf returns the connection of a call. It returns nil when that does not come from
-// the listener of the node.
+// connectionOf returns the connection of a call, or nil if that does not come from the listener of the
+// node.
 func connectionOf(ctx context.Context) *accepted {
 	from, ok := peer.FromContext(ctx)
 	if !ok {
@@ -133,19 +129,13 @@ func connectionOf(ctx context.Context) *accepted {
 	return addr.conn
 }
 
-// ownAddr returns the address as the network has it, which users may want to look into.
+// ownAddr returns the address of the network, for users.
 func ownAddr(addr net.Addr) net.Addr {
 	if r, ok := addr.(remote); ok {
 		return r.Addr
 	}
 
 	return addr
-}
-
-// proved is an address with the chain in the store by which it was believed.
-type proved struct {
-	addr  session.Address
-	chain certs.CertChain
 }
 
 // enter waits for a place in a room of the listener.
@@ -164,7 +154,7 @@ func (c *accepted) enter(room *gate.Room) error {
 	c.places[room] = guest
 	c.mu.Unlock()
 
-	// It may have been closed in the meantime.
+	// The connection may have been closed meanwhile.
 	if c.closed.Load() {
 		c.leave(room)
 
@@ -174,7 +164,7 @@ func (c *accepted) enter(room *gate.Room) error {
 	return nil
 }
 
-// leave gives the place in a room back, if there is one.
+// leave gives back the place in a room, if there is one.
 func (c *accepted) leave(room *gate.Room) {
 	c.mu.Lock()
 	guest := c.places[room]
@@ -184,13 +174,12 @@ func (c *accepted) leave(room *gate.Room) {
 	room.Leave(guest)
 }
 
-// confine bounds what the peer may do after its handshake. gRPC takes in the headers and the
-// request of a call before anybody can ask who the caller is, so that a stranger could
-// fill the memory with calls that are refused in the end, or never come to that. The
-// error has a status.
+// confine bounds what the peer may do after its handshake. gRPC takes in the headers and the request of a
+// call before the node can check the caller. So a stranger could fill the memory with calls that the node
+// refuses in the end, or that never end. The error has a status.
 //
-// A member that has just joined is a stranger until its certificate has come here. So known is asked
-// before the peer is refused for what it has used up, and before its connection is closed.
+// A member that has just joined is a stranger until its certificate has come here. So the connection asks
+// known once more before it refuses the peer, and before it closes.
 func (c *accepted) confine(known func() bool) error {
 	if err := c.enter(c.listener.strangers); err != nil {
 		return err
@@ -212,24 +201,24 @@ func (c *accepted) confine(known func() bool) error {
 	return nil
 }
 
-// isStranger asks again whether the peer is one, and frees it if not.
+// isStranger asks again whether the peer is a stranger, and frees it if not.
 func (c *accepted) isStranger() bool {
 	if !c.celled.Load() {
 		return false
 	}
 
-	// During the handshake there is nobody to ask about.
+	// During the handshake the node does not know the key of the peer.
 	if c.known == nil || !c.known() {
 		return true
 	}
 
-	c.free()
+	c.Free()
 
 	return false
 }
 
-// free ends the cell. It may be called at any time.
-func (c *accepted) free() {
+// Free implements trust.Conn: it ends the cell. It may be called at any time.
+func (c *accepted) Free() {
 	if !c.celled.Swap(false) {
 		return
 	}
@@ -244,8 +233,8 @@ func (c *accepted) free() {
 	}
 }
 
-// spend returns an error with a status when the peer may not make a call with headers of
-// that many bytes any more.
+// spend counts a call with headers of that many bytes. It returns an error with a status if the peer may
+// not make it any more.
 func (c *accepted) spend(headers int) error {
 	if c.celled.Load() && (c.left.Add(-int64(headers)) < 0 || c.calls.Add(-1) < 0) && c.isStranger() {
 		return errStranger
@@ -276,8 +265,8 @@ func (c *accepted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SetDeadline implements net.Conn. The server sets a deadline for the handshake,
-// and takes it off after it: nothing else tells when that is.
+// SetDeadline implements net.Conn. The server sets a deadline for the handshake, and removes it after the
+// handshake: nothing else says when that is over.
 func (c *accepted) SetDeadline(t time.Time) error {
 	if t.IsZero() {
 		c.listener.settled(c)
@@ -288,12 +277,17 @@ func (c *accepted) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
+// Closed implements trust.Conn.
+func (c *accepted) Closed() bool {
+	return c.closed.Load()
+}
+
 // Close implements net.Conn.
 func (c *accepted) Close() error {
 	c.closed.Store(true)
 	c.once.Do(func() { close(c.gone) })
 	c.listener.forget(c)
-	c.free()
+	c.Free()
 	c.listener.settled(c)
 
 	for _, room := range []*gate.Room{c.listener.arrivals, c.listener.handshakes, c.listener.strangers} {

@@ -14,15 +14,15 @@ import (
 	"github.com/minogrpc/session/minogrpc/certs"
 )
 
-// NewAddressFactory returns the factory for the addresses of the overlay, which
-// are of type [session.Address].
+// NewAddressFactory returns the factory for the addresses of the overlay. They have the type
+// [session.Address].
 func NewAddressFactory() mino.AddressFactory {
 	return session.AddressFactory{}
 }
 
-// ParseAddress returns a TCP address for [NewMinogrpc] to listen on. The IP may be
-// empty for all the interfaces, and the port 0 for a free one. A host name is
-// resolved when the node listens; what is neither is an error then.
+// ParseAddress returns a TCP address for [NewMinogrpc] to listen on. An empty IP stands for all
+// interfaces, and port 0 for a free port. The IP may also be a host name, which NewMinogrpc resolves;
+// NewMinogrpc returns an error for a text that is neither.
 func ParseAddress(ip string, port uint16) net.Addr {
 	parsed := net.ParseIP(ip)
 	if parsed == nil && ip != "" {
@@ -32,8 +32,8 @@ func ParseAddress(ip string, port uint16) net.Addr {
 	return &net.TCPAddr{IP: parsed, Port: int(port)}
 }
 
-// hostAddr is a TCP address whose host is not an IP. A net.TCPAddr cannot hold it,
-// and one without an IP would listen to the whole world for a typing error.
+// hostAddr is a TCP address with a host that is not an IP. A net.TCPAddr cannot hold such a host. Without
+// an IP it would listen on all interfaces, for a mere typing error.
 type hostAddr string
 
 // Network implements net.Addr.
@@ -42,17 +42,17 @@ func (a hostAddr) Network() string { return "tcp" }
 // String implements net.Addr.
 func (a hostAddr) String() string { return string(a) }
 
-// isSame tells whether two addresses are those of one node, in whatever spelling and with whatever
-// kind of connection.
+// isSame tells whether two addresses are spellings of one host and port. The kind of connection does not
+// matter.
 func isSame(a, b session.Address) bool {
 	return spelling.Same(a.GetDialAddress(), b.GetDialAddress())
 }
 
-// spelt returns the address of this node in the spelling that it is to have. One that the others
-// know stays as it is.
+// spelt returns the address of this node in its canonical spelling. It keeps a spelling for which the
+// store has a certificate, because the others know the node by that.
 func (m *Minogrpc) spelt(me session.Address) (session.Address, error) {
 	if !m.noTLS {
-		// A damaged certificate is that of a node, too.
+		// A damaged certificate belongs to a node, too.
 		if stored, err := m.store.Load(me); isKnown(stored, err) {
 			return me, nil
 		}
@@ -63,8 +63,8 @@ func (m *Minogrpc) spelt(me session.Address) (session.Address, error) {
 	return session.NewAddressFromURL(url.URL{Scheme: scheme, Host: spelling.Key(me.GetDialAddress())})
 }
 
-// errEverywhere and errAnyPort are for addresses under which other nodes would reach something else:
-// two machines with such an address have the same name.
+// errEverywhere and errAnyPort are for addresses that are no good as names: two machines may have the
+// same one, and other nodes would reach something else under it.
 var (
 	errEverywhere = errors.New("it stands for every address of a machine: " +
 		"give the public URL by which the others reach this node, such as grpcs://host.example:2000")
@@ -93,11 +93,4 @@ func checkReachable(me session.Address) error {
 // isKnown tells whether the store has something for an address, if only a damaged certificate.
 func isKnown(stored certs.CertChain, err error) bool {
 	return err != nil || len(stored) > 0
-}
-
-// textOf returns the text form of an address.
-func textOf(addr session.Address) string {
-	text, _ := addr.MarshalText() // it never fails
-
-	return string(text)
 }

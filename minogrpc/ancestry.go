@@ -6,19 +6,17 @@ import (
 )
 
 // ParentOf tells a handler who its parent is: the node that has opened the stream here, or that has
-// adopted this node since. It takes what the handler was given as its [mino.Receiver] or
-// [mino.Sender]. The address is that of an orchestrator at the root of the tree; see
-// [session.FollowerOf].
+// adopted this node since. Pass the [mino.Receiver] or the [mino.Sender] of the handler. At the root
+// of the tree the address is that of the orchestrator; see [session.FollowerOf]. The address is nil
+// while there is no parent, and for a value that does not come from a stream of a host.
 //
-// It is proved, and isProved true, on a node with TLS that serves no unauthenticated peers: the
-// parent has shown the key of the certificate that the store holds for that address. Otherwise it
-// is what the parent says. The address is nil while there is no parent, and for anything that is
-// not of a stream of this package.
+// isProved is true on a node with TLS that serves no unauthenticated peers. The parent has then proved
+// that it is the node at that address; see [WithTrust]. Otherwise the address is what the parent says.
 //
-// This is all that a node knows by itself. WHO HAS SENT A MESSAGE IS AS TRUE AS THE MEMBERS ON ITS
-// WAY ARE: the address that Recv returns is what the parent, or a child, has passed on. A parent can
-// make up messages of every node that is not below this one, a child those of the nodes behind it.
-// A protocol that must not trust the other players signs its messages.
+// A node knows nothing else by itself. THE SENDER OF A MESSAGE IS AS TRUE AS THE MEMBERS ON ITS WAY
+// ARE: Recv returns the address that the parent, or a child, has passed on. A parent can invent
+// messages of every node that is not below this one, and a child messages of the nodes behind it. A
+// protocol that must not trust the other players signs its messages.
 func ParentOf(stream any) (parent mino.Address, isProved bool) {
 	return host.ParentOf(stream)
 }

@@ -15,17 +15,17 @@ import (
 
 // Caller is a node that asks this one for something.
 type Caller struct {
-	// Address is the node that the caller has proved to be, in its follower form. It is the
-	// zero Address, which no node has, when the caller has proved nothing: always with
-	// [NoTLS], and with [AllowUnauthenticatedPeers] unless the caller presents the certificate
-	// that is known for its address. So a rule that compares Address, or looks it up in a map,
-	// allows nothing to such a caller.
+	// Address is the node that the caller has proved to be, in its follower form. If the caller has
+	// proved nothing, Address is the zero Address, which no node has. So a rule that compares
+	// Address, or looks it up in a map, allows nothing to such a caller. With [NoTLS] no caller proves
+	// anything. With [AllowUnauthenticatedPeers] only a caller does that presents the known
+	// certificate for its address.
 	Address session.Address
 
-	// Claimed is the address that the caller gives. It is worth nothing unless it is Address.
+	// Claimed is the address that the caller gives. It proves nothing: see Address.
 	Claimed session.Address
 
-	// Certificate is the one whose key the caller has, or nil when the caller has proved
+	// Certificate is the certificate whose key the caller has. It is nil when the caller has proved
 	// nothing. Do not change it.
 	Certificate *x509.Certificate
 
@@ -36,7 +36,7 @@ type Caller struct {
 // Access is what a caller wants of a procedure.
 type Access int
 
-// The zero Access is none of these, so that a rule that was never filled in matches nothing.
+// The zero Access is none of these. So a rule that nobody has filled in matches nothing.
 const (
 	// AccessCall asks the handler one question, as [mino.RPC] Call does.
 	AccessCall Access = iota + 1
@@ -45,9 +45,9 @@ const (
 	// becomes the root.
 	AccessStream
 
-	// AccessAdopt makes the caller the parent of this node in a stream that somebody else
-	// has opened. The caller is a player of the stream and passes on what the orchestrator
-	// sends. Nobody proves who the orchestrator is: who may adopt can also make the stream up.
+	// AccessAdopt makes the caller the parent of this node in a stream that another node has opened.
+	// The caller is a player of the stream and passes on what the orchestrator sends. Nobody proves
+	// who the orchestrator is: a caller that may adopt can also invent the stream.
 	AccessAdopt
 )
 
@@ -78,34 +78,32 @@ type Procedure struct {
 // Authorizer returns nil if the caller may use the procedure. Any error refuses it.
 type Authorizer func(ctx context.Context, caller Caller, procedure Procedure) error
 
-// WithAuthorizer sets who may use which procedure. Without it, or with nil, every member of
-// the network may use all of them. The node asks the authorizer after it knows who calls and
-// before the call has an effect:
+// WithAuthorizer sets who may use which procedure. Without it, or with nil, every member of the network
+// may use all of them. The node asks the authorizer after it knows who calls, and before the call has
+// an effect:
 //
-//   - for each Call;
-//   - for each stream that an orchestrator or a parent opens, also when it resumes a broken
-//     link. A link that exists is not asked about again.
+//   - for each Call, also for one of its own to itself;
+//   - for each stream that an orchestrator or a parent opens, also when it resumes a broken link.
 //
-// A packet outside a link is taken only from a neighbour in that stream, so the authorizer
-// need not be asked about it. The node asks also about its own calls to itself. Join and Share
-// are not asked about: the token and the [TrustPolicy] decide there.
+// The node does not ask again while a link lasts. It does not ask about a packet outside a link, which
+// it takes only from a neighbour in that stream. It does not ask about Join and Share: the token and
+// the [TrustPolicy] decide there.
 //
-// A caller that is refused gets the status PermissionDenied and never the text of the error,
-// which goes to the log and to [Observer] Refused. A panic refuses, too. The authorizer is
-// called from several goroutines at once, on the way of the calls. The context is that of the
-// call: it ends with it.
+// A refused caller gets the status PermissionDenied, and never the text of the error. That goes to the
+// log and to [Observer] Refused. A panic refuses, too. The node calls the authorizer from several
+// goroutines at once, and the call waits for it. The context is that of the call, and ends with it.
 func WithAuthorizer(authorizer Authorizer) Option {
 	return optionFunc(func(c *config) { c.authorizer = authorizer })
 }
 
-// authorize returns an error with a status unless the caller may use the procedure. The
-// caller's address has passed checkCaller.
+// authorize returns an error with a status unless the caller may use the procedure. checkCaller has
+// let the claimed address pass.
 func (m *Minogrpc) authorize(ctx context.Context, claimed session.Address, procedure Procedure) error {
 	if m.authorizer == nil && m.observer.Allowed == nil {
 		return nil
 	}
 
-	caller := m.callerOf(ctx, claimed)
+	caller := m.describe(ctx, claimed)
 
 	if m.authorizer != nil {
 		err := m.contain(func() error { return m.authorizer(ctx, caller, procedure) })
@@ -126,8 +124,8 @@ func (m *Minogrpc) authorize(ctx context.Context, claimed session.Address, proce
 	return nil
 }
 
-// callerOf returns what is known of the caller.
-func (m *Minogrpc) callerOf(ctx context.Context, claimed session.Address) Caller {
+// describe returns what the node knows of the caller.
+func (m *Minogrpc) describe(ctx context.Context, claimed session.Address) Caller {
 	caller := Caller{Claimed: claimed}
 
 	if from, ok := peer.FromContext(ctx); ok {
@@ -135,8 +133,9 @@ func (m *Minogrpc) callerOf(ctx context.Context, claimed session.Address) Caller
 	}
 
 	// A strict node would not have let the caller come so far without a proof.
-	if m.strict() || (m.cert != nil && m.isMember(ctx, claimed)) {
-		caller.Address, caller.Certificate = claimed, presentedBy(ctx)
+	who := callerOf(ctx)
+	if m.guard.Strict() || (m.own != nil && m.guard.IsMember(who, claimed)) {
+		caller.Address, caller.Certificate = claimed, who.Leaf()
 	}
 
 	return caller

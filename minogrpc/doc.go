@@ -32,7 +32,8 @@
 //   - THE SENDER OF A MESSAGE IN A STREAM IS AS TRUE AS THE MEMBERS ON ITS WAY ARE: the address
 //     that Recv returns is what those members have passed on. The parent of a node is proved; see
 //     [ParentOf]. An orchestrator takes messages only of its players.
-//   - Only the operator of a node can replace a certificate in its store by one of another key.
+//   - Only the operator of a node can replace a certificate in its store by one of another key,
+//     unless [Authorities] decide which certificates are valid.
 //
 // SECURITY.md says what is not promised: a node trusts the members of the network with the
 // messages that pass through them. With [NoTLS] or [AllowUnauthenticatedPeers] anybody that

@@ -2,19 +2,19 @@ package minogrpc
 
 import (
 	"context"
-	"errors"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/minogrpc/session/minogrpc/internal/trust"
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
-// Join lets a node into the network that presents a token, and the certificate whose key
-// it has proved to have. A node that is known already needs no token.
+// Join lets a node into the network. The node presents a token, and the certificate whose key it has
+// proved to have. A known node needs no token.
 func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptypes.JoinResponse, error) {
 	if err := o.host.Serving(); err != nil {
 		return nil, err
@@ -28,16 +28,17 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
-	if err = o.checkOwner(ctx, addr, chain); err != nil {
+	caller := callerOf(ctx)
+	if err = o.guard.CheckOwner(caller, addr, chain); err != nil {
 		return nil, err
 	}
 
-	// A node that nobody would believe must not use up a token.
-	if err = o.checkLearned(addr, chain); err != nil {
-		return nil, statusOfLearning(err)
+	// A node that the others would not believe must not use up a token.
+	if err = o.peers.CheckLearned(addr, chain); err != nil {
+		return nil, trust.StatusOf(err)
 	}
 
-	if !o.isMember(ctx, addr) {
+	if !o.guard.IsMember(caller, addr) {
 		err = o.checkStranger(ctx, request.GetToken(), goesOn)
 	}
 
@@ -45,33 +46,31 @@ func (o *overlay) Join(ctx context.Context, request *ptypes.JoinRequest) (*ptype
 		return nil, err
 	}
 
-	changed, err := o.learn(addr, chain, origin{proved: presentedBy(ctx) != nil})
+	changed, err := o.peers.Learn(addr, chain, trust.Origin{Proved: caller.Leaf() != nil})
 
 	switch {
 	case err != nil:
-		return nil, statusOfLearning(err)
+		return nil, trust.StatusOf(err)
 	case isSame(addr, o.me):
 		return nil, status.Error(codes.InvalidArgument, errOwnself.Error())
 	}
 
-	// From now on the caller is known. It should not have to make room while the others are told.
-	if conn := proofOf(ctx).conn; conn != nil {
-		conn.free()
-	}
+	// From now on the caller is known. It need not make room for others while this node tells them.
+	caller.Free()
 
 	if changed {
-		o.beginShare(addr, request.GetChain())
+		o.shares.Begin(addr, request.GetChain())
 	}
 
 	return o.answer(ctx, addr, request)
 }
 
-// answer waits until the others have been told of the newcomer, and returns what is known then. A
-// caller that asks for pages gets the first ones before that: the others can only be told by a node
-// that they know, and so a newcomer must know this node's peers early.
+// answer waits until this node has told the others of the newcomer, and returns the nodes that it knows
+// then. A caller that asks for pages gets the first ones before that. Only a node that they know can tell
+// the others of a newcomer, so a newcomer must know the peers of this node early.
 func (o *overlay) answer(ctx context.Context, newcomer session.Address, request *ptypes.JoinRequest,
 ) (*ptypes.JoinResponse, error) {
-	told := o.sharing(newcomer)
+	told := o.shares.Done(newcomer)
 
 	if request.GetPage() == 0 || request.GetTold() {
 		select {
@@ -80,7 +79,7 @@ func (o *overlay) answer(ctx context.Context, newcomer session.Address, request 
 		}
 	}
 
-	response, err := o.reply(ctx, request)
+	response, err := o.peers.Answer(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +93,7 @@ func (o *overlay) answer(ctx context.Context, newcomer session.Address, request 
 	return response, nil
 }
 
-// checkStranger returns an error with a status unless a caller that is not known may come in.
+// checkStranger returns an error with a status unless an unknown caller may come in.
 func (m *Minogrpc) checkStranger(ctx context.Context, token string, goesOn bool) error {
 	if goesOn {
 		if err := m.rates.mayIntroduce(remoteHost(ctx)); err != nil {
@@ -105,7 +104,7 @@ func (m *Minogrpc) checkStranger(ctx context.Context, token string, goesOn bool)
 	return m.checkToken(ctx, token)
 }
 
-// Share adds a node that another one has let in.
+// Share adds a node that another member has let in.
 func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*ptypes.CertificateAck, error) {
 	if err := o.host.Serving(); err != nil {
 		return nil, err
@@ -120,34 +119,21 @@ func (o *overlay) Share(ctx context.Context, chain *ptypes.CertificateChain) (*p
 		return nil, err
 	}
 
-	_, err = o.learn(addr, value, origin{})
+	_, err = o.peers.Learn(addr, value, trust.Origin{})
 
-	return &ptypes.CertificateAck{}, statusOfLearning(err)
+	return &ptypes.CertificateAck{}, trust.StatusOf(err)
 }
 
-// isMember tells whether the caller has proved to be the node at the address, and is in
-// the store.
-func (m *Minogrpc) isMember(ctx context.Context, addr session.Address) bool {
-	presented := proofOf(ctx).chain
-	if len(presented) == 0 {
-		return false
-	}
-
-	known, err := m.believed(addr, presented[0])
-
-	return err == nil && m.believes(addr, known, presented) == nil
-}
-
-// checkMember returns an error with a status unless the caller may speak about others.
+// checkMember returns an error with a status unless the caller may introduce other nodes.
 func (m *Minogrpc) checkMember(ctx context.Context) error {
 	switch {
-	case m.cert == nil:
+	case m.own == nil:
 		return status.Error(codes.FailedPrecondition, errNoTLS.Error())
-	case presentedBy(ctx) != nil:
+	case callerOf(ctx).Leaf() != nil:
 	case m.open:
 		return nil
 	default:
-		return errUnauthenticated
+		return trust.ErrUnauthenticated
 	}
 
 	md, _ := metadata.FromIncomingContext(ctx)
@@ -160,11 +146,12 @@ func (m *Minogrpc) checkMember(ctx context.Context) error {
 	return m.checkCaller(ctx, gateway)
 }
 
-// readIntroduction reads what a caller says about another node, or itself. The errors
-// have a status. It counts against the rate of the caller's host if it is a new one.
+// readIntroduction reads the address and the chain of a node, which may be the caller itself. The errors
+// have a status. counts says that this is a new introduction, which counts against the rate of the
+// caller's host.
 func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.CertificateChain, counts bool,
 ) (session.Address, certs.CertChain, error) {
-	if m.cert == nil {
+	if m.own == nil {
 		return session.Address{}, nil, status.Error(codes.FailedPrecondition, errNoTLS.Error())
 	}
 
@@ -179,38 +166,12 @@ func (m *Minogrpc) readIntroduction(ctx context.Context, chain *ptypes.Certifica
 		return session.Address{}, nil, err
 	}
 
-	_, err = checkChain(addr, chain.GetValue())
+	_, err = trust.CheckChain(addr, chain.GetValue())
 
-	return addr, chain.GetValue(), statusOfLearning(err)
+	return addr, chain.GetValue(), trust.StatusOf(err)
 }
 
-// checkOwner returns an error with a status unless the caller has the key of the chain.
-func (m *Minogrpc) checkOwner(ctx context.Context, addr session.Address, chain certs.CertChain) error {
-	leaf := presentedBy(ctx)
-
-	switch {
-	case leaf == nil && m.open:
-		return nil
-	case leaf == nil:
-		return errUnauthenticated
-	}
-
-	switch err := checkKey(chain, leaf); {
-	case errors.Is(err, errOtherKey):
-		return status.Error(codes.PermissionDenied, "the caller presents another certificate than that of the chain")
-	case err != nil:
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-
-	// Nobody would find it there.
-	if err := checkHost(addr, leaf); err != nil && !m.open && !m.trust.byAuthority {
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-
-	return nil
-}
-
-// checkToken returns an error with a status for a token that lets nobody in.
+// checkToken returns an error with a status unless the token lets the caller in.
 func (m *Minogrpc) checkToken(ctx context.Context, token string) error {
 	host := remoteHost(ctx)
 
@@ -229,22 +190,4 @@ func (m *Minogrpc) checkToken(ctx context.Context, token string) error {
 	}
 
 	return status.Error(codes.PermissionDenied, "the token is unknown, used up or has expired")
-}
-
-// statusOfLearning returns the error with the status of why a chain was not learned.
-func statusOfLearning(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errOtherKey):
-		return status.Error(codes.AlreadyExists, err.Error())
-	case errors.Is(err, errTooManyPeers):
-		return status.Error(codes.ResourceExhausted, err.Error())
-	case errors.Is(err, errUntrusted):
-		return status.Error(codes.PermissionDenied, err.Error())
-	case errors.Is(err, errBadChain):
-		return status.Error(codes.InvalidArgument, err.Error())
-	default:
-		return status.Error(codes.Internal, err.Error())
-	}
 }

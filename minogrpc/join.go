@@ -2,12 +2,10 @@ package minogrpc
 
 import (
 	"context"
-	"crypto/subtle"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/minogrpc/session"
@@ -26,62 +24,63 @@ const joinTimeout = 30 * time.Second
 var (
 	errNoTLS     = errors.New("the node serves without TLS, and has no certificate")
 	errOwnself   = errors.New("a node cannot join itself")
-	errDigest    = errors.New("wrong digest of the certificate")
 	errNoDigest  = errors.New("an https address is believed by the roots of the system, and takes no digest")
 	errPlainJoin = errors.New("there are no certificates without TLS")
 )
 
-// Joinable is a node that others can form a network with, as [Minogrpc] is.
+// Joinable is a node with which others can form a network. [Minogrpc] is one.
 type Joinable interface {
 	mino.Mino
 
-	// ServeTLS tells whether the node presents a certificate. Without one it neither
-	// joins nor lets anybody join.
+	// ServeTLS tells whether the node presents a certificate. A node without one cannot join, and no
+	// other node can join through it.
 	ServeTLS() bool
 
-	// GetCertificateChain returns what the node presents, nil without TLS.
+	// GetCertificateChain returns the chain that the node presents, or nil without TLS.
 	GetCertificateChain() certs.CertChain
 
-	// GetCertificateStore returns the store of the nodes that this one believes.
+	// GetCertificateStore returns the store of the certificates of the nodes that this one believes.
 	GetCertificateStore() certs.Storage
 
-	// GenerateToken returns a token with which a node may join through this one.
+	// GenerateToken returns a token with which other nodes may join through this one.
 	GenerateToken(expiration time.Duration) string
 
-	// Join makes this node one of those that the node at the address knows.
+	// Join makes this node a member of the network of the node at the address.
 	Join(addr *url.URL, token string, certHash []byte) error
 }
 
-// GenerateToken returns a secret with which other nodes can join the network through this
-// one within that time: see [Minogrpc.Join]. By default it lets in any number of them, as
-// in existing networks; [WithTokens] with [tokens.WithUses] bounds the number. Whoever has
-// the token can join under any address that no node has yet. A time of zero or less gives
-// a token that is of no use.
+// GenerateToken returns a secret with which other nodes can join the network through this one until the
+// expiration has passed: see [Minogrpc.Join]. By default a token lets in any number of nodes, as in
+// existing networks; [WithTokens] with [tokens.WithUses] bounds the number. A node with the token can
+// join under any address that no node has yet. If the expiration is zero or negative, the token is of
+// no use.
 func (m *Minogrpc) GenerateToken(expiration time.Duration) string {
 	return m.tokens.Generate(expiration)
 }
 
-// Join makes the node a member of the network of the node at the address, which has
-// generated the token. certHash is the digest of that node's certificate
-// chain, by which it is recognised; its operator gets it from [certs.Storage] Hash of
-// [Minogrpc.GetCertificateChain], and passes it on with the token on a way that nobody
-// else can write to. A nil digest stands for the certificate that the store holds for the
-// address. For an https address it must be nil, as there the roots of the system decide.
+// Join makes the node a member of the network of the node at the address, the sponsor. The sponsor has
+// generated the token. certHash is the digest of the sponsor's certificate chain, by which this node
+// recognises the sponsor. The operator of the sponsor gets the digest from [certs.Storage] Hash of
+// [Minogrpc.GetCertificateChain], and passes it on with the token on a way that nobody else can write
+// to. With a nil digest, the store must hold the certificate of the sponsor; with [Authorities] and a
+// grpcs:// address the authorities decide instead. For an https:// address the digest must be nil,
+// because the roots of the system decide.
 //
-// Join returns when all nodes that the other one knows and can reach have learned of this one, or
-// after 2 seconds; this one knows them then. The other one goes on to tell those that it has not
-// reached for some minutes. A node that has joined may do so again, to learn about the nodes
-// that it has missed: then the token does not matter, and none is used up.
+// When Join returns, this node knows the nodes that the sponsor knows. The sponsor has told them of
+// this node, or has tried for 2 seconds. For about 17 minutes it tries again the nodes that it has not
+// reached, except those of which it has only heard from another member. A member may join again, to
+// learn of nodes that it has missed. It needs no token for that, and uses none up.
 //
-// THE NODE JOINED AT IS TRUSTED: what it answers decides which keys this node believes for all
-// addresses that it does not know yet. So join at a node of an operator that you trust, by a digest
-// that you have from there.
+// THIS NODE TRUSTS THE SPONSOR: the sponsor's answer decides which keys this node believes for all
+// addresses that it does not know yet. So join at a node of an operator that you trust, with a digest
+// that you have from that operator.
 //
-// It never replaces a certificate in the store by that of another key. If there is one for
-// the address itself, that is an error; if there is one for another node, that one stays
-// as it is, which is logged. It takes up to 30 seconds, and fails when the node is
-// stopped. When it returns an error, the others may have been told all the same, and the
-// token may have lost a use, where its uses are bounded.
+// With [PinnedKeys], Join never replaces a certificate in the store by one of another key. A stored
+// certificate of another key for the sponsor is an error. One for any other node stays as it is, and
+// the node logs that. With [Authorities] a certificate replaces one that ends earlier.
+//
+// Join takes up to 30 seconds. It fails without TLS, and when the node is stopped. If it returns an
+// error, the other nodes may have been told all the same, and the token may have lost a use.
 func (m *Minogrpc) Join(addr *url.URL, token string, certHash []byte) error {
 	err := m.contain(func() error { return m.join(addr, token, certHash) })
 	if err != nil {
@@ -92,7 +91,7 @@ func (m *Minogrpc) Join(addr *url.URL, token string, certHash []byte) error {
 }
 
 func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
-	if m.cert == nil {
+	if m.own == nil {
 		return errNoTLS
 	}
 
@@ -126,15 +125,15 @@ func (m *Minogrpc) join(to *url.URL, token string, digest []byte) error {
 		return err
 	}
 
-	// What the roots of the system vouch for is not in the store, and need not be.
+	// The certificate of an https address is not in the store: the roots of the system vouch for it.
 	if target.ConnectionType() == mino.ACThttps {
 		return nil
 	}
 
-	return m.checkStored(target)
+	return m.peers.CheckStored(target)
 }
 
-// joinCredentials returns what the node at the address must prove its identity with.
+// joinCredentials returns the credentials by which the node at the address must prove its identity.
 func (m *Minogrpc) joinCredentials(target session.Address, digest []byte) (credentials.TransportCredentials, error) {
 	switch {
 	case isSame(target, m.me):
@@ -145,64 +144,21 @@ func (m *Minogrpc) joinCredentials(target session.Address, digest []byte) (crede
 		return nil, errNoDigest
 	case target.ConnectionType() == mino.ACThttps:
 		return publicCredentials(), nil
-	case target.ConnectionType() == mino.ACTgRPCS && len(digest) == 0 && m.trust.byAuthority:
+	case target.ConnectionType() == mino.ACTgRPCS && len(digest) == 0 && m.trust.policy.ByAuthority:
 		return m.pinned(target, func(presented []*x509.Certificate) error {
-			return m.checkServer(target, presented)
+			return m.guard.CheckServer(target, presented)
 		}), nil
 	case len(digest) == 0:
 		return m.clientCredentials(target)
 	default:
 		return m.pinned(target, func(presented []*x509.Certificate) error {
-			return m.checkDigest(target, presented, digest)
+			return m.peers.CheckDigest(target, presented, digest)
 		}), nil
 	}
 }
 
-// checkDigest stores the chain that a server presents if it is the one that the operator
-// has named: then it is the node there, whatever comes of the call.
-func (m *Minogrpc) checkDigest(target session.Address, presented []*x509.Certificate, digest []byte) error {
-	chain := certs.CertChain(slices.Concat(rawOf(presented)...))
-
-	found, err := m.store.Hash(chain)
-	if err != nil {
-		return err
-	}
-
-	// The second digest is that of whoever has answered: the operator asks the other one again which
-	// of the two is right.
-	switch {
-	case len(digest) != len(found):
-		return fmt.Errorf("%w: it has %d bytes and must have %d: is it still text?", errDigest, len(digest), len(found))
-	case subtle.ConstantTimeCompare(found, digest) != 1:
-		return fmt.Errorf("%w: given %x, and the node there has %x", errDigest, digest, found)
-	}
-
-	if err = checkTime(presented[0]); err != nil {
-		return err
-	}
-
-	if err = checkHost(target, presented[0]); err != nil && !m.trust.byAuthority {
-		return err
-	}
-
-	_, err = m.learn(target, chain, origin{proved: true, asked: true})
-
-	return err
-}
-
-// rawOf returns the certificates as they travel.
-func rawOf(list []*x509.Certificate) [][]byte {
-	raw := make([][]byte, 0, len(list))
-	for _, cert := range list {
-		raw = append(raw, cert.Raw)
-	}
-
-	return raw
-}
-
-// askToJoin joins at the node at the address, over a connection of its own, as that node may not
-// be known yet. It learns what the node knows, and, if the others are told meanwhile, once more what
-// it knows when they have been.
+// askToJoin joins at the node at the address and learns what that node knows. It uses a connection of
+// its own, because the node may not be known yet.
 func (m *Minogrpc) askToJoin(ctx context.Context, target session.Address, creds credentials.TransportCredentials,
 	token string,
 ) error {
@@ -221,21 +177,29 @@ func (m *Minogrpc) askToJoin(ctx context.Context, target session.Address, creds 
 		return ptypes.NewOverlayClient(conn).Join(ctx, request)
 	}
 
-	telling, err := m.learnPages(ctx, false, ask)
-	if err == nil && telling {
-		_, err = m.learnPages(ctx, true, ask)
-	}
-
-	return err
+	return m.peers.LearnFrom(ctx, ask)
 }
 
-// introduction returns what other nodes are to know of this one.
+// introduction returns the address and the chain of this node, for the others.
 func (m *Minogrpc) introduction() *ptypes.CertificateChain {
 	return &ptypes.CertificateChain{Address: []byte(m.text), Value: m.GetCertificateChain()}
 }
 
-// asCaller returns the metadata by which the node says who it is where the call itself
-// does not.
+// asCaller adds the metadata by which the node says who it is, for a call that does not say it itself.
 func (m *Minogrpc) asCaller(ctx context.Context) context.Context {
 	return metadata.NewOutgoingContext(ctx, metadata.Pairs(session.GatewayKey, m.text))
+}
+
+// tell shares the chain of a newcomer with another node.
+func (m *Minogrpc) tell(ctx context.Context, addr session.Address, chain *ptypes.CertificateChain) error {
+	conn, err := m.conns.Acquire(addr)
+	if err != nil {
+		return err
+	}
+
+	defer m.conns.Release(addr)
+
+	_, err = ptypes.NewOverlayClient(conn).Share(m.asCaller(ctx), chain)
+
+	return err
 }

@@ -14,23 +14,22 @@ import (
 // DefaultLiveness is how long a neighbour may be silent before it is lost.
 const DefaultLiveness = session.DefaultLiveness
 
-// probes is how many of the probes of TCP fit between the silence that starts them
-// and the end of the liveness bound.
+// probes is how many probes TCP sends between the silence that starts them and the end of the liveness
+// bound.
 const probes = 3
 
 // maxKeepAlive is the longest silence that Linux takes before the first probe.
 const maxKeepAlive = 32767 * time.Second
 
 // WithLiveness sets how long a neighbour may be silent before it is lost. The default is
-// [DefaultLiveness]; all the nodes should have the same. It must be positive; anything
-// else is ignored, and more than [session.MaxTimeout] counts as that.
+// [DefaultLiveness]. All nodes should have the same. A time that is not positive is ignored, and a time
+// above [session.MaxTimeout] counts as MaxTimeout.
 //
-// On a duplex link that is how long there may be no frame: see [session.WithLiveness].
-// Everywhere else it is the other end of the TCP connection that may be silent, while
-// its kernel should answer: the machine is gone, or the way to it. The kernel counts in
-// seconds, and does not notice in less than four, and a process that hangs on a machine
-// that runs is not silent in this sense. For TCP it has no effect on the connections of
-// [WithListener] and on those of a dialer in [WithDialOptions].
+// On a duplex link it bounds the time without a frame: see [session.WithLiveness]. On every TCP
+// connection it bounds the time without an answer of the other kernel, whose machine may be gone, or
+// cut off. The kernel counts in seconds, and needs at least four. A kernel answers even while its
+// process hangs, so only a duplex link notices that. For TCP the option has no effect on the
+// connections of [WithListener], nor on those of a dialer in [WithDialOptions].
 func WithLiveness(d time.Duration) Option {
 	return optionFunc(func(c *config) {
 		if d > 0 {
@@ -41,9 +40,8 @@ func WithLiveness(d time.Duration) Option {
 	})
 }
 
-// keepAlive returns when to probe a connection that is silent, so that the last
-// probe is due with the bound. HTTP/2 has pings for this, for which servers with
-// the defaults of gRPC close a connection.
+// keepAlive returns when to probe a silent connection, so that the last probe is due with the bound. It
+// does not use the pings of HTTP/2: a gRPC server with default options closes a connection for them.
 func (c *config) keepAlive() net.KeepAliveConfig {
 	interval := max(c.liveness/(probes+2), time.Second)
 
@@ -55,7 +53,7 @@ func (c *config) keepAlive() net.KeepAliveConfig {
 	}
 }
 
-// openPort listens for TCP connections whose ends are watched.
+// openPort listens for TCP connections, with the bound on silence.
 func (c *config) openPort(addr net.Addr) (net.Listener, error) {
 	listen := net.ListenConfig{KeepAliveConfig: c.keepAlive(), Control: c.limitSilence}
 
@@ -69,8 +67,8 @@ func (c *config) dialTCP(ctx context.Context, target string) (net.Conn, error) {
 	return dialer.DialContext(ctx, "tcp", target)
 }
 
-// limitSilence bounds how long what has been sent may go without an answer of the
-// other kernel. The probes are for an idle connection only.
+// limitSilence bounds how long the other kernel may leave sent bytes without an answer. The probes are
+// for an idle connection only.
 func (c *config) limitSilence(network, _ string, raw syscall.RawConn) error {
 	var failure error
 

@@ -1,7 +1,6 @@
 package minogrpc
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,7 +9,9 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc/internal/trust"
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
@@ -18,13 +19,19 @@ import (
 	"google.golang.org/grpc"
 )
 
-// loggedRefusals is how many of the refusals are logged before it is one per second.
-const loggedRefusals = 100
+const (
+	// loggedRefusals is how many refusals a node logs before it logs at most one per second.
+	loggedRefusals = 100
+
+	// maxSetUps is how many connections to others a node sets up at once. Shares have a part of them,
+	// and the rest is for the streams.
+	maxSetUps = 512
+)
 
 var errNoAddress = errors.New("no address")
 
-// Minogrpc is one node of the overlay. It implements [mino.Mino]. All methods may
-// be called from several goroutines at once.
+// Minogrpc is one node of the overlay. It implements [mino.Mino] and [Joinable]. Its methods may be
+// called from several goroutines at once.
 type Minogrpc struct {
 	config
 
@@ -32,7 +39,7 @@ type Minogrpc struct {
 	text    string // of the address
 	router  router.Router
 	context serde.Context
-	cert    *tls.Certificate // the first one, nil without TLS; see certificate
+	own     *trust.Own // the certificate; nil without TLS
 	conns   *session.ConnManager
 	host    *host.Host
 	server  *grpc.Server
@@ -41,39 +48,40 @@ type Minogrpc struct {
 	// shared is the memory of the node: that of its sessions and of large headers.
 	shared *session.MemoryBudget
 	// dials has a turn for each link or connection that is being set up, but for those of shares.
-	dials   *session.DialLimit
-	peers   peers
-	hearsay hearsay
-	replies chan struct{} // has a place for each answer to a Join that is put together
-	keyring keyring
-	renewal renewal
-	guard   guard
+	dials *session.DialLimit
+	// peers are the nodes that this one knows, guard checks who is at the other ends, and shares tell
+	// of newcomers.
+	peers  *trust.Peers
+	guard  *trust.Guard
+	shares *trust.Shares
 
 	// refusalLog keeps a hostile peer from filling the log.
 	refusalLog rate.Sometimes
 }
 
-// NewMinogrpc returns a node that listens on the address and already serves. The
-// router is shared by all its streams. The others reach the node under the public
-// URL, of the form that [session.NewAddressFromURL] takes; nil stands for the
-// socket that the node listens on, as grpc:// with [NoTLS] and as grpcs://
-// otherwise. The address to listen on may be nil with [WithListener] only.
+// NewMinogrpc returns a node that listens on the address and already serves. All its streams share the
+// router. Other nodes reach the node under the public URL; [session.NewAddressFromURL] says what form
+// it has. Nil stands for the socket that the node listens on, as grpc:// with [NoTLS] and as grpcs://
+// otherwise. The address to listen on may be nil only with [WithListener], which replaces it.
 //
-// The address of a new node is in small letters, without a dot at the end of its host, and with an
-// IP address in its shortest form, however it is given. A node whose store has a certificate for
-// the address as it is given keeps that. An IPv6 address with a zone is an error, because the zone
-// means nothing to other nodes: listen on it if you like, and give a public URL without one. So is
-// a public address without a port, or one that stands for every address of a machine: a node
-// that listens on 0.0.0.0 or [::] needs a public URL.
+// The node writes its address in small letters, without a dot at the end of the host, and an IP address
+// in its shortest form. If its store has a certificate for the address as you give it, the node keeps
+// that spelling. These public addresses are errors:
 //
-// When it returns an error, it holds no port and no goroutine.
+//   - an IPv6 address with a zone, which means nothing to other nodes: a node that listens on one
+//     needs a public URL without a zone;
+//   - an address without a port;
+//   - 0.0.0.0 or [::], which stand for every address of a machine: a node that listens on one needs
+//     a public URL.
+//
+// NewMinogrpc also returns an error when it cannot listen, when the router is nil, and when the options
+// contradict each other or fail. It then holds no port and no goroutine.
 func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ...Option) (*Minogrpc, error) {
 	m := &Minogrpc{
 		config:  newConfig(opts),
 		router:  router,
 		context: json.NewContext(),
 		tally:   newTally(),
-		replies: make(chan struct{}, maxReplies),
 
 		refusalLog: rate.Sometimes{First: loggedRefusals, Interval: time.Second},
 	}
@@ -82,13 +90,13 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 	shared, wrong := m.budget()
 	m.shared = shared
 
-	// A listener that is given is closed also if the node does not start.
+	// The node closes the user's listener even if it does not start.
 	listener, err := m.listen(listen)
 	if err != nil {
 		return nil, err
 	}
 
-	// The store, the random source and the key are those of somebody else.
+	// The store, the random source and the key are the user's code, and may panic.
 	err = m.contain(func() error {
 		if wrong != nil {
 			return wrong
@@ -105,7 +113,7 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 	return m, nil
 }
 
-// listen opens the port, unless the options bring a listener along.
+// listen opens the port, unless the options have a listener.
 func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 	if m.listener != nil {
 		return m.watch(m.listener), nil
@@ -123,20 +131,19 @@ func (m *Minogrpc) listen(addr net.Addr) (net.Listener, error) {
 	return m.watch(port), nil
 }
 
-// watch returns the listener within the limits of the node.
+// watch returns a listener that keeps the limits of the node.
 func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l := newListener(inner, m.limits, m.tally)
 	l.rates = m.rates
 	l.budget = m.shared
 	l.secure = !m.noTLS
-	l.ended = m.guard.forget
+	l.ended = func(c *accepted) { m.guard.Forget(c) }
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
 
 	return l
 }
 
-// setUp gives the node its address and its certificate, and makes what has to be
-// stopped later.
+// setUp gives the node its address and its certificate, and makes the parts that a stop has to end.
 func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	if m.router == nil {
 		return errors.New("no router")
@@ -162,41 +169,40 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 		return fmt.Errorf("public address %v: %w", public, err)
 	}
 
-	m.me, m.text = me, textOf(me)
+	m.me, m.text = me, spelling.Text(me)
 	m.logger = m.logger.With().Stringer("node", me).Logger()
 
-	if err = m.setUpCertificate(); err != nil {
+	if err = m.setUpTrust(); err != nil {
 		return err
 	}
 
-	if m.open && m.cert != nil {
+	if m.open && m.own != nil {
 		m.logger.Warn().Msg("unauthenticated peers are allowed: whoever reaches this node can act as any other")
 	}
 
-	m.dials = session.NewDialLimit(maxSetUps - maxShares)
+	m.dials = session.NewDialLimit(maxSetUps - trust.MaxShares)
 	limits := m.sessionOptions(m.shared)
 	m.session = append(limits, m.session...)
-	// The authorizer decides who becomes a neighbour, so nobody else may send.
-	if m.strict() || m.authorizer != nil {
+	// Only neighbours may send: the authorizer decides which nodes become neighbours.
+	if m.guard.Strict() || m.authorizer != nil {
 		m.session = append(m.session, session.WithNeighborsOnly())
 	}
 
 	m.conns = session.NewConnManager(m.connOptions()...)
 	m.host = host.New(m.me, m.router, m.conns, m.hostOptions()...)
+	m.shares = trust.NewShares(m.peers, m.host, m.tell)
 	m.server, err = m.newServer()
 
 	return err
 }
 
-// serve starts to accept connections. The end of the server is the end of the
-// listener.
+// serve starts to accept connections. The server closes the listener when it ends.
 func (m *Minogrpc) serve(listener net.Listener) {
 	m.register()
-	m.keepWatch()
-	m.keepRenewed()
+	m.keepTrust()
 
 	m.host.Go(host.Task{Name: "server"}, func() {
-		// It may be stopped before it has begun.
+		// The node may be stopped before the server has begun.
 		if err := m.server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			m.logger.Error().Err(err).Msg("server failed")
 		}
@@ -208,27 +214,26 @@ func (m *Minogrpc) GetAddress() mino.Address {
 	return m.me
 }
 
-// GetAddressFactory returns the factory for the addresses of the overlay.
+// GetAddressFactory returns the factory for the addresses of the overlay: [NewAddressFactory].
 func (m *Minogrpc) GetAddressFactory() mino.AddressFactory {
 	return NewAddressFactory()
 }
 
-// String returns the address of the node for people to read.
+// String returns "minogrpc" and the address of the node, for people to read.
 func (m *Minogrpc) String() string {
 	return fmt.Sprintf("minogrpc[%v]", m.me)
 }
 
-// WithSegment returns the same node with a further segment in the path of the
-// procedures that it creates. A segment is one or more letters and digits of
-// ASCII; CreateRPC returns an error for any other.
+// WithSegment returns the same node with one more segment in the path of the procedures that the result
+// creates. A segment is one or more ASCII letters and digits; CreateRPC returns an error for any other.
 func (m *Minogrpc) WithSegment(name string) mino.Mino {
 	return segment{Minogrpc: m, path: host.Path{}.With(name)}
 }
 
-// CreateRPC registers the handler under the name and returns the procedure to call
-// it on other nodes. A name is one or more letters and digits of ASCII. It returns
-// an error for any other, when the name is taken, and when the handler or the
-// factory is nil.
+// CreateRPC registers the handler under the name. It returns the procedure by which this node calls the
+// handlers of other nodes under the same name. A name is one or more ASCII letters and digits. CreateRPC
+// returns an error for any other name, for a name that is taken, and for a nil handler or factory. The
+// factory reads the messages and the answers.
 func (m *Minogrpc) CreateRPC(name string, h mino.Handler, f serde.Factory) (mino.RPC, error) {
 	return m.createRPC(host.Path{}, name, h, f)
 }
@@ -242,7 +247,7 @@ func (m *Minogrpc) createRPC(path host.Path, name string, h mino.Handler, f serd
 	return &procedure{Procedure: p, node: m}, nil
 }
 
-// segment is a node whose procedures are in a path of their own.
+// segment is a node that creates its procedures under a path.
 type segment struct {
 	*Minogrpc
 

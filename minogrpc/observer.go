@@ -14,44 +14,44 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Observer is told what a node does beside its streams, which have an observer of their
-// own; see [WithSessionOptions]. Every field may be nil. The functions are called from
-// several goroutines at once, on the way of the calls: they must be quick. A panic in one
-// of them is contained and logged.
+// Observer has functions that the node calls when it refuses or learns something. Streams have an
+// observer of their own: see [WithSessionOptions]. Each field may be nil. The node calls the functions
+// from several goroutines at once, and calls wait for them: they must be quick. The node contains and
+// logs a panic in them.
 type Observer struct {
-	// Refused is called for each call and connection of others that is refused, before it
-	// has an effect: somebody is not who he says he is or may not do what he asks for,
-	// something is malformed, or a limit is passed. A hostile peer decides how often.
+	// Refused is called for each call and each connection of another node that this node refuses. The
+	// other node is not the one that it says it is, or it may not do what it asks for, or something is
+	// malformed, or a limit is reached. A hostile peer decides how often that happens.
 	Refused func(Refusal)
 
-	// Learned is called when the certificate of another node has been added to the store
-	// or renewed there by Join or Share. It may be called from within [Minogrpc.Join].
+	// Learned is called when Join or Share has added the certificate of a node to the store, or
+	// renewed it there. It may be called from within [Minogrpc.Join].
 	Learned func(addr mino.Address)
 
-	// Allowed is called for each Call and each stream of others that passed the proof of who
-	// calls and the [Authorizer], if there is one. It makes an audit log complete together with
-	// Refused, which is told when such a call fails a later check.
+	// Allowed is called for each Call and each stream of a caller that the node has identified and the
+	// [Authorizer], if there is one, has let pass. Together with Refused it makes a complete audit log.
+	// If such a call fails a later check, the node calls Refused as well.
 	Allowed func(Caller, Procedure)
 }
 
-// Refusal is a call or a connection that has been refused.
+// Refusal is a call or a connection that the node has refused.
 type Refusal struct {
 	// Peer is the other end of the connection. It is nil when the node could not accept a
 	// connection at all, for example because the process has no file descriptor left.
 	Peer net.Addr
 
-	// Method is the full name of the gRPC method, such as /ptypes.Overlay/Forward. It is
-	// empty for a connection that is refused before anything is called.
+	// Method is the full name of the gRPC method, such as /ptypes.Overlay/Forward. It is empty for a
+	// connection that the node refuses before the first call.
 	Method string
 
-	// Err is why. It has a gRPC status, which is what the caller of a method gets. The text of
-	// Err may say more than that status.
+	// Err is the reason. It has a gRPC status, which the caller of the method gets. The text of Err
+	// may say more than that status.
 	Err error
 }
 
-// refusals are the statuses by which the node itself refuses a call, and how much each
-// matters: the last ones happen among honest nodes, too, when one is late. What the
-// handlers of the application return has the status Unknown.
+// refusals are the statuses by which the node itself refuses a call, with the level of the log. The
+// last two happen among honest nodes, too, when one is late. Errors of the application's handlers have
+// the status Unknown, which is not here.
 var refusals = map[codes.Code]zerolog.Level{
 	codes.Unauthenticated:    zerolog.WarnLevel,
 	codes.PermissionDenied:   zerolog.WarnLevel,
@@ -62,7 +62,7 @@ var refusals = map[codes.Code]zerolog.Level{
 	codes.FailedPrecondition: zerolog.DebugLevel,
 }
 
-// observeCall tells about a call if it was refused.
+// observeCall tells of a call if the node has refused it.
 func (m *Minogrpc) observeCall(ctx context.Context, method string, err error) {
 	if _, refused := refusals[status.Code(err)]; !refused {
 		return
@@ -76,9 +76,9 @@ func (m *Minogrpc) observeCall(ctx context.Context, method string, err error) {
 	m.refused(r)
 }
 
-// handshakeFailed counts a connection that has not come so far as to call. Only a peer that has sent
-// something has tried: a health check connects, and closes or resets the connection, or is silent.
-// The node itself ends a connection when it stops, and to make room for another one.
+// handshakeFailed counts a connection whose handshake has failed. It does not count a peer that has sent
+// nothing: a health check connects, and then closes or resets the connection, or is silent. Nor does it
+// count a connection that the node itself has ended, in a stop or to make room for another one.
 func (m *Minogrpc) handshakeFailed(raw net.Conn, err error) {
 	conn, _ := raw.(*accepted)
 
@@ -91,8 +91,8 @@ func (m *Minogrpc) handshakeFailed(raw net.Conn, err error) {
 
 	from := raw.RemoteAddr()
 
-	// Who does not believe this node, as it has the certificate of another key, means no
-	// harm, tries again and again, and may live at the same host as others.
+	// A client that does not believe this node sends an alert. It means no harm, tries again and
+	// again, and may share its host with others.
 	failure, ok := errors.AsType[*net.OpError](err)
 	if !ok || failure.Op != "remote error" {
 		m.rates.handshakeFailed(hostOf(from))
@@ -101,8 +101,8 @@ func (m *Minogrpc) handshakeFailed(raw net.Conn, err error) {
 	m.refused(Refusal{Peer: from, Err: status.Error(codes.Unauthenticated, err.Error())})
 }
 
-// refused tells the observer and the log, the log not as often as somebody likes. It runs
-// in goroutines of gRPC, too, where nobody contains what either does.
+// refused tells the observer and the log. It limits the lines in the log, because a hostile peer decides
+// how many refusals there are. It contains panics of both: gRPC calls it in goroutines of its own.
 func (m *Minogrpc) refused(r Refusal) {
 	var logged bool
 
@@ -121,7 +121,7 @@ func (m *Minogrpc) refused(r Refusal) {
 	}
 }
 
-// learned tells the observer and the log about another node.
+// learned tells the observer and the log of another node.
 func (m *Minogrpc) learned(addr mino.Address) {
 	m.logger.Info().Stringer("peer", addr).Msg("certificate learned")
 

@@ -40,9 +40,9 @@ func (m *Minogrpc) hostOptions() []host.Option {
 // are told nothing.
 func (m *Minogrpc) lineage() host.Lineage {
 	switch {
-	case m.strict():
+	case m.guard.Strict():
 		return host.OnlyNamedParents
-	case m.cert != nil:
+	case m.own != nil:
 		return host.NamedParents
 	default:
 		return host.AnyParent
@@ -134,7 +134,7 @@ type connStream struct {
 func (s connStream) Connected() bool {
 	conn := connectionOf(s.Context())
 
-	return conn != nil && !conn.closed.Load()
+	return conn != nil && !conn.Closed()
 }
 
 // Broken implements session.BrokenStream.

@@ -360,7 +360,7 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 		// Who is believed sends as much as it likes.
 		client, server = connect()
 		require.NoError(t, server.confine(func() bool { return false }))
-		server.free()
+		server.Free()
 		require.NoError(t, exchange(strangerBytes))
 		require.NoError(t, server.spend(strangerBytes))
 		require.Empty(t, refused)

@@ -70,7 +70,7 @@ func (m *Minogrpc) serverOptions() []grpc.ServerOption {
 
 	// As at the other end, in ConnManager: a buffer in front of that of TLS is 32 KiB
 	// for nothing on every idle connection.
-	if m.cert != nil {
+	if m.own != nil {
 		opts = append(opts, grpc.ReadBufferSize(0))
 	}
 

@@ -17,9 +17,6 @@ import (
 var (
 	errNoService = status.Error(codes.NotFound, "unknown service")
 	errStopping  = status.Error(codes.Unavailable, "the node is stopping")
-
-	// errNoMember is for a caller with a certificate that no node has.
-	errNoMember = status.Error(codes.PermissionDenied, "the caller is no node that is known here")
 )
 
 // WithHealth makes the node answer the health checks of gRPC (grpc.health.v1), Check and Watch, for
@@ -122,7 +119,7 @@ type reflector struct {
 func (r *reflector) ServerReflectionInfo(
 	stream grpc.BidiStreamingServer[reflectionpb.ServerReflectionRequest, reflectionpb.ServerReflectionResponse],
 ) error {
-	if err := r.node.checkAnyNode(stream.Context()); err != nil {
+	if err := r.node.guard.CheckAnyNode(callerOf(stream.Context())); err != nil {
 		return err
 	}
 
@@ -155,31 +152,11 @@ func (r *reflected) Recv() (*reflectionpb.ServerReflectionRequest, error) {
 	select {
 	case q := <-next:
 		if q.err == nil {
-			q.err = r.node.checkAnyNode(r.Context())
+			q.err = r.node.guard.CheckAnyNode(callerOf(r.Context()))
 		}
 
 		return q.req, q.err
 	case <-r.node.host.Stopping().Done():
 		return nil, errStopping
 	}
-}
-
-// checkAnyNode returns an error with a status unless the caller has the key of any node that is known,
-// as far as this one asks for a proof. A call that names its caller goes through checkCaller instead.
-func (m *Minogrpc) checkAnyNode(ctx context.Context) error {
-	if !m.strict() {
-		return nil
-	}
-
-	caller := proofOf(ctx)
-	if caller.leaf == nil {
-		return errUnauthenticated
-	}
-
-	// The caller is told the same for each reason.
-	if !m.knowsCaller(caller.chain) || checkTime(caller.leaf) != nil || m.checkRevoked(caller.leaf) != nil {
-		return errNoMember
-	}
-
-	return nil
 }

@@ -6,40 +6,41 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
+	"github.com/minogrpc/session/internal/spelling"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
+	"github.com/minogrpc/session/minogrpc/internal/trust"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// errPlainPeer is why a node that proves who it is does not talk to one that cannot.
+// errPlainPeer is for a plain address, which a node that believes only proofs does not dial.
 var errPlainPeer = errors.New("a plain address proves nothing: see AllowUnauthenticatedPeers")
 
-// errNothingPresented is for a server without a certificate.
-var errNothingPresented = errors.New("no certificate was presented")
+// errPublic is for an https address that the node does not dial.
+var errPublic = errors.New("the operator has not named this https address: see WithHTTPSPeers")
 
-// serverCredentials returns what the node proves its identity with. Whatever certificate
-// a client presents is fine as long as it has the key: what the client may do with it is
-// decided at each call, by what the store holds then.
+// serverCredentials returns the credentials by which the node proves its identity to clients. A client may
+// present any certificate whose key it has. The guard decides at each call what the client may do, by
+// what the store holds then.
 func (m *Minogrpc) serverCredentials() credentials.TransportCredentials {
 	rules := m.headerRules()
 
-	if m.cert == nil {
+	if m.own == nil {
 		return plainCredentials{TransportCredentials: insecure.NewCredentials(), rules: rules}
 	}
 
 	return watchedCredentials{
 		rules: rules,
 		TransportCredentials: credentials.NewTLS(&tls.Config{
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.certificate(), nil },
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return m.own.Certificate(), nil },
 			MinVersion:     m.minTLS(),
 			ClientAuth:     tls.RequestClientCert,
-			// It runs before the client proves that it has the key, so that nobody holds a connection
-			// open with what is refused.
+			// It runs before the client proves that it has the key. So a client cannot hold a
+			// connection open with certificates that the node refuses.
 			VerifyPeerCertificate: func(presented [][]byte, _ [][]*x509.Certificate) error {
 				return checkPresented(presented)
 			},
@@ -59,23 +60,23 @@ func (m *Minogrpc) minTLS() uint16 {
 	return tls.VersionTLS13
 }
 
-// checkPresented returns an error for more certificates than a node has. In memory a small one takes
-// many times its size.
+// checkPresented returns an error for more certificates than an honest node has. In memory a small
+// certificate takes many times its size.
 func checkPresented(presented [][]byte) error {
 	size := 0
 	for _, cert := range presented {
 		size += len(cert)
 	}
 
-	if len(presented) > maxCertificates || size > maxChain {
+	if len(presented) > maxCertificates || size > trust.MaxChain {
 		return fmt.Errorf("%d certificates of %d bytes are more than %d, or than %d bytes",
-			len(presented), size, maxCertificates, maxChain)
+			len(presented), size, maxCertificates, trust.MaxChain)
 	}
 
 	return nil
 }
 
-// plainCredentials count the headers of callers that prove nothing.
+// plainCredentials are for callers that prove nothing. They count the headers of these callers.
 type plainCredentials struct {
 	credentials.TransportCredentials
 
@@ -99,8 +100,7 @@ func (c plainCredentials) Clone() credentials.TransportCredentials {
 	return c
 }
 
-// watchedCredentials tell of the handshakes that fail, and confine those who are not in
-// the store.
+// watchedCredentials report the handshakes that fail, and confine the callers that are not in the store.
 type watchedCredentials struct {
 	credentials.TransportCredentials
 
@@ -108,15 +108,11 @@ type watchedCredentials struct {
 	rules gate.Rules
 }
 
-// proof is what a caller has proved in the handshake.
+// proof has what a caller has proved in the handshake. Each call of the connection gets it.
 type proof struct {
 	credentials.CommonAuthInfo
 
-	// leaf is the certificate whose key the caller has, or nil, and chain begins with it.
-	leaf  *x509.Certificate
-	chain []*x509.Certificate
-	// conn is nil where the connection does not come from the listener of the node.
-	conn *accepted
+	*trust.Caller
 }
 
 // AuthType implements credentials.AuthInfo.
@@ -143,7 +139,7 @@ func (c watchedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	return guarded(conn, raw, c.rules), caller, nil
 }
 
-// shakeHands does so when there is room for it.
+// shakeHands does the handshake of TLS when there is room for it.
 func (c watchedCredentials) shakeHands(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	if own, ok := raw.(*accepted); ok {
 		room := own.listener.handshakes
@@ -157,26 +153,24 @@ func (c watchedCredentials) shakeHands(raw net.Conn) (net.Conn, credentials.Auth
 	return c.TransportCredentials.ServerHandshake(raw)
 }
 
-// identify returns what the caller has proved, and confines it if it is a stranger. The
-// error has a status.
+// identify returns what the caller has proved. It confines a stranger. The error has a status.
 func (c watchedCredentials) identify(raw net.Conn, info credentials.AuthInfo) (proof, error) {
-	var caller proof
-
 	state, _ := info.(credentials.TLSInfo)
-	caller.CommonAuthInfo = state.CommonAuthInfo
-	caller.conn, _ = raw.(*accepted)
+	caller := proof{state.CommonAuthInfo, &trust.Caller{Chain: state.State.PeerCertificates}}
 
-	if presented := state.State.PeerCertificates; len(presented) > 0 {
-		caller.leaf, caller.chain = presented[0], presented
+	conn, ok := raw.(*accepted)
+	if !ok {
+		return caller, nil
 	}
 
-	switch {
-	case caller.conn == nil:
-	case !c.node.strict() || c.node.knowsCaller(caller.chain):
-		caller.conn.free()
-	default:
-		return caller, caller.conn.confine(func() bool { return c.node.knowsCaller(caller.chain) })
+	caller.Conn = conn
+	known := func() bool { return c.node.peers.Knows(caller.Chain) }
+
+	if c.node.guard.Strict() && !known() {
+		return caller, conn.confine(known)
 	}
+
+	conn.Free()
 
 	return caller, nil
 }
@@ -188,8 +182,8 @@ func (c watchedCredentials) Clone() credentials.TransportCredentials {
 	return c
 }
 
-// clientCredentials returns what the node at the address must prove its identity
-// with. It fails when nothing would be believed, so that nobody dials in vain.
+// clientCredentials returns the credentials by which the node at the address must prove its identity. It
+// fails if this node would believe no proof, so that nobody dials in vain.
 func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCredentials, error) {
 	peer, err := host.PeerOf(addr)
 	if err != nil {
@@ -198,7 +192,7 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 
 	switch peer.ConnectionType() {
 	case mino.ACTgRPC:
-		if m.strict() {
+		if m.guard.Strict() {
 			return nil, fmt.Errorf("%v: %w", peer, errPlainPeer)
 		}
 
@@ -212,41 +206,53 @@ func (m *Minogrpc) clientCredentials(addr mino.Address) (credentials.TransportCr
 	default:
 	}
 
-	if err = m.checkStored(peer); err != nil {
-		return nil, err
-	}
-
-	if err = m.hearsay.dial(peer, time.Now()); err != nil {
+	if err = m.peers.MayDial(peer); err != nil {
 		return nil, err
 	}
 
 	return m.pinned(peer, func(presented []*x509.Certificate) error {
-		return m.checkServer(peer, presented)
+		return m.guard.CheckServer(peer, presented)
 	}), nil
 }
 
-// publicCredentials trust the roots of the system, for what stands in front of a node.
-// Who the client is would not be told to the node behind it.
+// checkPublic returns an error unless the operator lets the node dial an https address. The roots of the
+// system decide there, so that anybody can have a certificate, and any player can name an address.
+func (m *Minogrpc) checkPublic(addr session.Address) error {
+	if _, said := m.httpsPeers[spelling.Key(addr.GetDialAddress())]; said || m.own == nil {
+		return nil
+	}
+
+	vouched, err := m.peers.IsVouched(addr)
+	if vouched {
+		return nil
+	}
+
+	return errors.Join(fmt.Errorf("%v: %w", addr, errPublic), err)
+}
+
+// publicCredentials trust the roots of the system, for a proxy in front of a node. This node presents no
+// certificate, because the proxy would not pass it on.
 func publicCredentials() credentials.TransportCredentials {
 	return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
 }
 
-// pinned returns credentials by which the node presents its own certificate, and believes
-// the server at the address if check returns nil for the certificates that it presents.
-// The roots of the system have no say. It is asked at each handshake, so that a connection
-// that is kept, and comes up again after a while, believes what counts by then.
+// pinned returns credentials by which the node presents its own certificate. It believes the server at the
+// address if check returns nil for the certificates of the server. The roots of the system have no say.
+// Each handshake calls check, so that a connection that gRPC sets up again later goes by what counts
+// then.
 func (m *Minogrpc) pinned(peer session.Address, check func(presented []*x509.Certificate) error,
 ) credentials.TransportCredentials {
 	return credentials.NewTLS(&tls.Config{
 		MinVersion: m.minTLS(),
-		// In place of the verification by roots, which knows neither the key nor the port.
+		// VerifyConnection replaces the verification by roots, which knows neither the key nor the port.
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection decides
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 {
-				return errNothingPresented
+				return trust.ErrNothingPresented
 			}
 
-			// gRPC shakes hands in a goroutine of its own, where nobody contains the store.
+			// gRPC shakes hands in a goroutine of its own, where nobody else contains a panic of the
+			// store.
 			err := m.contain(func() error { return check(state.PeerCertificates) })
 			if err != nil {
 				return fmt.Errorf("failed to verify certificate of %v: %w", peer, err)
@@ -255,11 +261,11 @@ func (m *Minogrpc) pinned(peer session.Address, check func(presented []*x509.Cer
 			return nil
 		},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			if m.cert == nil {
+			if m.own == nil {
 				return new(tls.Certificate), nil
 			}
 
-			return m.certificate(), nil
+			return m.own.Certificate(), nil
 		},
 	})
 }

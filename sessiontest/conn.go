@@ -39,8 +39,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write implements [net.Conn]. The bytes of one Write stay together, also when
-// several goroutines write.
+// Write implements [net.Conn]. The bytes of one Write stay together even if several goroutines write.
 func (c *conn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,7 +68,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return written, nil
 }
 
-// Close implements [net.Conn]. What has been written still arrives.
+// Close implements [net.Conn]. Bytes that have been written still arrive.
 func (c *conn) Close() error {
 	if err := c.close(); err != nil {
 		return c.opError("close", err)
@@ -122,9 +121,9 @@ func (c *conn) awaitLocked(until *deadline, condition func() (bool, error)) erro
 	}
 }
 
-// awaitWriteLocked waits as awaitLocked does, but not after the other end has
-// closed. That is known when its last segment has arrived, and not earlier: a
-// node must not learn by writing what a frozen direction keeps from it.
+// awaitWriteLocked is awaitLocked, but does not wait once the other end has closed. This end knows that
+// when the last segment of the other end has arrived, and not earlier: a node must not learn by writing
+// what a frozen direction keeps from it.
 func (c *conn) awaitWriteLocked(condition func() bool) error {
 	err := c.awaitLocked(&c.writeDeadline, func() (bool, error) {
 		if c.in.ended {
@@ -140,13 +139,12 @@ func (c *conn) awaitWriteLocked(condition func() bool) error {
 	return nil
 }
 
-// LocalAddr implements [net.Conn]. It is the address of the node.
+// LocalAddr implements [net.Conn]. It returns the address of the node.
 func (c *conn) LocalAddr() net.Addr {
 	return addr(c.out.way.from)
 }
 
-// RemoteAddr implements [net.Conn]. It is the address of the other node, as it
-// has named itself.
+// RemoteAddr implements [net.Conn]. It returns the address that the other node has given as its own.
 func (c *conn) RemoteAddr() net.Addr {
 	return addr(c.out.way.to)
 }
@@ -185,8 +183,7 @@ func (c *conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: networkName, Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }
 
-// deadline is the moment after which a Read or a Write does not wait. The zero
-// value is none.
+// deadline is the moment after which a Read or a Write does not wait. The zero value means none.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer

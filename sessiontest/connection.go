@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// connection is what one dial makes: two ends and a pipe in each direction.
+// connection is what one dial makes: two ends, and a pipe in each direction.
 //
-// Waiting for anything at either end is waiting for changed, because a condition
-// variable is durable in a bubble, and what is waited for can depend on the other
-// end, on a deadline, on a delay and on the faults of the network alike. Timers
-// never decide anything: they wake those who wait, and these look at the clock.
+// Both ends wait for changed, whatever they wait for: the other end, a deadline, a delay or a fault of the
+// network. A goroutine that waits for a condition variable is durably blocked in a bubble. Timers decide
+// nothing: they wake the waiting goroutines, which look at the clock.
 type connection struct {
 	network *Network
 
@@ -24,8 +23,7 @@ type connection struct {
 	broken bool
 }
 
-// newConnection returns a connection that has come up, the way being that of the
-// dial.
+// newConnection returns a connection that has come up. The way is that of the dial.
 func newConnection(n *Network, way direction, forth, back fault) *connection {
 	c := &connection{network: n}
 	c.changed.L = &c.mu
@@ -38,8 +36,7 @@ func newConnection(n *Network, way direction, forth, back fault) *connection {
 	return c
 }
 
-// change applies a fault to the pipes of one direction. A node that has dialled
-// itself has two.
+// change applies a fault to the pipes of one direction. There are two if a node has dialled itself.
 func (c *connection) change(way direction, change func(*pipe)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +63,7 @@ func (c *connection) resetLocked() {
 	c.changed.Broadcast()
 }
 
-// wakeAfterLocked makes those who wait look again after that long, or now.
+// wakeAfterLocked wakes the waiting goroutines after that time, or now.
 func (c *connection) wakeAfterLocked(d time.Duration) *time.Timer {
 	if d <= 0 {
 		c.changed.Broadcast()
@@ -74,7 +71,7 @@ func (c *connection) wakeAfterLocked(d time.Duration) *time.Timer {
 	}
 
 	return time.AfterFunc(d, func() {
-		c.mu.Lock() // or the wake-up is lost on who has looked but does not wait yet
+		c.mu.Lock() // Otherwise a goroutine that has looked, and does not wait yet, would miss it.
 		defer c.mu.Unlock()
 
 		c.changed.Broadcast()

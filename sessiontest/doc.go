@@ -1,13 +1,11 @@
-// Package sessiontest is for the tests of everything that is built on sessions.
+// Package sessiontest helps to test whatever is built on sessions.
 //
-// It has a network in memory, in which overlays and protocols run as they do over
-// sockets, also inside a bubble of testing/synctest, and a conformance test for
-// routers: [TestRouter] checks whether a router keeps what the router package asks
-// of it, whatever the shape of its routes. [Depths] shows that shape.
+// A [Network] is a network in memory. Overlays and protocols run on it as over sockets, also inside a
+// bubble of testing/synctest. [TestRouter] is a conformance test: it checks whether a router does what
+// the router package asks of it, whatever the shape of its routes. [Depths] shows that shape.
 //
-// What goes wrong can be scripted in virtual time: the faults of a link are methods
-// of [Network], and a hostile or faulty neighbour is a [Peer].
+// A test can script faults in virtual time. The methods of [Network] make the faults of a link, and a
+// [Peer] is a hostile or faulty neighbour.
 //
-// The package imports testing and belongs into tests, or into the packages that
-// serve them.
+// The package imports testing. Use it in tests, or in packages that serve tests.
 package sessiontest

@@ -12,15 +12,13 @@ type fault struct {
 	lane *lane
 }
 
-// Cut separates a node from others, in both directions, until [Network.Heal]. Their
-// connections break at once: every Read and Write at either end fails with an
-// error that wraps [syscall.ECONNRESET], and what has not been read is lost. New
-// dials are refused. Both nodes learn of it; see [Network.Freeze] for the fault of
-// which they do not.
+// Cut separates a node from others, in both directions, until [Network.Heal]. Their connections break at
+// once: every Read and Write at either end fails with an error that wraps [syscall.ECONNRESET], and bytes
+// that nobody has read are lost. New dials are refused. Both nodes notice a cut; they do not notice a
+// [Network.Freeze].
 //
-// One call breaks all the connections before anybody can notice the first. A node
-// that is cut from all others in one call is one whose process has died: it says
-// nothing more to anybody.
+// One call breaks all the connections before a node can notice the first break. If one call cuts a node
+// off from all others, it is as if its process had died: it says nothing more to anybody.
 func (n *Network) Cut(node string, others ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -39,13 +37,12 @@ func (n *Network) Cut(node string, others ...string) {
 	})
 }
 
-// Freeze keeps everything that one node sends to another undelivered, until
-// [Network.Heal], and tells nobody: bytes stay where they are, the end of a
-// connection that is closed is not seen, and a Write blocks once the buffer of
-// its connection is full. The other direction goes on, except that dials hang,
-// whoever dials, because a connection comes up only after a round trip. What has
-// arrived before can be read. Freezing both directions is a silent link; a node
-// that loses all its packets is one frozen towards everybody.
+// Freeze stops everything on its way from one node to another, until [Network.Heal]. Neither node
+// notices. Bytes stay where they are, the other node does not see that a connection is closed, and a
+// Write blocks once the buffer of its connection is full. The other direction goes on. But the dials of
+// both nodes hang, because a connection needs a round trip. Bytes that have arrived before can be read.
+// Freeze both directions for a silent link. Freeze a node towards all others for a node whose packets
+// all get lost.
 func (n *Network) Freeze(from, to string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -55,12 +52,10 @@ func (n *Network) Freeze(from, to string) {
 	n.pipesLocked(way, (*pipe).freezeLocked)
 }
 
-// Delay makes everything that one node sends to another from now on arrive that
-// much later, and in order: after a change, nothing overtakes what was sent
-// before. The end of a connection is delayed as its bytes are, and a dial takes
-// the delays of both directions. The throughput is not limited to one write per
-// delay, but to 4 MiB per delay and connection. Zero, or less, is no delay. Only
-// another Delay changes it; Heal does not.
+// Delay makes everything that one node sends to another from now on arrive that much later. The order
+// stays: after a change, nothing overtakes what was sent before. The end of a connection is delayed like
+// its bytes. A dial takes the delays of both directions. A connection carries up to 4 MiB per delay. Zero
+// or less is no delay. Only another Delay changes it; Heal does not.
 func (n *Network) Delay(from, to string, d time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -71,15 +66,15 @@ func (n *Network) Delay(from, to string, d time.Duration) {
 	n.pipesLocked(way, func(p *pipe) { p.delay = d })
 }
 
-// Bandwidth limits how many bytes per second one node can send to another from now on. All
-// connections between the two nodes share the limit in that direction, whoever has dialled
-// them, as if they went over one wire: their bytes leave in the order of the Writes. The other
-// direction has a limit of its own. Each connection has a buffer of 64 KiB in front of the wire;
-// a Write blocks while it is full. A [Network.Delay] comes after the wire and adds to the time.
-// Zero, or less, is no limit. Only another Bandwidth changes it; Heal does not.
+// Bandwidth limits how many bytes per second one node can send to another from now on. All connections
+// between the two nodes share the limit in that direction, as if they went over one wire: their bytes
+// leave in the order of the Writes. The other direction has a limit of its own. Each connection has a
+// buffer of 64 KiB in front of the wire, and a Write blocks while that is full. A [Network.Delay] comes
+// after the wire and adds to the time. Zero or less is no limit. Only another Bandwidth changes it; Heal
+// does not.
 //
-// The end of a connection and a dial take no bandwidth. What was written before a change
-// arrives when it would have arrived anyway, and nothing overtakes it.
+// The end of a connection and a dial take no bandwidth. A change does not affect bytes that were written
+// before it, and nothing overtakes them.
 func (n *Network) Bandwidth(from, to string, bytesPerSecond int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,9 +91,9 @@ func (n *Network) Bandwidth(from, to string, bytesPerSecond int) {
 	n.pipesLocked(way, func(p *pipe) { p.lane = shared })
 }
 
-// Heal undoes [Network.Cut] and [Network.Freeze] between two nodes, in both
-// directions: dials work again, also those that hang, and what was frozen arrives,
-// at once or when its delay has passed. A connection that was cut stays broken.
+// Heal undoes [Network.Cut] and [Network.Freeze] between two nodes, in both directions. Dials work again,
+// also those that hang. Frozen bytes arrive at once, or when their delay has passed. A connection that
+// was cut stays broken.
 func (n *Network) Heal(a, b string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -110,8 +105,8 @@ func (n *Network) Heal(a, b string) {
 	}
 }
 
-// RefuseDial makes a node refuse the dials of everybody, as if its listener was
-// gone, until [Network.AllowDial]. Its connections stay.
+// RefuseDial makes a node refuse all dials until [Network.AllowDial], as if its listener were gone. Its
+// connections stay.
 func (n *Network) RefuseDial(to string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// lane is the wire that all connections in one direction between two nodes share, while its
-// bandwidth is limited. Its lock comes after that of a connection.
+// lane is the wire that all connections in one direction between two nodes share while its bandwidth is
+// limited. Its lock is acquired after that of a connection.
 type lane struct {
 	mu sync.Mutex
 	// rate is in bytes per second. Zero is no limit.
@@ -15,14 +15,14 @@ type lane struct {
 	free time.Time
 }
 
-// The bytes of one Write do not leave at once but in pieces, each of which takes about
-// pieceTime. A receiver sees bytes all the time and not once in a while.
+// The bytes of one Write leave in pieces, each of which takes about pieceTime. So a receiver sees bytes
+// all the time, and not all at once after a while.
 const (
 	pieceTime = 10 * time.Millisecond
 	minPiece  = 512
 )
 
-// set changes the rate of what is written from now on.
+// set changes the rate for bytes that are written from now on.
 func (l *lane) set(rate int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,7 +40,7 @@ func (l *lane) limit(delay time.Duration) (held, piece int) {
 		return 0, 0
 	}
 
-	// What is on its way for the delay does not wait in a buffer.
+	// Bytes that are on their way for the delay do not wait in a buffer.
 	flying := min(float64(windowSize), float64(l.rate)*delay.Seconds())
 
 	return min(bufferSize+int(flying), windowSize), max(int(float64(l.rate)*pieceTime.Seconds()), minPiece)

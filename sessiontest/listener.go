@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// networkName is what the addresses of a [Network] say to be a network.
+// networkName is the network of the addresses of a [Network].
 const networkName = "memory"
 
 // addr is the address of a node.
@@ -17,14 +17,13 @@ func (a addr) Network() string { return networkName }
 // String implements [net.Addr].
 func (a addr) String() string { return string(a) }
 
-// listener is where a node gets its connections. The lock of the network guards
-// its fields.
+// listener accepts the connections of a node. The lock of the network guards its fields.
 type listener struct {
 	network *Network
 	address addr
 	closed  bool
 
-	// backlog holds what has been dialled and not yet accepted.
+	// backlog has the dialled connections that nobody has accepted yet.
 	backlog []*conn
 
 	// ready is signalled when backlog grows and when the listener is closed.
@@ -54,8 +53,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// Close implements [net.Listener]. What was not accepted is reset, as a kernel
-// does, or else the other end would wait for ever.
+// Close implements [net.Listener]. Like a kernel it resets the connections that nobody has accepted: their
+// other ends would wait for ever.
 func (l *listener) Close() error {
 	l.network.mu.Lock()
 	defer l.network.mu.Unlock()

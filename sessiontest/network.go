@@ -8,22 +8,20 @@ import (
 	"time"
 )
 
-// Network is a network in memory. Nodes are known by address, a text such as
-// "n1:1" that the network only compares. What runs on it are ordinary listeners
-// and connections, so that a real gRPC server or client, with or without TLS,
-// does not see the difference; what differs is that the connections between two
-// nodes can be cut, frozen, delayed and limited in their bandwidth ([Network.Cut],
-// [Network.Freeze], [Network.Delay], [Network.Bandwidth]).
+// Network is a network in memory. A node has an address, a text such as "n1:1" that the network only
+// compares. The network has ordinary listeners and connections: a real gRPC server or client, with or
+// without TLS, does not see the difference. A test can cut, freeze and delay the connections between two
+// nodes, and limit their bandwidth ([Network.Cut], [Network.Freeze], [Network.Delay],
+// [Network.Bandwidth]).
 //
-// A network works inside a testing/synctest bubble as well as outside. Time is
-// that of the place, and whatever waits on the network is durably blocked. All
-// that belongs together must be made in the same bubble: the network, the
-// listeners, the servers, the clients, and certificates, whose validity is
-// compared with the clock of the bubble. Before the bubble ends, servers must be
-// stopped and Serve must have returned, and clients must be closed.
+// A network works both inside and outside of a testing/synctest bubble. Inside it uses the clock of the
+// bubble, and a goroutine that waits on the network is durably blocked. Make the network, its listeners,
+// servers and clients in the same bubble, and also the certificates, whose validity is compared with
+// the clock of the bubble. Before the bubble ends, stop the servers, wait until Serve has returned, and
+// close the clients.
 //
-// The network starts no goroutines; delays and deadlines are timers. All methods
-// may be called from several goroutines at once.
+// The network starts no goroutines; delays and deadlines are timers. All methods may be called from
+// several goroutines at once.
 type Network struct {
 	mu        sync.Mutex
 	closed    bool
@@ -64,11 +62,10 @@ func NewNetwork() *Network {
 	}
 }
 
-// Listen makes the node of that address reachable until the listener is closed.
-// Like a kernel, the network accepts connections for a listener on which nobody
-// calls Accept, and keeps what they send up to the size of their buffers. It is an
-// error that wraps [syscall.EADDRINUSE] when the address has a listener already,
-// and one that wraps [net.ErrClosed] after Close.
+// Listen makes the node of that address reachable until the listener is closed. Like a kernel, the
+// network accepts connections even if nobody calls Accept, and keeps what they send up to the size of
+// their buffers. The error wraps [syscall.EADDRINUSE] if the address has a listener already, and
+// [net.ErrClosed] after Close.
 func (n *Network) Listen(addr string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -86,16 +83,14 @@ func (n *Network) Listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// Dialer returns the function with which one node, known by its address, dials the
-// others. It is made for [google.golang.org/grpc.WithContextDialer]; the target of
-// such a client must be "passthrough:///" and the address, because the resolver
-// that gRPC uses otherwise looks for the address outside of the network.
+// Dialer returns the function with which the node at an address dials the others. Pass it to
+// [google.golang.org/grpc.WithContextDialer]. The target of such a client must be "passthrough:///" and
+// the address: the default resolver of gRPC would look for the address outside of the network.
 //
-// A dial takes one round trip. It hangs, until its context ends, while either
-// direction between the two nodes is frozen. It fails with an error that wraps
-// [syscall.ECONNREFUSED] when nobody listens, when the two nodes are cut off from
-// each other, and when the target refuses dials; with the error of the context
-// when that ends; and with one that wraps [net.ErrClosed] after Close.
+// A dial takes one round trip. It hangs while either direction between the two nodes is frozen, at most
+// until its context ends. Its error wraps [syscall.ECONNREFUSED] if nobody listens, if the two nodes are
+// cut off from each other, or if the target refuses dials. It wraps [net.ErrClosed] after Close, and the
+// error of the context when that ends.
 func (n *Network) Dialer(from string) func(ctx context.Context, target string) (net.Conn, error) {
 	return func(ctx context.Context, target string) (net.Conn, error) {
 		way := direction{from: from, to: target}
@@ -109,8 +104,8 @@ func (n *Network) Dialer(from string) func(ctx context.Context, target string) (
 	}
 }
 
-// Connections returns the number of connections of which at least one end has not
-// been closed, and which no fault has broken: after a test it should be zero.
+// Connections returns the number of connections that no fault has broken and that have at least one open
+// end. After a test it should be zero.
 func (n *Network) Connections() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -118,8 +113,8 @@ func (n *Network) Connections() int {
 	return len(n.connections)
 }
 
-// Close closes the listeners and breaks the connections and the dials. Nothing
-// can listen or dial afterwards. It may be called more than once.
+// Close closes the listeners and breaks the connections and the dials. After it nobody can listen or dial.
+// It may be called more than once.
 func (n *Network) Close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -152,7 +147,7 @@ func (n *Network) dial(ctx context.Context, way direction) (net.Conn, error) {
 	}
 }
 
-// awaitRoundTrip waits for as long as it takes to go there and back.
+// awaitRoundTrip waits for the delays of both directions.
 func (n *Network) awaitRoundTrip(ctx context.Context, way direction) error {
 	n.mu.Lock()
 	delay := n.faults[way].delay + n.faults[way.reverse()].delay

@@ -13,18 +13,18 @@ import (
 // nonsenseCount is how many errors one Ack of nonsense has.
 const nonsenseCount = 1000
 
-// NeverAck is a [Peer] OnForward that answers nothing until the caller gives up.
+// NeverAck is an OnForward of [Peer] that does not answer until the caller gives up. Then it returns the
+// error of the context.
 func NeverAck(ctx context.Context, _ *ptypes.Packet) (*ptypes.Ack, error) {
 	<-ctx.Done()
 
 	return nil, ctx.Err()
 }
 
-// AckNonsense returns a [Peer] OnForward that answers what no node would: in turn,
-// a thousand errors about one stranger, a thousand about as many strangers, texts
-// that are no error of any node, typed failures about strangers for reasons that
-// do not exist, and addresses that are none. None of them names a destination of
-// the packet, so that nobody can know what has become of that.
+// AckNonsense returns an OnForward of [Peer] that answers as no node would. Its answers are, in turn: a
+// thousand errors about one stranger, one error about each of a thousand strangers, texts that are no
+// error of any node, typed failures about a stranger with reasons that do not exist, and malformed
+// addresses. None of them names a destination of the packet, so nobody can know the outcome of that.
 func AckNonsense() func(context.Context, *ptypes.Packet) (*ptypes.Ack, error) {
 	acks := []*ptypes.Ack{
 		{Errors: slices.Repeat([]string{"no route to grpc://stranger:1: nonsense"}, nonsenseCount)},

@@ -11,12 +11,11 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// Peer is a neighbour that a test plays by hand: a gRPC server that does what its
-// fields say instead of running a session. The zero value is a friendly one, which
-// accepts every stream, keeps it until the caller ends it, and says of every
-// packet that it was delivered.
+// Peer is a neighbour that a test plays: a gRPC server that does what its fields say, and runs no session.
+// The zero value is friendly. It accepts every stream, keeps it until the caller ends it, and says of
+// every packet that it was delivered.
 //
-// The fields make it a hostile one, and must not change while it serves:
+// The fields make a hostile peer of it. Do not change them while it serves:
 //
 //	refuses streams               Refuse: status.Error(codes.PermissionDenied, "no")
 //	never sends a stream header   NoHeader: true
@@ -24,26 +23,25 @@ import (
 //	never acks                    OnForward: [NeverAck]
 //	acks nonsense                 OnForward: [AckNonsense]()
 //
-// Two more need no Peer. A node that accepts connections and never speaks is one
-// that listens, with [Network.Listen], and does not call Accept. A node that is
-// not there is one that does not listen.
+// Two other neighbours need no Peer. For a node that accepts connections and never speaks, call
+// [Network.Listen] and do not call Accept. For a node that is not there, do not listen.
 //
-// Its methods may be called from several goroutines at once.
+// The methods may be called from several goroutines at once.
 type Peer struct {
 	ptypes.UnimplementedOverlayServer
 
-	// Refuse is returned for each stream instead of a header, unless it is nil.
+	// Refuse is the error of each stream, which then gets no header. Nil refuses none.
 	Refuse error
 
-	// NoHeader leaves the caller of a stream without a header until it gives up.
-	// OnStream is not called.
+	// NoHeader makes the peer send no header: the caller of a stream waits until it gives up. The peer
+	// does not call OnStream then.
 	NoHeader bool
 
-	// OnStream runs for each stream after the header, and its return is the end of
-	// the stream. Without it a stream lasts until the caller closes it.
+	// OnStream runs for each stream after the header. The stream ends when it returns. Without it a
+	// stream lasts until the caller closes it.
 	OnStream func(ptypes.Overlay_StreamServer) error
 
-	// OnForward answers each Forward. Without it the answer is an empty Ack.
+	// OnForward answers each Forward. Without it the peer answers with an empty Ack.
 	OnForward func(context.Context, *ptypes.Packet) (*ptypes.Ack, error)
 
 	mu       sync.Mutex
@@ -51,9 +49,8 @@ type Peer struct {
 	forwards []*ptypes.Packet
 }
 
-// Serve answers on a listener in a goroutine. The returned function ends that, all
-// the streams and calls, and the listener; it must be called, and in a bubble
-// before that ends.
+// Serve serves the peer on a listener, in a goroutine. The returned function ends the goroutine, all
+// streams and calls, and the listener. Call it, in a bubble before that ends.
 func (p *Peer) Serve(listener net.Listener, opts ...grpc.ServerOption) (stop func()) {
 	srv := grpc.NewServer(opts...)
 	ptypes.RegisterOverlayServer(srv, p)
@@ -69,8 +66,8 @@ func (p *Peer) Serve(listener net.Listener, opts ...grpc.ServerOption) (stop fun
 	}
 }
 
-// Streams returns the metadata of the streams that were opened, refused ones
-// included, in their order.
+// Streams returns the metadata of all streams that callers have opened, also of refused ones, in their
+// order.
 func (p *Peer) Streams() []metadata.MD {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,7 +75,7 @@ func (p *Peer) Streams() []metadata.MD {
 	return slices.Clone(p.streams)
 }
 
-// Forwards returns the packets that came with Forward, in their order.
+// Forwards returns the packets of all calls of Forward, in their order.
 func (p *Peer) Forwards() []*ptypes.Packet {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,6 +5,7 @@
 package spelling
 
 import (
+	"encoding"
 	"net"
 	"net/netip"
 	"strings"
@@ -40,4 +41,12 @@ func Key(hostport string) string {
 // Same tells whether two texts are spellings of one host and port.
 func Same(a, b string) bool {
 	return a == b || Key(a) == Key(b)
+}
+
+// Text returns the text of an address whose MarshalText never fails, as that of session.Address. It is
+// the text by which other nodes know the node.
+func Text(addr encoding.TextMarshaler) string {
+	text, _ := addr.MarshalText()
+
+	return string(text)
 }

@@ -16,60 +16,61 @@ import (
 
 var errNoFactory = errors.New("no address factory")
 
-// ErrDamaged is for an address about which the storage holds something that is no chain. Who
-// the node there is can be learned anew.
+// ErrDamaged is the error for an address for which the storage holds something that is no chain. A node
+// can learn anew which certificate belongs there.
 var ErrDamaged = errors.New("damaged file")
 
-// DiskStore is a [Storage] that keeps the chains in a folder, in a file for each
-// address, and in memory. Its methods may be used from several goroutines at once.
+// DiskStore is a [Storage] that keeps the chains in memory and in a folder, with one file for each
+// address. Its methods may be used from several goroutines at once.
 //
-// A file holds the certificates of the chain in PEM form, that of the node first,
-// so that `openssl x509 -in FILE -text` prints it. Its name is the text form of the
-// address, in its follower form, with an underscore and two hexadecimal digits for
-// each byte that is not a small letter, a digit, a dot or a hyphen. A file is
-// replaced as a whole: after a crash, also of the machine, it is the one before or
-// the one that was stored. Files of other names are left alone.
+// A file holds the certificates of the chain in PEM form, that of the node first. So
+// `openssl x509 -in FILE -text` prints the certificate of the node. The name of the file is the text of
+// the address in its follower form. In the name, an underscore and two hexadecimal digits stand for each
+// byte that is not a small letter, a digit, a dot or a hyphen. The store replaces a file as a whole.
+// After a crash, also of the machine, the old file or the new one is there. The store leaves files of
+// other names alone.
 //
-// A file that cannot be read as a chain, or has more than 1 MiB, is an error of its
-// address alone, which Load and Range return and which names the file. Store
-// replaces such a file, and Delete removes it.
+// If a file is no chain, or has more than 1 MiB, only its address has an error. Load and Range return
+// that error, which names the file. Store replaces such a file, and Delete removes it.
 //
-// The folder is read once, when it is opened: what somebody else writes to it
-// counts from the next opening. It is that of one process, as another one would not
-// see what this one stores: a lock keeps others out, where the system has one that
-// ends with the process. Several stores of one process may share the folder, and do
-// not see either what the others store.
+// The store reads the folder once, in [NewDiskStore]. What somebody else writes to the folder counts
+// when a process opens it again. Only one process may have the folder open, because another one would
+// not see what the first one stores. A lock keeps others out on systems that have locks that end with
+// their process. Several stores of one process may share the folder, but do not see what the others
+// store.
 type DiskStore struct {
 	folder  string
 	factory mino.AddressFactory
 
 	watchers watchers
 
-	// unlock gives the folder up.
+	// unlock frees the folder for other processes.
 	unlock func() error
 
-	// writing is held while the folder changes, and acquired before mu: what is in
-	// memory is what is on the disk, whoever writes at the same time.
+	// writing is held while the folder changes. It is acquired before mu, so that the memory and the
+	// disk get the changes in the same order.
 	writing sync.Mutex
 
-	// mu is not held while the disk works: Load is on the way of every call.
+	// mu is not held while the disk works, because every call of a node waits for Load.
 	mu sync.RWMutex
 	// entries is keyed by the follower form, like the chains of an [InMemoryStore].
 	entries map[mino.Address]entry
 }
 
-// entry is what a file holds: a chain, or why there is none.
+// entry is what a file holds: a chain, or the error of a damaged file.
 type entry struct {
 	chain CertChain
 	err   error
 }
 
-// NewDiskStore returns a store with what is in the folder. It makes the folder,
-// for the owner alone, if there is none, and removes from it what a crash has left
-// half written. The factory reads the text form of the addresses. Files that are
-// damaged are no error here; a folder that cannot be made or read is, and one that
-// another process uses, which is [ErrInUse]. The disk need not be one that can be
-// written. The folder is free for another process after Close, or when the process ends.
+// NewDiskStore returns a store with what is in the folder. If there is no folder it makes one, for the
+// owner alone. It removes files that a crash has left half written. The factory reads the texts of the
+// addresses.
+//
+// It returns an error for a nil factory, for a folder that it cannot make or read, and for a folder that
+// another process uses: that error wraps [ErrInUse]. A damaged file is no error here. An existing folder
+// may be on a read-only disk. The folder is free for another process after Close, and when the process
+// ends.
 func NewDiskStore(folder string, factory mino.AddressFactory) (*DiskStore, error) {
 	if factory == nil {
 		return nil, errNoFactory
@@ -90,7 +91,7 @@ func NewDiskStore(folder string, factory mino.AddressFactory) (*DiskStore, error
 	return s, nil
 }
 
-// open makes and locks the folder, and reads it.
+// open makes the folder, locks it and reads it.
 func (s *DiskStore) open() error {
 	if err := os.MkdirAll(s.folder, 0o700); err != nil {
 		return err
@@ -110,14 +111,13 @@ func (s *DiskStore) open() error {
 	return nil
 }
 
-// Close gives the folder up. Nothing waits to be written, and what is in memory stays. Do not
-// change the store any more. Close may be called more than once.
+// Close frees the folder for other processes. There is nothing left to write, and Load and Range go on
+// to work. Do not call Store or Delete after it. Close may be called more than once.
 func (s *DiskStore) Close() error {
 	return s.unlock()
 }
 
-// read fills the memory with what is in the folder. It is called before anybody
-// else has the store.
+// read fills the memory with what is in the folder. It runs before anybody else has the store.
 func (s *DiskStore) read() error {
 	files, err := os.ReadDir(s.folder)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *DiskStore) read() error {
 		path := filepath.Join(s.folder, file.Name())
 
 		if isFresh(file.Name()) {
-			_ = os.Remove(path) // if it stays it does no harm
+			_ = os.Remove(path) // If it stays it does no harm.
 		}
 
 		if addr, ok := parseFileName(file.Name(), s.factory); ok {
@@ -154,20 +154,19 @@ func readEntry(addr mino.Address, path string) entry {
 	return entry{chain: chain}
 }
 
-// damaged returns the entry of a file that holds no chain. An operator will look
-// for the file by the one or by the other.
+// damaged returns the entry of a file that holds no chain. Its text has both the address and the path,
+// by which an operator may look for the file.
 func damaged(addr mino.Address, path string, cause error) entry {
 	return entry{err: fmt.Errorf("certificate of %v in %s: %w: %w", addr, path, ErrDamaged, cause)}
 }
 
-// Store implements [Storage]. It returns when the chain is on the disk. Unlike the
-// store in memory it takes only a chain that it could read again, of at least one
-// certificate, all of them well formed and with at most 1 MiB in PEM form, and only
-// an address that fits the name of a file: about 230 letters of host and port,
-// fewer when there are others than small ones. When it returns an error the one
-// before stays, but for one case: when the error is of the folder itself, which
-// could not be written down, the new chain counts and may be gone after a crash of
-// the machine.
+// Store implements [Storage]. It returns when the chain is on the disk. Unlike the store in memory it
+// takes only a chain that it could read again: at least one certificate, all of them well formed, and at
+// most 1 MiB in PEM form. The address must fit into the name of a file: about 230 bytes of host and
+// port, or fewer if some of them take three bytes in the name.
+//
+// If Store returns an error, the old chain stays. There is one exception: if the system could not write
+// down the names in the folder, the new chain counts, and may be gone after a crash of the machine.
 func (s *DiskStore) Store(addr mino.Address, chain CertChain) error {
 	if addr == nil {
 		return errNoAddress
@@ -206,7 +205,7 @@ func (s *DiskStore) store(addr mino.Address, chain CertChain) error {
 	return err
 }
 
-// write replaces the file, and tells whether the chain counts from now on.
+// write replaces the file. It tells whether the new chain counts from now on.
 func (s *DiskStore) write(addr mino.Address, name string, text []byte, chain CertChain) (changed bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -222,8 +221,7 @@ func (s *DiskStore) write(addr mino.Address, name string, text []byte, chain Cer
 	return true, syncFolder(s.folder)
 }
 
-// Load implements [Storage]. It never waits for the disk. The error is that of a
-// damaged file.
+// Load implements [Storage]. It never waits for the disk. It returns an error only for a damaged file.
 func (s *DiskStore) Load(addr mino.Address) (CertChain, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -233,8 +231,8 @@ func (s *DiskStore) Load(addr mino.Address) (CertChain, error) {
 	return found.chain, found.err
 }
 
-// Delete implements [Storage]. It returns when the file is gone from the disk.
-// When it returns an error the chain stays, or comes back after a crash.
+// Delete implements [Storage]. It returns when the file is gone from the disk. If it returns an error,
+// the chain stays, or may come back after a crash of the machine.
 func (s *DiskStore) Delete(addr mino.Address) error {
 	if addr == nil {
 		return nil
@@ -242,7 +240,7 @@ func (s *DiskStore) Delete(addr mino.Address) error {
 
 	addr = session.FollowerOf(addr)
 
-	// What cannot have a file has none.
+	// An address that cannot have a file has none.
 	if name, err := fileName(addr); err == nil {
 		return s.deleteFile(addr, name)
 	}
@@ -264,13 +262,13 @@ func (s *DiskStore) deleteFile(addr mino.Address, name string) error {
 	return nil
 }
 
-// remove removes the file, and tells whether the chain does not count from now on.
+// remove removes the file. It tells whether the chain is gone from now on.
 func (s *DiskStore) remove(addr mino.Address, name string) (gone bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 
-	// Somebody may have made the file after the opening. Who deletes an address does
-	// not want it back at the next one.
+	// Somebody may have made the file after this store read the folder. It must not come back when a
+	// process opens the folder again.
 	err = os.Remove(filepath.Join(s.folder, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
@@ -288,10 +286,10 @@ func (s *DiskStore) Watch(changed func(mino.Address)) (stop func()) {
 	return s.watchers.watch(changed)
 }
 
-// Range implements [Storage]. Like that of the store in memory it goes through
-// what the store holds when it is called, with the addresses in their follower
-// form. It leaves out the addresses whose files are damaged, and returns their
-// errors, joined, after the others; none when the function has stopped it.
+// Range implements [Storage]. It goes through what the store holds when Range is called: the function
+// may use the store, and Range does not see what changes meanwhile. The addresses are in their follower
+// form. Range leaves out the addresses of damaged files, and returns their errors, joined. If the
+// function stops it, the error is nil.
 func (s *DiskStore) Range(fn func(addr mino.Address, cert CertChain) bool) error {
 	s.mu.RLock()
 	entries := maps.Clone(s.entries)
@@ -311,13 +309,13 @@ func (s *DiskStore) Range(fn func(addr mino.Address, cert CertChain) bool) error
 	return errors.Join(failures...)
 }
 
-// Fetch implements [Storage]. It gives the node 10 seconds to present its chain.
+// Fetch implements [Storage]. The node has 10 seconds to accept the connection and to present its chain.
 func (s *DiskStore) Fetch(addr Dialable, digest []byte) error {
 	return fetchInto(s, addr, digest)
 }
 
-// Hash implements [Storage]. It is the SHA-256 digest of all the bytes of the
-// chain. The error is always nil.
+// Hash implements [Storage]. It returns the SHA-256 digest of all the bytes of the chain. The error is
+// always nil.
 func (s *DiskStore) Hash(chain CertChain) ([]byte, error) {
 	return digestOf(chain), nil
 }

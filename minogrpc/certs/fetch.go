@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// fetchTimeout is how long a node may take to accept a connection and to present
-// its certificates.
+// fetchTimeout is how long a node may take to accept a connection and to present its certificates.
 const fetchTimeout = 10 * time.Second
 
 // fetchInto is Fetch for all the storages.
@@ -37,8 +36,8 @@ func digestOf(chain CertChain) []byte {
 	return digest[:]
 }
 
-// fetch returns the chain that the node at the address presents, whatever it is.
-// The handshake proves that the node has the key of it.
+// fetch returns the chain that the node at the address presents. The handshake proves that the node has
+// the key of the chain.
 func fetch(addr Dialable) (CertChain, error) {
 	if addr == nil {
 		return nil, errNoAddress
@@ -53,15 +52,14 @@ func fetch(addr Dialable) (CertChain, error) {
 	}
 
 	conn := tls.Client(raw, &tls.Config{
-		// There is nothing to verify the chain with yet: the caller compares it with
-		// a digest that it has from elsewhere.
+		// The caller verifies the chain by its digest.
 		InsecureSkipVerify: true, //nolint:gosec // the digest is what is trusted
 		MinVersion:         tls.VersionTLS12,
 		// A gRPC server hangs up on a client that does not speak HTTP/2.
 		NextProtos: []string{"h2"},
 	})
 
-	// What the server thinks of a connection that ends at once is of no interest.
+	// The chain is all that matters, however the connection ends.
 	defer func() { _ = conn.Close() }()
 
 	if err = conn.HandshakeContext(ctx); err != nil {

@@ -5,11 +5,10 @@ import (
 	"fmt"
 )
 
-// SameKey tells whether the first certificates of both chains, those of the nodes,
-// are for the same public key: then the chains are of the same node, whatever else
-// the certificates say, as after one was renewed. It looks at nothing but the key:
-// not at the names, nor at whether the certificates are valid now. The error says
-// which of the chains is malformed.
+// SameKey tells whether the first certificates of both chains have the same public key. Then the chains
+// belong to the same node, which may have renewed its certificate. SameKey looks only at the keys, not
+// at the names, and not at whether the certificates are valid now. If a chain is malformed, the error
+// says which one.
 func SameKey(a, b CertChain) (bool, error) {
 	first, err := publicKey(a)
 	if err != nil {
@@ -24,9 +23,8 @@ func SameKey(a, b CertChain) (bool, error) {
 	return bytes.Equal(first, second), nil
 }
 
-// publicKey returns the key in the first certificate of the chain, with its
-// algorithm and parameters: the encoding of all of it is what is compared, as two
-// curves may have points of the same coordinates.
+// publicKey returns the encoded key in the first certificate of the chain, with its algorithm and its
+// parameters: two curves may have points of the same coordinates.
 func publicKey(chain CertChain) ([]byte, error) {
 	list, err := parseChain(chain)
 	if err != nil {

@@ -7,17 +7,17 @@ import (
 	"sync"
 )
 
-// ErrInUse is why [NewDiskStore] refuses a folder that another process has open.
+// ErrInUse is the error of [NewDiskStore] for a folder that another process has open.
 var ErrInUse = errors.New("another process uses the folder")
 
-// locks are the folders that this process holds, by their path without links. The stores of one
-// process may share a folder; a lock is between processes.
+// locks has the folders that this process holds, by their path without links. The stores of one process
+// may share a folder; a lock keeps out other processes.
 var locks = struct {
 	mu   sync.Mutex
 	held map[string]*folderLock
 }{held: make(map[string]*folderLock)}
 
-// folderLock is a folder that this process holds. The system gives it up when the process ends.
+// folderLock is a folder that this process holds. The system frees it when the process ends.
 type folderLock struct {
 	path string
 	// file is nil on systems, and for folders, that have no locks.
@@ -26,7 +26,7 @@ type folderLock struct {
 	stores int
 }
 
-// lockFolder takes the folder for this process. It returns ErrInUse when another one has it.
+// lockFolder takes the folder for this process. It returns ErrInUse if another process has it.
 func lockFolder(folder string) (*folderLock, error) {
 	path, err := filepath.EvalSymlinks(folder)
 	if err != nil {
@@ -52,7 +52,7 @@ func lockFolder(folder string) (*folderLock, error) {
 	return lock, nil
 }
 
-// release gives the folder up with the last store that uses it.
+// release frees the folder when the last store that uses it is closed.
 func (l *folderLock) release() error {
 	locks.mu.Lock()
 	defer locks.mu.Unlock()

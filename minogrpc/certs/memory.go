@@ -11,17 +11,17 @@ import (
 	"github.com/minogrpc/session/mino"
 )
 
-// errNoAddress is for the callers that pass a nil address.
+// errNoAddress is the error for a nil address.
 var errNoAddress = errors.New("no address")
 
-// InMemoryStore is a [Storage] that forgets everything when the process ends. Its
-// methods may be used from several goroutines at once.
+// InMemoryStore is a [Storage] that forgets everything when the process ends. Its methods may be used
+// from several goroutines at once.
 type InMemoryStore struct {
 	watchers watchers
 
 	mu sync.Mutex
-	// chains is keyed by the follower form, which is the same value for all the
-	// forms of the address of a node.
+	// chains is keyed by the follower form, which is the same value for all the forms of a node's
+	// address.
 	chains map[mino.Address]CertChain
 }
 
@@ -30,9 +30,8 @@ func NewInMemoryStore() *InMemoryStore {
 	return &InMemoryStore{chains: make(map[mino.Address]CertChain)}
 }
 
-// Store implements [Storage]. The chain is copied, and not parsed. It returns an
-// error when the address is nil or the chain is empty: an empty one would read as
-// an unknown address.
+// Store implements [Storage]. It copies the chain, and does not parse it. It returns an error for a nil
+// address and for an empty chain, which Load would return as an unknown address.
 func (s *InMemoryStore) Store(addr mino.Address, chain CertChain) error {
 	if addr == nil {
 		return errNoAddress
@@ -76,9 +75,9 @@ func (s *InMemoryStore) Delete(addr mino.Address) error {
 	return nil
 }
 
-// Range implements [Storage]. It goes through what the store holds when it is
-// called: the function may use the store, and does not see what changes meanwhile.
-// The addresses are in their follower form. The error is always nil.
+// Range implements [Storage]. It goes through what the store holds when Range is called: the function
+// may use the store, and Range does not see what changes meanwhile. The addresses are in their follower
+// form. The error is always nil.
 func (s *InMemoryStore) Range(fn func(addr mino.Address, cert CertChain) bool) error {
 	s.mu.Lock()
 	chains := maps.Clone(s.chains)
@@ -98,13 +97,13 @@ func (s *InMemoryStore) Watch(changed func(mino.Address)) (stop func()) {
 	return s.watchers.watch(changed)
 }
 
-// Fetch implements [Storage]. It gives the node 10 seconds to present its chain.
+// Fetch implements [Storage]. The node has 10 seconds to accept the connection and to present its chain.
 func (s *InMemoryStore) Fetch(addr Dialable, digest []byte) error {
 	return fetchInto(s, addr, digest)
 }
 
-// Hash implements [Storage]. It is the SHA-256 digest of all the bytes of the
-// chain. The error is always nil.
+// Hash implements [Storage]. It returns the SHA-256 digest of all the bytes of the chain. The error is
+// always nil.
 func (s *InMemoryStore) Hash(chain CertChain) ([]byte, error) {
 	return digestOf(chain), nil
 }

@@ -6,18 +6,18 @@ import (
 	"github.com/minogrpc/session/mino"
 )
 
-// Watchable is what a [Storage] may implement beside it. A node then learns at once that a
-// certificate was stored or deleted, and ends the connections of a node that it must not believe
-// any more. With any other storage it notices some seconds later.
+// Watchable is an optional interface of a [Storage]. It tells a node at once that a certificate was
+// stored or deleted. The node then ends the connections with a node that it must not believe any more.
+// With any other storage it notices up to 5 seconds later.
 type Watchable interface {
-	// Watch has the function called after each Store and Delete that changed something, with
-	// the address in its follower form, before that call returns. The function may use the
-	// storage, and may be called from several goroutines at once. It is not called any more for
-	// changes after stop has returned. Stop may be called more than once.
+	// Watch registers a function. Each Store and Delete that changes the storage calls it before it
+	// returns, with the address in its follower form. The function may use the storage. Several
+	// goroutines may call it at once. Changes after stop has returned do not call it. Stop may be
+	// called more than once.
 	Watch(changed func(mino.Address)) (stop func())
 }
 
-// watchers are the functions that want to know of changes. The zero value has none.
+// watchers has the functions that Watch has registered. The zero value has none.
 type watchers struct {
 	mu  sync.Mutex
 	all map[*watcher]struct{}
@@ -47,7 +47,7 @@ func (w *watchers) watch(changed func(mino.Address)) (stop func()) {
 	}
 }
 
-// tell calls the functions. No lock is held meanwhile.
+// tell calls the functions, without the lock.
 func (w *watchers) tell(addr mino.Address) {
 	w.mu.Lock()
 

@@ -9,12 +9,10 @@ import (
 )
 
 const (
-	// DefaultMaxTokens is how many tokens may count at once. Each takes
-	// about a hundred bytes.
+	// DefaultMaxTokens is how many tokens may be valid at once. Each takes about 100 bytes.
 	DefaultMaxTokens = 10_000
 
-	// maxTokenSize is how many bytes of what a stranger presents are worth a look.
-	// The tokens themselves have 26.
+	// maxTokenSize is the size of the longest text that Verify looks at, in bytes. A token has 26.
 	maxTokenSize = 64
 )
 
@@ -27,9 +25,8 @@ type optionFunc func(*InMemoryHolder)
 
 func (f optionFunc) apply(h *InMemoryHolder) { f(h) }
 
-// WithUses bounds how many nodes each token lets in. It must be positive; anything
-// else is ignored. By default there is no such bound: as in existing networks, a token
-// lets in any number of nodes until it expires.
+// WithUses bounds how many nodes each token lets in. A number that is not positive is ignored. By default
+// a token lets in any number of nodes until it expires, as in existing networks.
 func WithUses(n int) Option {
 	return optionFunc(func(h *InMemoryHolder) {
 		if n > 0 {
@@ -38,8 +35,8 @@ func WithUses(n int) Option {
 	})
 }
 
-// WithMaxTokens bounds the number of tokens that are neither used up nor expired.
-// It must be positive; anything else is ignored. The default is [DefaultMaxTokens].
+// WithMaxTokens bounds the number of tokens that are neither used up nor expired. A number that is not
+// positive is ignored. The default is [DefaultMaxTokens].
 func WithMaxTokens(n int) Option {
 	return optionFunc(func(h *InMemoryHolder) {
 		if n > 0 {
@@ -48,27 +45,25 @@ func WithMaxTokens(n int) Option {
 	})
 }
 
-// InMemoryHolder is a [Holder] that forgets everything when the process ends. Its
-// methods may be used from several goroutines at once.
+// InMemoryHolder is a [Holder] that forgets everything when the process ends. Its methods may be used
+// from several goroutines at once.
 type InMemoryHolder struct {
-	// uses is how many nodes a token lets in, and zero for any number. It and limit do
-	// not change.
+	// uses is how many nodes a token lets in; zero is any number. Neither uses nor limit changes.
 	uses, limit int
 
 	mu sync.Mutex
-	// grants is keyed by the digest of the token. Looking it up may take longer the
-	// more of a digest is right, but nobody can present a digest: of one that is
-	// better than another there is nothing to learn about the token itself.
+	// grants is keyed by the digest of the token. A look-up may take longer if more of the digest is
+	// right. But a stranger presents a token, and a digest says nothing about similar tokens.
 	grants map[[sha256.Size]byte]grant
-	// generated counts the grants that there have been.
+	// generated counts all grants so far.
 	generated uint64
 }
 
-// grant is what a token is good for.
+// grant is what a token allows.
 type grant struct {
 	expires time.Time
-	uses    int    // those that are left, zero for any number
-	serial  uint64 // the smaller one is the older one
+	uses    int    // how many are left; zero is any number
+	serial  uint64 // grows with each grant
 }
 
 // NewInMemoryHolder returns a holder without tokens.
@@ -85,12 +80,12 @@ func NewInMemoryHolder(opts ...Option) *InMemoryHolder {
 	return h
 }
 
-// Generate implements [Holder]. The token has 26 letters and digits, which nobody
-// has to quote in a shell or escape in a URL. When there are too many tokens, the
-// oldest stops to count, whenever it was to expire. It takes time in proportion to
-// the number of tokens; those that have expired are forgotten here.
+// Generate implements [Holder]. The token has 26 letters and digits, which need no quotes in a shell and
+// no escape in a URL. If there are too many tokens, the oldest one becomes invalid, even before it
+// expires. Generate takes time in proportion to the number of tokens, because it forgets the expired
+// ones.
 func (h *InMemoryHolder) Generate(expiration time.Duration) string {
-	token := rand.Text() // at least 128 bits, whatever its length
+	token := rand.Text() // at least 128 bits
 	now := time.Now()
 
 	h.mu.Lock()
@@ -163,7 +158,7 @@ func (h *InMemoryHolder) Verify(token string) bool {
 	return true
 }
 
-// expiredAt tells whether the token has stopped to count.
+// expiredAt tells whether the token has expired.
 func (g grant) expiredAt(now time.Time) bool {
 	return !now.Before(g.expires)
 }

@@ -1,4 +1,4 @@
-package minogrpc
+package trust
 
 import (
 	"crypto/rand"
@@ -9,18 +9,28 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/minogrpc/certs"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 )
+
+// newPeers returns the peers of a node without any.
+func newPeers(self string) *Peers {
+	return NewPeers(Config{
+		Me: session.NewAddress(self), Store: certs.NewInMemoryStore(), Max: 100, MaxAnswer: 1 << 20,
+		Logger: zerolog.Nop(),
+	})
+}
 
 // Promise S2: of two certificates of one node the newer one counts, in whatever order they
 // come, if the node itself has signed it.
 func TestPeers_NewestCertificateOfANodeStays(t *testing.T) {
-	m := &Minogrpc{config: newConfig(nil)}
+	peers := newPeers("self:1")
 	addr := session.NewAddress("host:1")
 
-	key, err := signingKey(&m.config)
+	c := OwnConfig{Random: rand.Reader}
+	key, err := c.signingKey()
 	require.NoError(t, err)
-	thief, err := signingKey(&m.config)
+	thief, err := c.signingKey()
 	require.NoError(t, err)
 
 	made := func(days int, signer any) certs.CertChain {
@@ -50,11 +60,11 @@ func TestPeers_NewestCertificateOfANodeStays(t *testing.T) {
 		{first, false, newer},
 		{made(30, thief), false, newer},
 	} {
-		changed, err := m.learn(addr, step.chain, origin{proved: true})
+		changed, err := peers.Learn(addr, step.chain, Origin{Proved: true})
 		require.NoError(t, err)
 		require.Equal(t, step.changed, changed)
 
-		stored, err := m.store.Load(addr)
+		stored, err := peers.Store.Load(addr)
 		require.NoError(t, err)
 		require.Equal(t, step.stored, stored)
 	}

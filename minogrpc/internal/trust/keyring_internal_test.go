@@ -1,6 +1,7 @@
-package minogrpc
+package trust
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"testing"
 	"testing/synctest"
@@ -29,10 +30,10 @@ func (s *countedStore) Range(fn func(mino.Address, certs.CertChain) bool) error 
 func newLeaf(t *testing.T) *x509.Certificate {
 	t.Helper()
 
-	c := newConfig(nil)
-	signer, err := signingKey(&c)
+	c := OwnConfig{Random: rand.Reader}
+	signer, err := c.signingKey()
 	require.NoError(t, err)
-	cert, err := makeCertificate(&c, signer, "host")
+	cert, err := makeCertificate(c.Random, signer, "host")
 	require.NoError(t, err)
 	leaf, err := x509.ParseCertificate(cert.Certificate[0])
 	require.NoError(t, err)
@@ -56,8 +57,8 @@ func TestKeyring_ReadsTheStoreOnceInASecond(t *testing.T) {
 
 		require.Equal(t, 1, store.reads)
 
-		// Who is stored meanwhile is known a second later, or at once if the node has
-		// stored it itself.
+		// A node that somebody else stores is known a second later. One that this node stores is known
+		// at once.
 		require.NoError(t, store.Store(session.NewAddress("b:1"), stranger.Raw))
 		time.Sleep(keyringAge)
 		require.True(t, ring.knows(store, stranger))
@@ -85,7 +86,7 @@ func TestKeyring_ForgetsAtOnceWhatIsRemoved(t *testing.T) {
 		require.NoError(t, store.Delete(addr))
 		require.False(t, ring.knows(store, removed))
 
-		// Another node may have its place.
+		// Another node may take its place.
 		require.NoError(t, store.Store(addr, removed.Raw))
 		require.True(t, ring.knows(store, removed))
 		require.NoError(t, store.Store(addr, other.Raw))

@@ -1,4 +1,4 @@
-package minogrpc
+package trust
 
 import (
 	"bytes"
@@ -11,21 +11,21 @@ import (
 	"github.com/minogrpc/session/minogrpc/certs"
 )
 
-// A keyring reads the whole store when it sees a key that it does not know. It does so
-// once in a second at most, and for no more than a fiftieth of the time: a stranger with
-// a new key for each connection must not keep the node busy with it.
+// A keyring reads the whole store when it sees a key that it does not know. It does so at most once a
+// second, and for at most a fiftieth of the time. Otherwise a stranger with a new key for each
+// connection could keep the node busy.
 const (
 	keyringAge   = time.Second
 	keyringShare = 50
 )
 
-// keyring tells whether a key belongs to any node in the store, before its owner has said
-// who it is. It may be behind the store, in which others write, for a moment. That decides
-// only how much the owner may send before its first call.
+// keyring tells whether a key belongs to any node in the store. A peer that connects has shown a key,
+// and has not yet said which node it is. The keyring may be behind the store for a moment, because
+// others write there. That decides only how much the peer may send before its first call.
 type keyring struct {
 	mu sync.Mutex
-	// sums are the keys of all the certificates, with a node of each, and chains what they were
-	// read from, so that each is parsed once.
+	// sums has a node for the key of each certificate, and chains what the keys were read from, so
+	// that each chain is parsed once.
 	sums   map[keySum]mino.Address
 	chains map[mino.Address]readChain
 	// next is when the store may be read again.
@@ -41,7 +41,7 @@ type readChain struct {
 	sum   keySum
 }
 
-// knows tells whether the key of the certificate is in the store.
+// knows tells whether the store has the key of the certificate.
 func (k *keyring) knows(store certs.Storage, leaf *x509.Certificate) bool {
 	sum := sumOf(leaf)
 
@@ -57,8 +57,8 @@ func (k *keyring) knows(store certs.Storage, leaf *x509.Certificate) bool {
 	return ok && k.holds(store, sum)
 }
 
-// holds tells whether the store still has the key, as far as has been read where to look for it. An
-// operator may have removed the node just now.
+// holds tells whether the store still has the key at the address where it was read. An operator may
+// have removed the node just now.
 func (k *keyring) holds(store certs.Storage, sum keySum) bool {
 	k.mu.Lock()
 	addr, found := k.sums[sum]
@@ -74,7 +74,7 @@ func (k *keyring) holds(store certs.Storage, sum keySum) bool {
 	return err == nil && parse(chain, before).sum == sum
 }
 
-// add notes a key that has been stored for a node just now.
+// add notes a key that this node has just stored.
 func (k *keyring) add(addr mino.Address, leaf *x509.Certificate) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -86,8 +86,8 @@ func (k *keyring) add(addr mino.Address, leaf *x509.Certificate) {
 	k.sums[sumOf(leaf)] = addr
 }
 
-// begin tells whether the store may be read, and returns what was read before, which
-// does not change. Nobody else begins until that is finished.
+// begin tells whether the caller may read the store now. It returns what was read before, which
+// does not change. Nobody else may read until the caller has finished.
 func (k *keyring) begin() (map[mino.Address]readChain, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -102,7 +102,7 @@ func (k *keyring) begin() (map[mino.Address]readChain, bool) {
 	return k.chains, true
 }
 
-// finish takes over what has been read since the start.
+// finish replaces the keys by those that the caller has read.
 func (k *keyring) finish(chains map[mino.Address]readChain, started time.Time) {
 	sums := make(map[keySum]mino.Address, len(chains))
 	for addr, chain := range chains {
@@ -116,7 +116,7 @@ func (k *keyring) finish(chains map[mino.Address]readChain, started time.Time) {
 	k.next = started.Add(max(keyringAge, keyringShare*time.Since(started)))
 }
 
-// read returns what is in the store. What it cannot read is nobody's key.
+// read returns what is in the store. A chain that cannot be read is nobody's key.
 func read(store certs.Storage, before map[mino.Address]readChain) (map[mino.Address]readChain, time.Time) {
 	started := time.Now()
 	chains := make(map[mino.Address]readChain, len(before))
@@ -130,7 +130,7 @@ func read(store certs.Storage, before map[mino.Address]readChain) (map[mino.Addr
 	return chains, started
 }
 
-// parse returns a chain of the store. It does nothing if that is what was there before.
+// parse parses a chain of the store, unless the chain is the same as before.
 func parse(chain certs.CertChain, before readChain) readChain {
 	if len(chain) > 0 && bytes.Equal(before.chain, chain) {
 		return before

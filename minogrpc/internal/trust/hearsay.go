@@ -1,4 +1,4 @@
-package minogrpc
+package trust
 
 import (
 	"fmt"
@@ -8,28 +8,28 @@ import (
 	"github.com/minogrpc/session"
 )
 
-// A node that has proved nothing is dialled again after a pause that doubles.
+// The pauses before this node dials an address of hearsay again. Each is twice the one before.
 const (
 	firstHearsayPause = time.Second
 	lastHearsayPause  = 5 * time.Minute
 )
 
-// hearsay are the addresses that another member has told of, and where nobody has proved to be
-// the node: neither by a call to this one nor by an answer to a dial. A member may tell of
-// addresses of third parties, which must not be dialled again and again for that. It forgets
-// with the process: what is in the store at the start is the operator's.
+// hearsay has the addresses that only another member has named. Nobody has proved to be the node at
+// such an address, neither by a call nor by an answer to a dial. A member may name the address of a
+// third party, and this node must not dial that party again and again. Hearsay ends with the process:
+// what the store has at the start counts as the operator's.
 type hearsay struct {
 	mu    sync.RWMutex
 	addrs map[session.Address]*attempt
 }
 
-// attempt is the last one to dial an address. It is zero before the first.
+// attempt is the last attempt to dial an address. It is zero before the first.
 type attempt struct {
 	next  time.Time
 	pause time.Duration
 }
 
-// add notes an address of which somebody has told.
+// add notes an address that another member has named.
 func (h *hearsay) add(addr session.Address) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -41,7 +41,7 @@ func (h *hearsay) add(addr session.Address) {
 	h.addrs[addr] = &attempt{}
 }
 
-// has tells whether nobody has proved to be the node at the address.
+// has tells whether the address is hearsay.
 func (h *hearsay) has(addr session.Address) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -61,7 +61,7 @@ func (h *hearsay) proved(addr session.Address) {
 	delete(h.addrs, addr)
 }
 
-// dial returns an error if the address must not be dialled now, and else counts the attempt.
+// dial returns an error if this node must not dial the address now. Otherwise it counts the attempt.
 func (h *hearsay) dial(addr session.Address, now time.Time) error {
 	if !h.has(addr) {
 		return nil
