@@ -139,6 +139,7 @@ func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l.secure = !m.noTLS
 	l.ended = func(c *accepted) { m.guard.Forget(c) }
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
+	l.accepted = m.accepted
 
 	return l
 }
