@@ -242,7 +242,7 @@ func neighbors(seen []observation, now time.Time) []Neighbor {
 
 	list := make([]Neighbor, len(seen))
 	for i := range seen {
-		seen[i].print(&list[i], now)
+		seen[i].write(&list[i], now)
 	}
 
 	return list
@@ -261,8 +261,8 @@ func sorted(list []Neighbor) (first []Neighbor, more int) {
 	return list[:n:n], len(list) - n
 }
 
-// print writes the neighbour as a snapshot has it.
-func (o *observation) print(n *Neighbor, now time.Time) {
+// write writes the neighbour as a snapshot has it.
+func (o *observation) write(n *Neighbor, now time.Time) {
 	*n = Neighbor{
 		Address:   nameOf(o.addr),
 		State:     o.state,

@@ -22,30 +22,34 @@ type ending struct {
 	took   time.Duration
 }
 
+// handlerNews is what an observer was told of handlers.
+type handlerNews struct {
+	mu      sync.Mutex
+	started []session.StreamInfo
+	ended   []ending
+}
+
+func (n *handlerNews) observer() host.Observer {
+	return host.Observer{
+		HandlerStarted: func(s session.StreamInfo) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+
+			n.started = append(n.started, s)
+		},
+		HandlerEnded: func(s session.StreamInfo, err error, took time.Duration) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+
+			n.ended = append(n.ended, ending{s, err.Error(), took})
+		},
+	}
+}
+
 // Promise P3: the observer is told when a handler of a stream or a call begins and ends, with its error.
 func TestObserver_IsToldOfHandlers(t *testing.T) {
 	inWorld(t, func(w *world) {
-		var (
-			mu      sync.Mutex
-			started []session.StreamInfo
-			ended   []ending
-		)
-
-		observer := host.WithObserver(host.Observer{
-			HandlerStarted: func(s session.StreamInfo) {
-				mu.Lock()
-				defer mu.Unlock()
-
-				started = append(started, s)
-			},
-			HandlerEnded: func(s session.StreamInfo, err error, took time.Duration) {
-				mu.Lock()
-				defer mu.Unlock()
-
-				ended = append(ended, ending{s, err.Error(), took})
-			},
-		})
-
+		told := &handlerNews{}
 		player := w.start("player:1", handler{
 			stream: func(_ mino.Sender, in mino.Receiver) error {
 				_, _, _ = in.Recv(context.Background())
@@ -54,7 +58,7 @@ func TestObserver_IsToldOfHandlers(t *testing.T) {
 				return errors.New("no more")
 			},
 			process: func(mino.Request) (serde.Message, error) { panic("at once") },
-		}, observer)
+		}, host.WithObserver(told.observer()))
 
 		orchestrator := w.start("o:1", handler{})
 		ctx, cancel := context.WithCancel(mino.WithProtocol(w.Context(), "tag"))
@@ -74,9 +78,10 @@ func TestObserver_IsToldOfHandlers(t *testing.T) {
 		require.ErrorContains(t, err, "at once")
 		synctest.Wait()
 
-		mu.Lock()
-		defer mu.Unlock()
+		told.mu.Lock()
+		defer told.mu.Unlock()
 
+		started, ended := told.started, told.ended
 		require.Len(t, started, 2)
 		require.Len(t, ended, 2)
 		require.Equal(t, player.GetAddress(), started[0].Node)

@@ -14,7 +14,8 @@ import (
 // outbox has room.
 func TestSend_SmallBehindLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := sessiontest.Cluster(t, 3, sessiontest.WithMinogrpc(linked(nil)...), sessiontest.WithRPC(rpcName, echo, texts{}))
+		c := sessiontest.Cluster(t, 3, sessiontest.WithMinogrpc(linked(nil)...),
+			sessiontest.WithRPC(rpcName, echo, texts{}))
 		out, in, err := c.RPC(2, rpcName).Stream(t.Context(), c.Players().Take(mino.RangeFilter(0, 2)))
 		require.NoError(t, err)
 

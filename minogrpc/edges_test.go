@@ -65,7 +65,8 @@ func TestErrors_TextsAreCut(t *testing.T) {
 // Stream and Call say the same of a deadline that is over.
 func TestErrors_DeadlineIsTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := sessiontest.Cluster(t, 2, sessiontest.WithMinogrpc(linked(nil)...), sessiontest.WithRPC(rpcName, echo, texts{}))
+		c := sessiontest.Cluster(t, 2, sessiontest.WithMinogrpc(linked(nil)...),
+			sessiontest.WithRPC(rpcName, echo, texts{}))
 		rpc, mute := c.RPC(0, rpcName), mino.NewAddresses(c.Address(1))
 		c.Freeze(1)
 

@@ -63,44 +63,14 @@ func TestSnapshot_FindsTheSlowAndTheFrozenNode(t *testing.T) {
 
 		for i := 1; i < c.Len(); i++ {
 			child := all[c.Address(i).String()]
-			require.Equal(t, i == slow, child.RoundTrip >= 300*time.Millisecond, "round trip of %d: %v", i, child.RoundTrip)
-			require.Equal(t, i == frozen, child.Heard > session.DefaultLiveness/3+500*time.Millisecond, "%d heard %v ago", i, child.Heard)
+			isFrozen := child.Heard > session.DefaultLiveness/3+500*time.Millisecond
+			require.Equal(t, i == frozen, isFrozen, "%d was heard %v ago", i, child.Heard)
+			require.Equal(t, i == slow, child.RoundTrip >= 300*time.Millisecond, "%d takes %v", i, child.RoundTrip)
 		}
 
 		// Its parent waits, too, for what it has passed on.
 		require.Equal(t, 4*time.Second, all[c.Address(frozen).String()].Waiting.Oldest)
-
-		root := c.Node(0).(*minogrpc.Minogrpc).Snapshot()
-		require.Equal(t, c.Address(0).String(), root.Address)
-		require.Len(t, root.Streams, 2)
-
-		for _, st := range root.Streams {
-			if st.Role == host.StreamOrchestrator {
-				require.Empty(t, st.Handler)
-				require.EqualValues(t, 13+12, st.Outcomes.Delivered)
-
-				continue
-			}
-
-			require.Equal(t, host.StreamRoot, st.Role)
-			require.Equal(t, host.HandlerRunning, st.Handler)
-			require.Equal(t, 2*session.DefaultLiveness+4*time.Second, st.HandlerSince)
-		}
-
-		require.Positive(t, root.Memory.Used)
-		require.NotEmpty(t, root.Memory.Peers)
-		require.Positive(t, root.Dialled)
-		require.Positive(t, root.Accepted)
-
-		data, err := json.Marshal(root)
-		require.NoError(t, err)
-
-		var back minogrpc.Snapshot
-
-		require.NoError(t, json.Unmarshal(data, &back))
-		require.True(t, root.At.Equal(back.At))
-		back.At = root.At
-		require.Equal(t, root, back)
+		requireRoot(t, c.Node(0).(*minogrpc.Minogrpc).Snapshot(), c.Address(0))
 
 		// The goodbye to the frozen node takes its time.
 		cancel()
@@ -108,6 +78,43 @@ func TestSnapshot_FindsTheSlowAndTheFrozenNode(t *testing.T) {
 		require.Empty(t, c.Node(0).(*minogrpc.Minogrpc).Snapshot().Streams)
 		c.Heal(frozen)
 	})
+}
+
+// requireRoot checks the snapshot of the node that orchestrates the only stream and is its root.
+func requireRoot(t *testing.T, snap minogrpc.Snapshot, me mino.Address) {
+	t.Helper()
+
+	require.Equal(t, me.String(), snap.Address)
+	require.Len(t, snap.Streams, 2)
+
+	for _, st := range snap.Streams {
+		if st.Role == host.StreamOrchestrator {
+			require.Empty(t, st.Handler)
+			require.EqualValues(t, 13+12, st.Outcomes.Delivered)
+
+			continue
+		}
+
+		require.Equal(t, host.StreamRoot, st.Role)
+		require.Equal(t, host.HandlerRunning, st.Handler)
+		require.Equal(t, 2*session.DefaultLiveness+4*time.Second, st.HandlerSince)
+	}
+
+	require.Positive(t, snap.Memory.Used)
+	require.NotEmpty(t, snap.Memory.Peers)
+	require.Positive(t, snap.Dialled)
+	require.Positive(t, snap.Accepted)
+
+	data, err := json.Marshal(snap)
+	require.NoError(t, err)
+
+	var back minogrpc.Snapshot
+
+	require.NoError(t, json.Unmarshal(data, &back))
+	require.True(t, snap.At.Equal(back.At))
+
+	back.At = snap.At
+	require.Equal(t, snap, back)
 }
 
 // childrenOf returns the neighbours below a player of the only stream.

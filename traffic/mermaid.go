@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"io"
@@ -24,22 +23,22 @@ type line struct {
 func (r *Record) WriteMermaid(w io.Writer) error {
 	s := tell(r.Events())
 	names := make(map[string]string, len(s.nodes))
-	out := bufio.NewWriter(w)
+	out := newPen(w)
 
-	fmt.Fprintln(out, "sequenceDiagram")
+	out.printf("sequenceDiagram\n")
 
 	for i, node := range s.nodes {
 		names[node] = fmt.Sprintf("p%d", i)
-		fmt.Fprintf(out, "    participant p%d as %s\n", i, plain(short(node)))
+		out.printf("    participant p%d as %s\n", i, plain(short(node)))
 	}
 
 	lines := s.lines(names)
 	for _, l := range lines[:min(len(lines), maxLines)] {
-		fmt.Fprintf(out, "    %s\n", l.text)
+		out.printf("    %s\n", l.text)
 	}
 
 	if more := max(len(lines)-maxLines, 0) + s.dropped; more > 0 && len(s.nodes) > 0 {
-		fmt.Fprintf(out, "    Note over p0: and %d more\n", more)
+		out.printf("    Note over p0: and %d more\n", more)
 	}
 
 	return out.Flush()
@@ -121,7 +120,9 @@ func rounded(d time.Duration) time.Duration {
 }
 
 // special are the characters that mean something in a diagram.
-var special = strings.NewReplacer("#", "#35;", ";", "#59;", "<", "#lt;", ">", "#gt;", "\n", " ", "\r", " ", "%%", "#37;#37;")
+var special = strings.NewReplacer(
+	"#", "#35;", ";", "#59;", "<", "#lt;", ">", "#gt;", "\n", " ", "\r", " ", "%%", "#37;#37;",
+)
 
 // plain returns a text that means nothing in a diagram.
 func plain(text string) string {

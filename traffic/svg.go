@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"bufio"
 	"fmt"
 	"html"
 	"io"
@@ -31,7 +30,9 @@ text{fill:currentColor}
 .trouble{fill:#dc2626}
 .good{fill:#16a34a}
 .news{fill:#9ca3af}
-@media (prefers-color-scheme:dark){svg{background:#111;color:#ddd}.lane{stroke:#444}.tick{stroke:#222}.hop{stroke:#60a5fa}}
+@media (prefers-color-scheme:dark){
+svg{background:#111;color:#ddd}.lane{stroke:#444}.tick{stroke:#222}.hop{stroke:#60a5fa}
+}
 </style>
 <defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" orient="auto">
 <path d="M0 0 8 4 0 8z" fill="#2563eb"/></marker></defs>
@@ -39,7 +40,7 @@ text{fill:currentColor}
 
 // canvas is a timeline that is being drawn.
 type canvas struct {
-	*bufio.Writer
+	*pen
 
 	lanes map[string]int
 	end   time.Duration
@@ -49,24 +50,24 @@ type canvas struct {
 // neighbours, and a dot for each outcome, loss and link. What each is shows when the pointer rests on it.
 func (r *Record) WriteSVG(w io.Writer) error {
 	s := tell(r.Events())
-	c := canvas{Writer: bufio.NewWriter(w), lanes: make(map[string]int, len(s.nodes)), end: max(s.end, time.Microsecond)}
+	c := canvas{pen: newPen(w), lanes: make(map[string]int), end: max(s.end, time.Microsecond)}
 	height := marginTop + laneHeight*len(s.nodes) + laneHeight/2
 
-	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img">`+"\n",
+	c.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img">`+"\n",
 		marginLeft+innerWidth+marginRight, height)
-	fmt.Fprint(c, style)
-	fmt.Fprintf(c, "<title>%s</title>\n", escaped(s.title()))
-	fmt.Fprintf(c, `<text x="10" y="20">%s</text>`+"\n", escaped(s.title()))
+	c.printf("%s", style)
+	c.printf("<title>%s</title>\n", escaped(s.title()))
+	c.printf(`<text x="10" y="20">%s</text>`+"\n", escaped(s.title()))
 
 	for i := range ticks + 1 {
 		at := c.end * time.Duration(i) / ticks
-		fmt.Fprintf(c, `<line class="tick" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text x="%.1f" y="%d">%v</text>`+"\n",
+		c.printf(`<line class="tick" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text x="%.1f" y="%d">%v</text>`+"\n",
 			c.x(at), c.x(at), marginTop-10, height, c.x(at), marginTop-14, rounded(at))
 	}
 
 	for i, node := range s.nodes {
 		c.lanes[node] = i
-		fmt.Fprintf(c, `<line class="lane" x1="%d" x2="%d" y1="%d" y2="%d"/><text x="10" y="%d">%s</text>`+"\n",
+		c.printf(`<line class="lane" x1="%d" x2="%d" y1="%d" y2="%d"/><text x="10" y="%d">%s</text>`+"\n",
 			marginLeft, marginLeft+innerWidth, c.y(node), c.y(node), c.y(node)+4, escaped(short(node)))
 	}
 
@@ -78,7 +79,7 @@ func (r *Record) WriteSVG(w io.Writer) error {
 		c.mark(m)
 	}
 
-	fmt.Fprintln(c, "</svg>")
+	c.printf("</svg>\n")
 
 	return c.Flush()
 }
@@ -112,7 +113,7 @@ func (c *canvas) hop(h hop) {
 		x2, y2 = x1, (y1+y2)/2
 	}
 
-	fmt.Fprintf(c, `<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"><title>%s</title></line>`+"\n",
+	c.printf(`<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"><title>%s</title></line>`+"\n",
 		class, x1, y1, x2, y2, escaped(fmt.Sprintf("%v: %s to %s, %s, %s",
 			rounded(h.left), short(h.from), short(h.to), h.label(), end)))
 }
@@ -128,7 +129,7 @@ func (c *canvas) mark(m mark) {
 		class = "good"
 	}
 
-	fmt.Fprintf(c, `<circle class="%s" cx="%.1f" cy="%d" r="%d"><title>%s</title></circle>`+"\n",
+	c.printf(`<circle class="%s" cx="%.1f" cy="%d" r="%d"><title>%s</title></circle>`+"\n",
 		class, c.x(m.at), c.y(m.node), radius, escaped(fmt.Sprintf("%v: %s: %s",
 			rounded(m.at), short(m.node), m.label())))
 }

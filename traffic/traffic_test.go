@@ -55,6 +55,7 @@ func recorded(t *testing.T, opts ...traffic.Option) *traffic.Record {
 		require.NoError(t, err)
 	}
 
+	synctest.Wait() // The players know the outcomes of their answers.
 	c.Slow(1, 100*time.Millisecond)
 	c.Kill(2)
 

@@ -69,8 +69,12 @@ func (b *book) observer(name string, life int) session.Observer {
 
 			b.sent = time.Since(b.began)
 		},
-		RelayLost:   func(_ session.StreamInfo, peer mino.Address, cause error) { b.miss(name, life, peer, cause, false) },
-		RelayBroken: func(_ session.StreamInfo, peer mino.Address, cause error) { b.miss(name, life, peer, cause, true) },
+		RelayLost: func(_ session.StreamInfo, peer mino.Address, cause error) {
+			b.miss(name, life, peer, cause, false)
+		},
+		RelayBroken: func(_ session.StreamInfo, peer mino.Address, cause error) {
+			b.miss(name, life, peer, cause, true)
+		},
 	}
 }
 

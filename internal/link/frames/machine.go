@@ -108,6 +108,7 @@ type Machine struct {
 	incoming
 	pulse
 	upward
+
 	trip trip
 
 	bounds bounds
