@@ -88,6 +88,10 @@ func isOrchestrator(addr mino.Address) bool {
 
 // nameOf prints an address. An address whose String panics is printed as its type.
 func nameOf(addr mino.Address) string {
+	if own, ok := addr.(Address); ok {
+		return own.String()
+	}
+
 	name, err := contain.Call(func() (string, error) { return addr.String(), nil })
 	if err != nil {
 		return fmt.Sprintf("%T", addr)

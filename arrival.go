@@ -56,11 +56,14 @@ type numbering struct {
 func (n *numbering) departure() link.Header {
 	n.sequence++
 
+	now := time.Now()
+
 	return link.Header{
 		Origin:   n.origin[:],
 		Sequence: n.sequence,
 		HopLimit: n.hopLimit,
-		Deadline: time.Now().Add(n.outcome),
+		Deadline: now.Add(n.outcome),
+		Since:    now,
 	}
 }
 
@@ -90,7 +93,8 @@ func (n *numbering) arrival(in arrival, down bool) link.Header {
 	}
 
 	// A packet that waits costs this node memory, so a neighbour cannot ask for any time.
-	h.Deadline = time.Now().Add(min(budget, maxBudget*n.outcome))
+	h.Since = time.Now()
+	h.Deadline = h.Since.Add(min(budget, maxBudget*n.outcome))
 
 	return h
 }

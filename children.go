@@ -17,6 +17,7 @@ const firstPause = time.Second
 // session tries to reach it again without a packet, because it may only have been cut off, and be
 // waiting for its parent.
 type child struct {
+	addr mino.Address
 	// link leads to the child. It is nil while the child is lost.
 	link *link.Link
 
@@ -46,7 +47,7 @@ func (cs children) link(key string) *link.Link {
 func (cs children) add(l *link.Link) {
 	c := cs[l.Key]
 	if c == nil {
-		c = &child{}
+		c = &child{addr: l.Peer}
 		cs[l.Key] = c
 	}
 

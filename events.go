@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/ptypes"
@@ -70,6 +71,11 @@ func (o *linkOwner) Resumed(l *link.Link) {
 // Turned implements link.Owner. What a child says about the way of its parents means nothing.
 func (o *linkOwner) Turned(l *link.Link, cut bool) {
 	o.session().parentTurned(l, cut)
+}
+
+// Measured implements link.Owner.
+func (o *linkOwner) Measured(l *link.Link, roundTrip time.Duration) {
+	o.session().witness.measured(l.Peer, roundTrip)
 }
 
 // Goodbye implements link.Owner. At the end that has dialled, it waits for the end of the stream,

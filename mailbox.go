@@ -53,6 +53,7 @@ func (m *mailbox) deliver(h link.Header, neighbour string, mine router.Packet) (
 	err = m.queue.Push(inbox.Entry{
 		Packet:  mine,
 		Size:    parcel.Size(mine.GetMessage(), h.Source, []string{m.key}),
+		Since:   h.Since,
 		Account: h.Account,
 	})
 

@@ -41,6 +41,48 @@ func (b *MemoryBudget) Used() int {
 	return b.budget.Used()
 }
 
+// maxPeers is how many peers a MemoryUsage names.
+const maxPeers = 32
+
+// MemoryUsage says who uses how much of a [MemoryBudget], in bytes.
+type MemoryUsage struct {
+	// Used is how much is in use, and Limit how much may be. A quarter more is there for what would
+	// otherwise end a connection.
+	Used  int `json:"used_bytes"`
+	Limit int `json:"limit_bytes"`
+	// PeerLimit is how much one peer may use.
+	PeerLimit int `json:"peer_limit_bytes"`
+	// Peers are the peers that use most, at most 32, the first the most. MorePeers is how many others
+	// use something. What belongs to no peer is not in it.
+	Peers     []PeerUsage `json:"peers,omitempty"`
+	MorePeers int         `json:"more_peers,omitempty"`
+}
+
+// PeerUsage is what one peer uses.
+type PeerUsage struct {
+	Address string `json:"address"`
+	Bytes   int    `json:"bytes"`
+}
+
+// Usage returns who uses how much now. A nil budget has no usage.
+func (b *MemoryBudget) Usage() MemoryUsage {
+	if b == nil {
+		return MemoryUsage{}
+	}
+
+	usage := MemoryUsage{Used: b.budget.Used(), Limit: b.budget.Limit(), PeerLimit: b.shares.Limit()}
+
+	var most []memory.Usage
+
+	most, usage.MorePeers = b.shares.Usage(maxPeers)
+	for _, peer := range most {
+		addr := AddressFactory{}.FromText([]byte(peer.Name))
+		usage.Peers = append(usage.Peers, PeerUsage{Address: nameOf(addr), Bytes: peer.Bytes})
+	}
+
+	return usage
+}
+
 // Reserve takes n bytes for what the owner of the sessions, such as an overlay, holds besides them.
 // It returns false, and takes nothing, when fewer than n bytes are left. A nil budget has no limit.
 func (b *MemoryBudget) Reserve(n int) bool {

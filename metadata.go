@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/minogrpc/session/internal/offer"
+	"github.com/minogrpc/session/mino"
+	"github.com/rs/zerolog"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -71,4 +73,49 @@ func (o Offer) RelayOptions() []RelayOption {
 	}
 
 	return opts
+}
+
+// StreamInfo says which stream of which node something is about.
+type StreamInfo struct {
+	// Node is the node of the session. At an orchestrator it has that role.
+	Node mino.Address
+
+	// Procedure is the URI of the procedure, Stream the id of the stream, and Protocol its tag, which
+	// is empty if it has none.
+	Procedure, Stream, Protocol string
+}
+
+// streamInfoOf reads the metadata of a stream.
+func streamInfoOf(md metadata.MD, me mino.Address) StreamInfo {
+	info := StreamInfo{
+		Node: me, Procedure: first(md, URIKey), Stream: first(md, StreamIDKey), Protocol: first(md, ProtocolKey),
+	}
+	if info.Protocol == UndefinedProtocol {
+		info.Protocol = ""
+	}
+
+	return info
+}
+
+// label returns the logger with what each line of the stream says.
+func (i *StreamInfo) label(logger zerolog.Logger) zerolog.Logger {
+	if logger.GetLevel() == zerolog.Disabled {
+		return logger // It costs memory for each session.
+	}
+
+	fields := logger.With().Stringer("node", printed{i.Node}).Str("rpc", i.Procedure).Str("stream", i.Stream)
+	if i.Protocol != "" {
+		fields = fields.Str("protocol", i.Protocol)
+	}
+	return fields.Logger()
+}
+
+// first returns the first value of a key, or nothing.
+func first(md metadata.MD, key string) string {
+	values := md.Get(key)
+	if len(values) == 0 {
+		return ""
+	}
+
+	return values[0]
 }

@@ -1,59 +1,72 @@
 package session
 
-import "github.com/minogrpc/session/mino"
+import (
+	"time"
+
+	"github.com/minogrpc/session/mino"
+)
 
 // Observer learns what a session does. Every field may be nil; a nil field costs nothing. The
 // session calls the functions from several goroutines at once and holds no lock. Packets wait while
 // a function runs, so it must be quick. A function that panics ends the session, not the process.
+// Each function is told which stream of which node it is about.
 // The functions must not change the addresses and errors that they get.
 type Observer struct {
 	// RelayOpened is called when a neighbour can be reached: a child has answered, or a parent has
 	// been registered.
-	RelayOpened func(peer mino.Address)
+	RelayOpened func(stream StreamInfo, peer mino.Address)
 
 	// RelayBroken is called, with the cause, when the stream of a duplex link to a neighbour has
 	// broken. The session now tries to go on over another stream, or waits for the neighbour to do
 	// so. The sessions at both ends call it. RelayResumed or RelayLost follows, unless the session
 	// ends.
-	RelayBroken func(peer mino.Address, cause error)
+	RelayBroken func(stream StreamInfo, peer mino.Address, cause error)
 
 	// RelayResumed is called at both ends when a broken link goes on. Nothing was lost.
-	RelayResumed func(peer mino.Address)
+	RelayResumed func(stream StreamInfo, peer mino.Address)
 
 	// RelayLost is called when a neighbour is lost, with the cause.
-	RelayLost func(peer mino.Address, cause error)
+	RelayLost func(stream StreamInfo, peer mino.Address, cause error)
 
 	// RelayClosed is called when the session has released the relay to a neighbour, after a loss or
 	// because the session has ended.
-	RelayClosed func(peer mino.Address)
+	RelayClosed func(stream StreamInfo, peer mino.Address)
+
+	// RoundTrip is called with how long the way to the neighbour of a duplex link and back takes, about
+	// once in the time of [WithLiveness].
+	RoundTrip func(stream StreamInfo, peer mino.Address, d time.Duration)
 
 	// PacketSent is called when the session has handed a packet to a neighbour.
-	PacketSent func(to mino.Address, info PacketInfo)
+	PacketSent func(stream StreamInfo, to mino.Address, info PacketInfo)
 
 	// PacketReceived is called when a packet has come from a neighbour.
-	PacketReceived func(from mino.Address, info PacketInfo)
+	PacketReceived func(stream StreamInfo, from mino.Address, info PacketInfo)
 
 	// PacketDelivered is called when the session has put a packet into its own queue.
-	PacketDelivered func(info PacketInfo)
+	PacketDelivered func(stream StreamInfo, info PacketInfo)
 
 	// PacketDropped is called once for each destination that this node reports as not reached,
 	// to its own application or to the neighbour that sent the packet.
-	PacketDropped func(err *DeliveryError)
+	PacketDropped func(stream StreamInfo, err *DeliveryError)
+
+	// OutcomeKnown is called for each destination of a message that this node has sent, just after the
+	// channel of Send has told its outcome. The outcome of a destination that is no address is not told.
+	OutcomeKnown func(stream StreamInfo, outcome Outcome)
 
 	// PacketRefused is called for each packet that the session refuses for its provenance. The
 	// address is that of the neighbour, as the overlay gave it; the error wraps [ErrStranger]. See
 	// [WithNeighborsOnly].
-	PacketRefused func(from mino.Address, err error)
+	PacketRefused func(stream StreamInfo, from mino.Address, err error)
 
 	// MessageRejected is called when the session cannot decode the message of a packet in its
 	// queue. It is also called when the session has dropped a large message of a neighbour because
 	// no further part of it came for the time of [WithLiveness]; in that case From is the
 	// neighbour.
-	MessageRejected func(err *MessageError)
+	MessageRejected func(stream StreamInfo, err *MessageError)
 
 	// QueueDepth is called when a packet has entered or left the queue. It gets the number of
 	// packets in the queue and their total cost, in bytes.
-	QueueDepth func(packets, bytes int)
+	QueueDepth func(stream StreamInfo, packets, bytes int)
 }
 
 // PacketInfo describes a packet to an [Observer].
@@ -66,4 +79,16 @@ type PacketInfo struct {
 
 	// Bytes is the size of the message.
 	Bytes int
+}
+
+// Outcome is what became of a message for one destination.
+type Outcome struct {
+	// Destination is the destination as Send got it, unwrapped if it came from Recv.
+	Destination mino.Address
+
+	// Err is nil if the destination was reached.
+	Err *DeliveryError
+
+	// Latency is the time from the call of Send to the outcome.
+	Latency time.Duration
 }

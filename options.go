@@ -133,9 +133,10 @@ func WithSlog(logger *slog.Logger) Option {
 	})
 }
 
-// WithObserver sets the functions that learn what the session does.
+// WithObserver adds an observer of what the session does. Several observers are told in the order of the
+// options.
 func WithObserver(observer Observer) Option {
-	return optionFunc(func(c *config) { c.observer = observer })
+	return optionFunc(func(c *config) { c.observer = c.observer.join(observer) })
 }
 
 // WithSetupTimeout sets how long a neighbour may take to answer a new stream before it counts as

@@ -280,7 +280,7 @@ func TestLost_FormerParentIsNoChild(t *testing.T) {
 		told := 0
 		s := NewSession(nil, NewAddress("grpc://a:1"), nil, tree.NewRouter(AddressFactory{}).GetPacketFactory(),
 			json.NewContext(), NewConnManager(), WithObserver(Observer{
-				RelayLost: func(mino.Address, error) { told++ },
+				RelayLost: func(StreamInfo, mino.Address, error) { told++ },
 			})).(*session)
 		former := link.Park(link.Config{Key: "p", Down: true, Owner: quietOwner{}, MaxPackets: 1, MaxBytes: 1})
 

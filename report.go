@@ -129,7 +129,11 @@ func writeFailure(err *DeliveryError) *ptypes.Failure {
 // come from a neighbour, and this node passes it on for each destination.
 func textOf(err error, limit int) string {
 	// The error may not be ours: fmt makes a text of its panic.
-	text := coarse(err, fmt.Sprint(err))
+	return bounded(coarse(err, fmt.Sprint(err)), limit)
+}
+
+// bounded returns a text of at most so many bytes and a mark, in UTF-8.
+func bounded(text string, limit int) string {
 	if len(text) > limit {
 		text = text[:limit] + "…"
 	}

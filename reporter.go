@@ -134,7 +134,10 @@ func (r *reporter) carryOut(e *effects) {
 // through here: this is where a failure of one copy becomes a timeout if another copy is in doubt.
 func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
 	if err == nil {
-		set.Settle(key, nil)
+		if set.Settle(key, nil) {
+			r.witness.record.delivered.Add(1)
+			r.witness.outcome(set, key, nil)
+		}
 
 		return
 	}
@@ -144,6 +147,8 @@ func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
 	}
 
 	if set.Settle(key, err) {
+		r.witness.record.fail(err)
+		r.witness.outcome(set, key, err)
 		r.witness.dropped(err)
 	}
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/pending"
@@ -44,6 +45,10 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	set := pending.New(to.keys, reuse.Guard(outcomes(errs), msg, data))
 	e := effects{}
 
+	if s.observer.OutcomeKnown != nil {
+		set.SetTag(newDispatched(to))
+	}
+
 	if err != nil {
 		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, err))
 	} else {
@@ -53,6 +58,21 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	s.reporter.carryOut(&e)
 
 	return errs
+}
+
+// dispatched is a message whose outcomes the observer wants to know.
+type dispatched struct {
+	to map[string]mino.Address
+	at time.Time
+}
+
+func newDispatched(to recipients) *dispatched {
+	d := &dispatched{to: make(map[string]mino.Address, len(to.keys)), at: time.Now()}
+	for i, key := range to.keys {
+		d.to[key] = to.addrs[i]
+	}
+
+	return d
 }
 
 // send takes the sequence number and routes the packet in one step.

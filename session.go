@@ -147,6 +147,9 @@ type session struct {
 	msgFac serde.Factory
 	ctx    serde.Context
 
+	// begun is when the session was made.
+	begun time.Time
+
 	framing  framing
 	dialler  dialler
 	witness  witness
@@ -187,6 +190,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 		me:       unwrapAddress(me),
 		msgFac:   msgFac,
 		ctx:      ctx,
+		begun:    time.Now(),
 		over:     make(chan struct{}),
 		done:     make(chan struct{}),
 		children: make(children),
@@ -198,7 +202,8 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 
 	s.mailbox.key = s.meKey
 	s.mailbox.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
-	s.witness.logger, s.witness.observer = s.logger, s.observer
+	s.witness.stream = streamInfoOf(md, s.me)
+	s.witness.logger, s.witness.observer = s.witness.stream.label(s.logger), s.observer
 	s.witness.queue, s.witness.leave = s.mailbox.queue, s.Leave
 	s.reporter = reporter{me: s.me, meKey: s.meKey, witness: &s.witness}
 

@@ -3,9 +3,11 @@ package session
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/inbox"
+	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"github.com/rs/zerolog"
@@ -18,6 +20,9 @@ type witness struct {
 	logger   zerolog.Logger
 	observer Observer
 	queue    *inbox.Inbox
+	// stream names the stream, and record counts the outcomes.
+	stream StreamInfo
+	record record
 
 	// leave ends the session. fault calls it in a goroutine of its own, because its caller may
 	// hold the lock of the session.
@@ -50,7 +55,7 @@ func (w *witness) opened(peer mino.Address) {
 	w.logger.Debug().Stringer("peer", printed{peer}).Msg("relay opened")
 
 	if w.observer.RelayOpened != nil {
-		w.observe(func() { w.observer.RelayOpened(peer) })
+		w.observe(func() { w.observer.RelayOpened(w.stream, peer) })
 	}
 }
 
@@ -58,7 +63,7 @@ func (w *witness) broken(peer mino.Address, cause error) {
 	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause, maxText)).Msg("relay broken")
 
 	if w.observer.RelayBroken != nil {
-		w.observe(func() { w.observer.RelayBroken(peer, cause) })
+		w.observe(func() { w.observer.RelayBroken(w.stream, peer, cause) })
 	}
 }
 
@@ -66,7 +71,13 @@ func (w *witness) resumed(peer mino.Address) {
 	w.logger.Info().Stringer("peer", printed{peer}).Msg("relay resumed")
 
 	if w.observer.RelayResumed != nil {
-		w.observe(func() { w.observer.RelayResumed(peer) })
+		w.observe(func() { w.observer.RelayResumed(w.stream, peer) })
+	}
+}
+
+func (w *witness) measured(peer mino.Address, roundTrip time.Duration) {
+	if w.observer.RoundTrip != nil {
+		w.observe(func() { w.observer.RoundTrip(w.stream, peer, roundTrip) })
 	}
 }
 
@@ -74,7 +85,7 @@ func (w *witness) lost(peer mino.Address, cause error) {
 	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause, maxText)).Msg("relay lost")
 
 	if w.observer.RelayLost != nil {
-		w.observe(func() { w.observer.RelayLost(peer, cause) })
+		w.observe(func() { w.observer.RelayLost(w.stream, peer, cause) })
 	}
 }
 
@@ -82,19 +93,19 @@ func (w *witness) closed(peer mino.Address) {
 	w.logger.Debug().Stringer("peer", printed{peer}).Msg("relay closed")
 
 	if w.observer.RelayClosed != nil {
-		w.observe(func() { w.observer.RelayClosed(peer) })
+		w.observe(func() { w.observer.RelayClosed(w.stream, peer) })
 	}
 }
 
 func (w *witness) sent(to mino.Address, packet router.Packet) {
 	if w.observer.PacketSent != nil {
-		w.observe(func() { w.observer.PacketSent(to, infoOf(packet)) })
+		w.observe(func() { w.observer.PacketSent(w.stream, to, infoOf(packet)) })
 	}
 }
 
 func (w *witness) received(from mino.Address, packet router.Packet) {
 	if w.observer.PacketReceived != nil {
-		w.observe(func() { w.observer.PacketReceived(from, infoOf(packet)) })
+		w.observe(func() { w.observer.PacketReceived(w.stream, from, infoOf(packet)) })
 	}
 }
 
@@ -105,7 +116,7 @@ func (w *witness) wantsDeliveries() bool {
 
 func (w *witness) delivered(info PacketInfo) {
 	if w.observer.PacketDelivered != nil {
-		w.observe(func() { w.observer.PacketDelivered(info) })
+		w.observe(func() { w.observer.PacketDelivered(w.stream, info) })
 	}
 
 	w.depth()
@@ -113,7 +124,10 @@ func (w *witness) delivered(info PacketInfo) {
 
 func (w *witness) depth() {
 	if w.observer.QueueDepth != nil {
-		w.observe(func() { w.observer.QueueDepth(w.queue.Depth()) })
+		w.observe(func() {
+			packets, bytes := w.queue.Depth()
+			w.observer.QueueDepth(w.stream, packets, bytes)
+		})
 	}
 }
 
@@ -122,15 +136,31 @@ func (w *witness) dropped(err *DeliveryError) {
 	w.logger.Debug().Err(err).Stringer("reason", err.Reason).Msg("packet dropped")
 
 	if w.observer.PacketDropped != nil {
-		w.observe(func() { w.observer.PacketDropped(err) })
+		w.observe(func() { w.observer.PacketDropped(w.stream, err) })
 	}
+}
+
+// outcome tells the outcome of one destination, if the message was sent here.
+func (w *witness) outcome(set *pending.Set, key string, err *DeliveryError) {
+	if w.observer.OutcomeKnown == nil {
+		return
+	}
+
+	sent, ok := set.Tag().(*dispatched)
+	if !ok {
+		return
+	}
+
+	o := Outcome{Destination: sent.to[key], Err: err, Latency: time.Since(sent.at)}
+
+	w.observe(func() { w.observer.OutcomeKnown(w.stream, o) })
 }
 
 func (w *witness) messageRejected(err *MessageError) {
 	w.logger.Warn().Err(err).Stringer("from", printed{err.From}).Msg("message rejected")
 
 	if w.observer.MessageRejected != nil {
-		w.observe(func() { w.observer.MessageRejected(err) })
+		w.observe(func() { w.observer.MessageRejected(w.stream, err) })
 	}
 }
 
@@ -149,7 +179,7 @@ func (w *witness) packetRefused(from mino.Address, err error) {
 	w.logger.WithLevel(levelOf(&w.warned)).Err(err).Msg("packet refused")
 
 	if w.observer.PacketRefused != nil {
-		w.observe(func() { w.observer.PacketRefused(from, err) })
+		w.observe(func() { w.observer.PacketRefused(w.stream, from, err) })
 	}
 }
 
@@ -158,7 +188,7 @@ func (w *witness) stalled(peer mino.Address, err error) {
 	w.logger.WithLevel(levelOf(&w.dropping)).Err(err).Stringer("peer", printed{peer}).Msg("message dropped")
 
 	if w.observer.MessageRejected != nil {
-		w.observe(func() { w.observer.MessageRejected(&MessageError{From: peer, Cause: err}) })
+		w.observe(func() { w.observer.MessageRejected(w.stream, &MessageError{From: peer, Cause: err}) })
 	}
 }
 

@@ -82,7 +82,11 @@ func (h *Host) contain(fn func() error) error {
 
 // guard is contain for what answers a call: the error of a panic has a status.
 func (h *Host) guard(fn func() error) error {
-	err := h.contain(fn)
+	return statusOf(h.contain(fn))
+}
+
+// statusOf gives the error of a panic a status.
+func statusOf(err error) error {
 	if errors.Is(err, contain.ErrPanic) {
 		return status.Error(codes.Internal, err.Error())
 	}

@@ -36,6 +36,7 @@ type config struct {
 	maxMetadata int
 	maxFrame    int
 	logger      zerolog.Logger
+	observer    Observer
 }
 
 func newConfig(opts []Option) config {

@@ -76,9 +76,10 @@ func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 type orchestration struct {
 	liveSession
 
-	host *Host
-	key  streamKey
-	root session.Address
+	host  *Host
+	key   streamKey
+	begun time.Time
+	root  session.Address
 	// md are the metadata of the stream.
 	md metadata.MD
 }
@@ -99,6 +100,7 @@ func (p *Procedure) open(ctx context.Context, players []session.Address) (liveSe
 		liveSession: h.newSession(md, me, p, session.WithSources(sourcesOf(players)...)),
 		host:        h,
 		key:         key,
+		begun:       time.Now(),
 		root:        players[0],
 		md:          outgoing(md, h.text, players[1:]),
 	}
@@ -177,11 +179,14 @@ func (o *orchestration) start(ctx context.Context, relay session.Relay, table ro
 		return err
 	}
 
+	o.host.streams.orchestrates(o)
+
 	task := Task{Name: "orchestrator", Procedure: o.key.uri, Stream: o.key.id}
 	if o.host.tasks.start(task, func(*running) { o.run(ctx, registration) }) {
 		return nil
 	}
 
+	o.host.streams.orchestrated(o)
 	o.CloseWithError(ErrStopped)
 	_ = registration.Wait() // It is over.
 
@@ -190,6 +195,8 @@ func (o *orchestration) start(ctx context.Context, relay session.Relay, table ro
 
 // run lasts as long as the stream.
 func (o *orchestration) run(ctx context.Context, registration *session.Registration) {
+	defer o.host.streams.orchestrated(o)
+
 	stop := context.AfterFunc(ctx, func() { o.CloseWithError(EndOf(ctx, nil)) })
 	defer stop()
 

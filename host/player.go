@@ -15,6 +15,9 @@ const (
 	taskRelaying = "relaying" // Before the handler, and after it.
 )
 
+// taskCall is the handler of a call.
+const taskCall = "call handler"
+
 // newStream returns the node's part in a stream that it does not know yet, and
 // starts the goroutine that runs the handler.
 func (h *Host) newStream(in *incoming) (*stream, error) {
@@ -52,6 +55,8 @@ func heard(err error) error {
 // takePart runs the handler of a stream, once there is a parent, and lasts as long
 // as the session.
 func (h *Host) takePart(st *stream, p *Procedure, r *running) {
+	st.task.Store(r)
+
 	stop := context.AfterFunc(h.life.closing, func() { st.Leave(leftError{}) })
 	defer stop()
 
@@ -64,7 +69,7 @@ func (h *Host) takePart(st *stream, p *Procedure, r *running) {
 	if isClosed(st.started) {
 		r.rename(taskHandler)
 
-		err := h.contain(func() error { return heard(h.play(st, p)) })
+		err := h.observed(st.streamInfo(), func() error { return heard(h.play(st, p)) })
 		if err != nil && !errors.Is(err, io.EOF) {
 			h.logger.Warn().Err(err).Str("rpc", p.uri).Str("stream", st.key.id).Msg("handler failed")
 		}

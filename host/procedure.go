@@ -135,18 +135,19 @@ func (p *Procedure) Decode(payload []byte) (serde.Message, error) {
 // text of the handler's error, Internal for an answer that cannot be serialized and for a panic,
 // and Unavailable once a stop has begun.
 func (p *Procedure) Process(ctx context.Context, from mino.Address, payload []byte) (answer []byte, err error) {
-	r := p.host.tasks.begin(Task{Name: "call handler", Procedure: p.uri})
+	r := p.host.tasks.begin(Task{Name: taskCall, Procedure: p.uri})
 	if r == nil {
 		return nil, errUnavailable
 	}
 
 	defer r.end()
 
-	err = p.host.guard(func() (err error) {
+	info := session.StreamInfo{Node: p.host.me, Procedure: p.uri}
+	err = statusOf(p.host.observed(info, func() (err error) {
 		answer, err = p.process(ctx, from, payload)
 
 		return err
-	})
+	}))
 
 	return answer, err
 }

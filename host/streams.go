@@ -23,6 +23,7 @@ type liveSession interface {
 	session.Lifecycle
 	session.Registrar
 	session.Ancestry
+	session.Inspector
 }
 
 // errNotParent is why a caller must not be a parent of a stream.
@@ -33,6 +34,8 @@ type stream struct {
 	liveSession
 
 	key streamKey
+	// begun is when the node became a player.
+	begun time.Time
 
 	// info is what does not change of what [mino.InfoOf] tells a handler.
 	info mino.Info
@@ -50,10 +53,15 @@ type stream struct {
 
 	// root is true when an orchestrator has opened the stream.
 	root atomic.Bool
+
+	// task is what runs the handler. It is nil for a moment in the beginning.
+	task atomic.Pointer[running]
 }
 
 func newStream(key streamKey, parents lineage, sess liveSession) *stream {
-	st := &stream{liveSession: sess, key: key, parents: parents, started: make(chan struct{})}
+	st := &stream{
+		liveSession: sess, key: key, begun: time.Now(), parents: parents, started: make(chan struct{}),
+	}
 	st.start = sync.OnceFunc(func() { close(st.started) })
 
 	return st
@@ -79,10 +87,12 @@ type streams struct {
 	mu    sync.Mutex
 	open  map[streamKey]*stream
 	ended endedStreams
+	// opened are those that the node orchestrates.
+	opened map[*orchestration]struct{}
 }
 
 func newStreams() *streams {
-	return &streams{open: make(map[streamKey]*stream)}
+	return &streams{open: make(map[streamKey]*stream), opened: make(map[*orchestration]struct{})}
 }
 
 // join announces a caller of a stream and returns the stream, which it makes for
@@ -144,6 +154,39 @@ func (s *streams) find(key streamKey) *stream {
 	defer s.mu.Unlock()
 
 	return s.open[key]
+}
+
+// orchestrates notes a stream that the node has opened, and forgets it when it has ended.
+func (s *streams) orchestrates(o *orchestration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.opened[o] = struct{}{}
+}
+
+func (s *streams) orchestrated(o *orchestration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	delete(s.opened, o)
+}
+
+// all returns the streams in which the node is a player, and those that it orchestrates.
+func (s *streams) all() []part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	parts := make([]part, 0, len(s.open)+len(s.opened))
+
+	for _, st := range s.open {
+		parts = append(parts, st)
+	}
+
+	for o := range s.opened {
+		parts = append(parts, o)
+	}
+
+	return parts
 }
 
 func isClosed(c <-chan struct{}) bool {

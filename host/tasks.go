@@ -85,7 +85,9 @@ type tasks struct {
 // running is a task from its begin to its end.
 type running struct {
 	tasks *tasks
-	task  Task // guarded by the mutex of the tasks
+	// task and renamed, when it got its present name, are guarded by the mutex of the tasks.
+	task    Task
+	renamed time.Time
 }
 
 func newTasks() *tasks {
@@ -123,6 +125,7 @@ func (r *running) rename(name string) {
 	defer r.tasks.mu.Unlock()
 
 	r.task.Name = name
+	r.renamed = time.Now()
 }
 
 // start runs the function in a goroutine. Once the tasks are shut it returns false, and does nothing.

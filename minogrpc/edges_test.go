@@ -10,7 +10,6 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
@@ -66,21 +65,18 @@ func TestErrors_TextsAreCut(t *testing.T) {
 // Stream and Call say the same of a deadline that is over.
 func TestErrors_DeadlineIsTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := sessiontest.NewNetwork()
-		t.Cleanup(network.Close)
-
-		node := startIn(t, network, "grpc://a:1", minogrpc.NoTLS())
-		mute := startIn(t, network, "grpc://b:1", minogrpc.NoTLS())
-		rpc := mino.MustCreateRPC(node, rpcName, echo, texts{})
-		network.Freeze("a:1", "b:1")
+		c := sessiontest.Cluster(t, 2, sessiontest.WithMinogrpc(linked(nil)...),
+			sessiontest.WithRPC(rpcName, echo, texts{}))
+		rpc, mute := c.RPC(0, rpcName), mino.NewAddresses(c.Address(1))
+		c.Freeze(1)
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 
-		answers, err := rpc.Call(ctx, text("hello"), mino.NewAddresses(mute.GetAddress()))
+		answers, err := rpc.Call(ctx, text("hello"), mute)
 		require.NoError(t, err)
 
-		_, _, ofStream := rpc.Stream(ctx, mino.NewAddresses(mute.GetAddress()))
+		_, _, ofStream := rpc.Stream(ctx, mute)
 		_, ofCall := (<-answers).GetMessageOrError()
 
 		for what, err := range map[string]error{"stream": ofStream, "call": ofCall} {

@@ -107,7 +107,7 @@ func TestHandlers_EndOfAStreamDuringAnAdoption(t *testing.T) {
 
 	synctest.Test(t, func(t *testing.T) {
 		adopted := make(chan struct{}, 1)
-		observer := session.Observer{RelayOpened: func(peer mino.Address) {
+		observer := session.Observer{RelayOpened: func(_ session.StreamInfo, peer mino.Address) {
 			if peer.String() == address(chainRoot).String() {
 				adopted <- struct{}{}
 			}

@@ -62,6 +62,8 @@ type listener struct {
 	rates *rates
 	// refused is told of the connections that are closed for a limit. It may be nil.
 	refused func(from net.Addr, cause error)
+	// accepted is told of the connections that are not. It may be nil.
+	accepted func(from net.Addr)
 	// ended is told of the connections that are closed. It may be nil.
 	ended func(*accepted)
 
@@ -98,6 +100,10 @@ func (l *listener) Accept() (net.Conn, error) {
 
 		c, err := l.admit(conn)
 		if err == nil {
+			if l.accepted != nil {
+				l.accepted(conn.RemoteAddr())
+			}
+
 			return c, nil
 		}
 

@@ -61,10 +61,13 @@ func (c *config) openPort(addr net.Addr) (net.Listener, error) {
 }
 
 // dialTCP is the dialer of the node.
-func (c *config) dialTCP(ctx context.Context, target string) (net.Conn, error) {
-	dialer := net.Dialer{KeepAliveConfig: c.keepAlive(), Control: c.limitSilence}
+func (m *Minogrpc) dialTCP(ctx context.Context, target string) (net.Conn, error) {
+	dialer := net.Dialer{KeepAliveConfig: m.keepAlive(), Control: m.limitSilence}
 
-	return dialer.DialContext(ctx, "tcp", target)
+	conn, err := dialer.DialContext(ctx, "tcp", target)
+	m.dialled(ctx, target, err)
+
+	return conn, err
 }
 
 // limitSilence bounds how long the other kernel may leave sent bytes without an answer. The probes are

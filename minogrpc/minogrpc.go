@@ -139,6 +139,7 @@ func (m *Minogrpc) watch(inner net.Listener) net.Listener {
 	l.secure = !m.noTLS
 	l.ended = func(c *accepted) { m.guard.Forget(c) }
 	l.refused = func(from net.Addr, cause error) { m.refused(Refusal{Peer: from, Err: cause}) }
+	l.accepted = m.accepted
 
 	return l
 }
@@ -170,7 +171,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	}
 
 	m.me, m.text = me, spelling.Text(me)
-	m.logger = m.logger.With().Stringer("self", me).Logger()
+	m.logger = m.logger.With().Stringer("node", me).Logger()
 
 	if err = m.setUpTrust(); err != nil {
 		return err

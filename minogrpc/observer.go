@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/mino"
 	"github.com/rs/zerolog"
@@ -32,6 +34,35 @@ type Observer struct {
 	// [Authorizer], if there is one, has let pass. Together with Refused it makes a complete audit log.
 	// If such a call fails a later check, the node calls Refused as well.
 	Allowed func(Caller, Procedure)
+
+	// Accepted is called for each connection of another node that the node has accepted, before the
+	// handshake. A hostile peer decides how often that happens.
+	Accepted func(peer net.Addr)
+
+	// DialFailed is called when the node could not open a TCP connection to a host and port. gRPC tries
+	// again by itself. The node does not call it if [WithDialOptions] sets another dialer.
+	DialFailed func(hostport string, err error)
+
+	// HandlerStarted is called just before the handler of a stream or of a call, in the goroutine of the
+	// handler. In a call the stream has no id.
+	HandlerStarted func(stream session.StreamInfo)
+
+	// HandlerEnded is called when the handler has returned, with its error and how long it took.
+	HandlerEnded func(stream session.StreamInfo, err error, took time.Duration)
+}
+
+// accepted tells the observer of a connection.
+func (m *Minogrpc) accepted(from net.Addr) {
+	if m.observer.Accepted != nil {
+		m.observe(func() { m.observer.Accepted(ownAddr(from)) })
+	}
+}
+
+// dialled tells the observer of a dial that has failed, unless somebody has given it up.
+func (m *Minogrpc) dialled(ctx context.Context, hostport string, err error) {
+	if err != nil && ctx.Err() == nil && m.observer.DialFailed != nil {
+		m.observe(func() { m.observer.DialFailed(hostport, err) })
+	}
 }
 
 // Refusal is a call or a connection that the node has refused.

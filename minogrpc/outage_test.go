@@ -199,9 +199,9 @@ func TestOutage_ResumedBreakIsToldAtBothEnds(t *testing.T) {
 		}
 	}
 	observer := session.WithObserver(session.Observer{
-		RelayBroken:  func(peer mino.Address, cause error) { note("broken", peer, cause) },
-		RelayResumed: func(peer mino.Address) { note("resumed", peer, nil) },
-		RelayLost:    func(peer mino.Address, cause error) { note("lost", peer, cause) },
+		RelayBroken:  func(_ session.StreamInfo, peer mino.Address, cause error) { note("broken", peer, cause) },
+		RelayResumed: func(_ session.StreamInfo, peer mino.Address) { note("resumed", peer, nil) },
+		RelayLost:    func(_ session.StreamInfo, peer mino.Address, cause error) { note("lost", peer, cause) },
 	})
 
 	inChain(t, []minogrpc.Option{minogrpc.WithSessionOptions(observer)}, func(c *chain) {

@@ -66,12 +66,13 @@ func TestPanic_HandlerInsideTheTreeCostsItsNodeOnly(t *testing.T) {
 		rpc := mino.MustCreateRPC(startIn(t, network, hostOf(0)), rpcName, panicky, texts{})
 
 		for i := range nodes {
+			losses := func(_ session.StreamInfo, peer mino.Address, cause error) {
+				if i == 0 && peer.Equal(address(2)) {
+					lost.Store(cause)
+				}
+			}
 			nodes[i] = startIn(t, network, hostOf(i+1), minogrpc.WithSessionOptions(
-				session.WithObserver(session.Observer{RelayLost: func(peer mino.Address, cause error) {
-					if i == 0 && peer.Equal(address(2)) {
-						lost.Store(cause)
-					}
-				}})))
+				session.WithObserver(session.Observer{RelayLost: losses})))
 			mino.MustCreateRPC(nodes[i], rpcName, panicky, texts{})
 		}
 

@@ -27,6 +27,9 @@ func (m *Minogrpc) hostOptions() []host.Option {
 		host.WithMaxMetadata(m.maxMetadata),
 		host.WithMaxFrame(m.maxFrame()),
 		host.WithLogger(m.logger),
+		host.WithObserver(host.Observer{
+			HandlerStarted: m.observer.HandlerStarted, HandlerEnded: m.observer.HandlerEnded,
+		}),
 	}
 
 	if m.noDuplex {

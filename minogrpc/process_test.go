@@ -112,7 +112,7 @@ func newWatchedTree(t *testing.T, options func([]minogrpc.Option) []minogrpc.Opt
 
 	w := &watched{}
 	counted := minogrpc.WithSessionOptions(session.WithObserver(session.Observer{
-		RelayLost: func(mino.Address, error) { w.lost.Add(1) },
+		RelayLost: func(session.StreamInfo, mino.Address, error) { w.lost.Add(1) },
 	}))
 	nodes := make([]*minogrpc.Minogrpc, 13)
 

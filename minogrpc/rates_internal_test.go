@@ -1,7 +1,6 @@
 package minogrpc
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/minogrpc/internal/gate"
-	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -241,15 +239,38 @@ func TestRates_AreExactForManyAtOnce(t *testing.T) {
 	})
 }
 
+// pipes is a listener in memory. The network of the tests outside of the package is no choice here:
+// its package imports this one.
+type pipes chan net.Conn
+
+// dial connects a host, without waiting for Accept.
+func (p pipes) dial(from string) net.Conn {
+	client, server := net.Pipe()
+	p <- pipeFrom{Conn: server, from: from}
+
+	return client
+}
+
+func (p pipes) Accept() (net.Conn, error) { return <-p, nil }
+func (p pipes) Close() error              { return nil }
+func (p pipes) Addr() net.Addr            { return pipeFrom{from: "node:1"} }
+
+// pipeFrom is a connection from an address, and that address.
+type pipeFrom struct {
+	net.Conn
+
+	from string
+}
+
+func (c pipeFrom) RemoteAddr() net.Addr { return c }
+func (c pipeFrom) Network() string      { return "pipe" }
+func (c pipeFrom) String() string       { return c.from }
+
 // Promise S2: a host whose handshakes fail all the time does not get as far as a
 // handshake, and the others do.
 func TestListener_ClosesTheConnectionsOfAHostThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := sessiontest.NewNetwork()
-		defer network.Close()
-
-		inner, err := network.Listen("node:1")
-		require.NoError(t, err)
+		inner := make(pipes, 2)
 
 		refused := make(chan error, 1)
 		l := newListener(inner, quickLimits(), newTally())
@@ -260,10 +281,7 @@ func TestListener_ClosesTheConnectionsOfAHostThatFails(t *testing.T) {
 			l.rates.handshakeFailed("bad")
 		}
 
-		bad, err := network.Dialer("bad:1")(t.Context(), "node:1")
-		require.NoError(t, err)
-		good, err := network.Dialer("good:1")(t.Context(), "node:1")
-		require.NoError(t, err)
+		bad, good := inner.dial("bad:1"), inner.dial("good:1")
 
 		conn, err := l.Accept()
 		require.NoError(t, err)
@@ -280,8 +298,7 @@ func TestListener_ClosesTheConnectionsOfAHostThatFails(t *testing.T) {
 
 		// After a while it may try again.
 		time.Sleep(16 * time.Second)
-		again, err := network.Dialer("bad:2")(context.WithoutCancel(t.Context()), "node:1")
-		require.NoError(t, err)
+		again := inner.dial("bad:2")
 		second, err := l.Accept()
 		require.NoError(t, err)
 		require.Equal(t, "bad:2", second.RemoteAddr().String())
@@ -299,11 +316,7 @@ func TestListener_ClosesTheConnectionsOfAHostThatFails(t *testing.T) {
 // it. The listener of a node without TLS has nobody to believe.
 func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := sessiontest.NewNetwork()
-		defer network.Close()
-
-		inner, err := network.Listen("node:1")
-		require.NoError(t, err)
+		inner := make(pipes, 2)
 
 		refused := make(chan error, 2)
 		l := newListener(inner, quickLimits(), newTally())
@@ -311,8 +324,7 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 		l.refused = func(_ net.Addr, cause error) { refused <- cause }
 
 		connect := func() (net.Conn, *accepted) {
-			client, err := network.Dialer("stranger:1")(t.Context(), "node:1")
-			require.NoError(t, err)
+			client := inner.dial("stranger:1")
 			server, err := l.Accept()
 			require.NoError(t, err)
 
@@ -321,9 +333,9 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 
 		client, server := connect()
 		exchange := func(bytes int) error {
-			_, err := client.Write(make([]byte, bytes))
-			require.NoError(t, err)
-			_, err = io.ReadFull(server, make([]byte, bytes))
+			go func() { _, _ = client.Write(make([]byte, bytes)) }() // It ends with the connection.
+
+			_, err := io.ReadFull(server, make([]byte, bytes))
 
 			return err
 		}
@@ -363,17 +375,12 @@ func TestListener_ConfinesWhatAStrangerSends(t *testing.T) {
 // Promise S4: nor does it make many calls, or stay for long.
 func TestListener_StrangerMakesFewCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := sessiontest.NewNetwork()
-		defer network.Close()
-
-		inner, err := network.Listen("node:1")
-		require.NoError(t, err)
+		inner := make(pipes, 2)
 
 		l := newListener(inner, quickLimits(), newTally())
 		l.secure = true
 
-		client, err := network.Dialer("stranger:1")(t.Context(), "node:1")
-		require.NoError(t, err)
+		client := inner.dial("stranger:1")
 		conn, err := l.Accept()
 		require.NoError(t, err)
 

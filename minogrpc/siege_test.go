@@ -136,7 +136,7 @@ func (s *siege) start(t *testing.T, name string) {
 	nodes := minogrpc.Observer{Refused: func(r minogrpc.Refusal) {
 		s.note(func() { s.refusals[name] = append(s.refusals[name], r) })
 	}}
-	sessions := session.Observer{PacketRefused: func(_ mino.Address, err error) {
+	sessions := session.Observer{PacketRefused: func(_ session.StreamInfo, _ mino.Address, err error) {
 		s.note(func() { s.packets[name] = append(s.packets[name], err) })
 	}}
 

@@ -107,7 +107,7 @@ func TestTree_UnknownDestinationIsNoRouteAndNothingCirculates(t *testing.T) {
 
 		network := sessiontest.NewNetwork()
 		counting := minogrpc.WithSessionOptions(session.WithObserver(session.Observer{
-			PacketSent: func(mino.Address, session.PacketInfo) { frames.Add(1) },
+			PacketSent: func(session.StreamInfo, mino.Address, session.PacketInfo) { frames.Add(1) },
 		}))
 		outcomes := make(chan (<-chan error), 20)
 		h := handler{stream: func(out mino.Sender, in mino.Receiver) error {

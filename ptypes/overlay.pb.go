@@ -418,7 +418,10 @@ type Packet struct {
 	// also in one without content.
 	Cut bool `protobuf:"varint,30,opt,name=cut,proto3" json:"cut,omitempty"`
 	// ask asks the other end to say at once what it has received.
-	Ask           bool `protobuf:"varint,31,opt,name=ask,proto3" json:"ask,omitempty"`
+	Ask bool `protobuf:"varint,31,opt,name=ask,proto3" json:"ask,omitempty"`
+	// probe numbers the questions how long the way takes, and probed answers the last one.
+	Probe         uint64 `protobuf:"varint,33,opt,name=probe,proto3" json:"probe,omitempty"`
+	Probed        uint64 `protobuf:"varint,34,opt,name=probed,proto3" json:"probed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -563,6 +566,20 @@ func (x *Packet) GetAsk() bool {
 		return x.Ask
 	}
 	return false
+}
+
+func (x *Packet) GetProbe() uint64 {
+	if x != nil {
+		return x.Probe
+	}
+	return 0
+}
+
+func (x *Packet) GetProbed() uint64 {
+	if x != nil {
+		return x.Probed
+	}
+	return 0
 }
 
 // Parcel is a packet on its way over a duplex link.
@@ -986,7 +1003,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\atelling\x18\x11 \x01(\bR\atelling\"7\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x18\n" +
-	"\apayload\x18\x02 \x01(\fR\apayload\"\xd1\x03\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"\xff\x03\n" +
 	"\x06Packet\x12\x1e\n" +
 	"\n" +
 	"serialized\x18\x01 \x01(\fR\n" +
@@ -1005,7 +1022,9 @@ const file_overlay_proto_rawDesc = "" +
 	"\x04read\x18\x1c \x01(\x04R\x04read\x12\x19\n" +
 	"\bquiet_ms\x18\x1d \x01(\x04R\aquietMs\x12\x10\n" +
 	"\x03cut\x18\x1e \x01(\bR\x03cut\x12\x10\n" +
-	"\x03ask\x18\x1f \x01(\bR\x03ask\"\x8b\x02\n" +
+	"\x03ask\x18\x1f \x01(\bR\x03ask\x12\x14\n" +
+	"\x05probe\x18! \x01(\x04R\x05probe\x12\x16\n" +
+	"\x06probed\x18\" \x01(\x04R\x06probed\"\x8b\x02\n" +
 	"\x06Parcel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1a\n" +

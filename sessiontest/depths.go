@@ -39,7 +39,7 @@ func Depths(r router.Router, players []mino.Address, lost ...mino.Address) ([]in
 
 	table, err := r.New(mino.NewAddresses(others...), root)
 	if err != nil {
-		return nil, fmt.Errorf("table of the root: %w", err)
+		return nil, in(r, "New", others, root).errorf("%w", err)
 	}
 
 	err = w.forward(table, table.Make(root, others, []byte("depths")), 0)
@@ -49,7 +49,7 @@ func Depths(r router.Router, players []mino.Address, lost ...mino.Address) ([]in
 
 	for i, addr := range players {
 		if w.depths[i] == NotReached && !w.isLost(addr) {
-			return nil, fmt.Errorf("%v is not reached", addr)
+			return nil, in(table, "Forward").errorf("no packet reaches %v, at this or a later node", addr)
 		}
 	}
 
@@ -103,7 +103,8 @@ func (w *walk) isLost(addr mino.Address) bool {
 func (w *walk) forward(table router.RoutingTable, p router.Packet, depth int) error {
 	// What goes in circles would never end here.
 	if depth > len(w.depths) || w.failures > len(w.lost) {
-		return errors.New("a packet circulates")
+		return in(table, "Forward", p).errorf("the packet circulates: it has made %d hops, and OnFailure was called %d times",
+			depth, w.failures)
 	}
 
 	routes, voids := table.Forward(p)
@@ -117,7 +118,7 @@ func (w *walk) forward(table router.RoutingTable, p router.Packet, depth int) er
 
 	for addr, void := range voids {
 		if !w.isLost(addr) {
-			return fmt.Errorf("no route to %v: %w", addr, void.Error)
+			return in(table, "Forward", p).errorf("no route to %v: %w", addr, void.Error)
 		}
 	}
 
@@ -127,11 +128,11 @@ func (w *walk) forward(table router.RoutingTable, p router.Packet, depth int) er
 // hop hands a packet to the next node.
 func (w *walk) hop(table router.RoutingTable, to mino.Address, p router.Packet, depth int) error {
 	if to == nil {
-		return fmt.Errorf("%v goes to the parent, which it came from", p.GetDestination())
+		return in(table, "Forward", p).errorf("the packet goes to the parent, which it came from")
 	}
 
 	if i, found := w.index[textOf(to)]; found && i == 0 {
-		return fmt.Errorf("%v goes back to the root", p.GetDestination())
+		return in(table, "Forward", p).errorf("the packet goes back to the root")
 	}
 
 	if w.isLost(to) {
@@ -141,7 +142,7 @@ func (w *walk) hop(table router.RoutingTable, to mino.Address, p router.Packet, 
 	if p.Slice(to) != nil {
 		err := w.reach(to, depth+1)
 		if err != nil {
-			return err
+			return in(table, "Forward").errorf("%w", err)
 		}
 	}
 
@@ -151,7 +152,7 @@ func (w *walk) hop(table router.RoutingTable, to mino.Address, p router.Packet, 
 
 	next, err := w.tableOf(table, to)
 	if err != nil {
-		return fmt.Errorf("table of %v: %w", to, err)
+		return fmt.Errorf("the table of %v: %w", to, err)
 	}
 
 	return w.forward(next, p, depth+1)
@@ -168,7 +169,7 @@ func (w *walk) fail(table router.RoutingTable, to mino.Address, p router.Packet,
 	}
 
 	if err != nil {
-		return fmt.Errorf("no other route when %v is lost: %w", to, err)
+		return in(table, "OnFailure", to).errorf("there is no other route to %s: %w", addressList(p.GetDestination()), err)
 	}
 
 	return w.forward(table, p, depth)
@@ -192,17 +193,26 @@ func (w *walk) reach(addr mino.Address, depth int) error {
 
 // tableOf returns the table that a neighbour makes of its handshake.
 func (w *walk) tableOf(table router.RoutingTable, to mino.Address) (router.RoutingTable, error) {
-	data, err := table.PrepareHandshakeFor(to).Serialize(w.ctx)
+	prepared := table.PrepareHandshakeFor(to)
+
+	data, err := prepared.Serialize(w.ctx)
 	if err != nil {
-		return nil, err
+		return nil, in(prepared, "Serialize", w.ctx).errorf("%w", err)
 	}
 
-	hs, err := w.router.GetHandshakeFactory().HandshakeOf(w.ctx, data)
+	factory := w.router.GetHandshakeFactory()
+
+	hs, err := factory.HandshakeOf(w.ctx, data)
 	if err != nil {
-		return nil, err
+		return nil, in(factory, "HandshakeOf", w.ctx, data).errorf("%w", err)
 	}
 
-	return w.router.GenerateTableFrom(hs)
+	below, err := w.router.GenerateTableFrom(hs)
+	if err != nil {
+		return nil, in(w.router, "GenerateTableFrom", hs).errorf("%w", err)
+	}
+
+	return below, nil
 }
 
 // textOf returns the text form, by which addresses are told apart.

@@ -123,6 +123,50 @@ func (n *Network) AllowDial(to string) {
 	delete(n.refusing, to)
 }
 
+// kill breaks all the connections of a node at once, in one step as Cut does, and refuses the dials
+// from it and to it.
+func (n *Network) kill(node string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	n.dead[node] = true
+	n.resetLocked(func(c *connection) bool {
+		way := c.dialled.out.way
+
+		return way.from == node || way.to == node
+	})
+	n.changedLocked() // The dials of the dead node need not hang any longer.
+}
+
+// revive lets a node listen and dial again.
+func (n *Network) revive(node string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	delete(n.dead, node)
+}
+
+// replace replaces the cut, the freeze and the delay of all ways between a node and others, in both
+// directions and in one step.
+func (n *Network) replace(node string, others map[string]fault) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+
+	for other, wanted := range others {
+		way := direction{from: node, to: other}
+		for _, w := range []direction{way, way.reverse()} {
+			n.changeLocked(w, func(f *fault) { f.cut, f.frozen, f.delay = wanted.cut, wanted.frozen, wanted.delay })
+			n.pipesLocked(w, func(p *pipe) { p.applyLocked(wanted) })
+		}
+	}
+
+	n.resetLocked(func(c *connection) bool {
+		way := c.dialled.out.way
+
+		return way.from == node && others[way.to].cut || way.to == node && others[way.from].cut
+	})
+}
+
 // changeLocked changes what holds for new connections.
 func (n *Network) changeLocked(way direction, change func(*fault)) {
 	f := n.faults[way]

@@ -29,6 +29,9 @@ type Network struct {
 	faults    map[direction]fault
 	refusing  map[string]bool
 
+	// dead are the nodes of a cluster that were killed.
+	dead map[string]bool
+
 	// connections are those with at least one end open, so that a fault reaches
 	// them.
 	connections map[*connection]struct{}
@@ -53,6 +56,7 @@ func NewNetwork() *Network {
 		listeners:   make(map[string]*listener),
 		faults:      make(map[direction]fault),
 		refusing:    make(map[string]bool),
+		dead:        make(map[string]bool),
 		connections: make(map[*connection]struct{}),
 		changed:     make(chan struct{}),
 	}
@@ -174,14 +178,14 @@ func (n *Network) connect(way direction) (net.Conn, <-chan struct{}, error) {
 	switch {
 	case n.closed:
 		return nil, nil, net.ErrClosed
-	case forth.cut:
+	case forth.cut, n.dead[way.from]:
 		return nil, nil, syscall.ECONNREFUSED
 	case forth.frozen, back.frozen:
 		return nil, n.changed, nil
 	}
 
 	l := n.listeners[way.to]
-	if l == nil || n.refusing[way.to] {
+	if l == nil || n.refusing[way.to] || n.dead[way.to] {
 		return nil, nil, syscall.ECONNREFUSED
 	}
 

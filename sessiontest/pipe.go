@@ -155,3 +155,14 @@ func (p *pipe) freezeLocked() {
 func (p *pipe) thawLocked() {
 	p.frozen = false
 }
+
+// applyLocked makes the freeze and the delay of the pipe those of a fault.
+func (p *pipe) applyLocked(f fault) {
+	p.delay = f.delay
+
+	if f.frozen {
+		p.freezeLocked()
+	} else {
+		p.thawLocked()
+	}
+}

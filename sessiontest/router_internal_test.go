@@ -87,6 +87,7 @@ func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
 		"RouterIsSharedByGoroutines":        {{forward: sendUpToo}, {forward: forgetOne}},
 		"OneLostPlayerCostsOnlyItself":      {{onFailure: giveUp}, {onFailure: ignore}},
 		"FailureOfANeighbourKeepsTheOthers": {{onFailure: giveUp}, {onFailure: ignore}},
+		"LostNeighbourIsTriedAgain":         {neverAgain(), {forward: failPlainly}},
 		"StrangerGoesToTheParentOrNowhere":  {{forward: sendDown}, {forward: forgetOne}},
 		"SourcesComeTheWayThatRoutesGo":     brokenSources,
 		"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}, {mayCome: mayNot}},
@@ -100,8 +101,12 @@ func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
 		require.NotEmpty(t, tests[check.name], check.name)
 
 		for i, broken := range tests[check.name] {
-			broken.Router = tree.NewRouter(session.AddressFactory{})
-			require.Error(t, check.run(broken), "%s lets router %d pass", check.name, i)
+			err := check.test(t, func(f mino.AddressFactory) router.Router {
+				broken.Router = tree.NewRouter(f)
+
+				return broken
+			})
+			require.Error(t, err, "%s lets router %d pass", check.name, i)
 		}
 	}
 }
@@ -179,6 +184,67 @@ func giveUp(router.RoutingTable, mino.Address) error {
 // ignore promises another route and has none.
 func ignore(router.RoutingTable, mino.Address) error {
 	return nil
+}
+
+// neverAgain is a router that gives up a lost neighbour for ever.
+func neverAgain() brokenRouter {
+	type failure struct {
+		table router.RoutingTable
+		to    string
+	}
+
+	lost := make(map[failure]bool)
+
+	return brokenRouter{
+		onFailure: func(table router.RoutingTable, to mino.Address) error {
+			lost[failure{table, to.String()}] = true
+
+			return table.OnFailure(to)
+		},
+		forward: func(table router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+			routes, voids := table.Forward(p)
+			for to := range routes {
+				if to != nil && lost[failure{table, to.String()}] {
+					delete(routes, to)
+
+					if voids == nil {
+						voids = make(router.Voids)
+					}
+
+					voids[to] = router.Void{Error: router.ErrUnreachable}
+				}
+			}
+
+			return routes, voids
+		},
+	}
+}
+
+// failPlainly says of a lost neighbour what is said of a stranger.
+func failPlainly(table router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+	routes, voids := table.Forward(p)
+	for to := range voids {
+		voids[to] = router.Void{Error: errors.New("lost")}
+	}
+
+	return routes, voids
+}
+
+// The router of neverAgain is wrong in nothing else, so that no other check finds it.
+func TestTestRouter_OnlyOneCheckFindsARouterThatNeverTriesAgain(t *testing.T) {
+	for _, check := range routerChecks {
+		if check.name == "RouterIsSharedByGoroutines" {
+			continue // neverAgain has no lock.
+		}
+
+		err := check.test(t, func(f mino.AddressFactory) router.Router {
+			broken := neverAgain()
+			broken.Router = tree.NewRouter(f)
+
+			return broken
+		})
+		require.Equal(t, check.name == "LostNeighbourIsTriedAgain", err != nil, "%s: %v", check.name, err)
+	}
 }
 
 // wholePacket cannot be sliced.

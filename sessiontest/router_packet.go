@@ -2,7 +2,6 @@ package sessiontest
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -27,11 +26,11 @@ func checkMake(r router.Router) error {
 
 	err = comparePacket(p, players[0], players[1:], msg)
 	if err != nil {
-		return fmt.Errorf("after Make, with the caller's slice overwritten: %w", err)
+		return in(table, "Make", players[0], players[1:], msg).errorf("the caller has overwritten its slice since: %w", err)
 	}
 
 	if &p.GetMessage()[0] != &msg[0] {
-		return errors.New("the packet has a copy of the message")
+		return in(p, "GetMessage").errorf("it returns a copy of the message that Make was given")
 	}
 
 	return nil
@@ -48,19 +47,23 @@ func checkPacketBytes(r router.Router) error {
 	source := session.NewOrchestratorAddress(players[0])
 
 	for _, msg := range [][]byte{[]byte("hello"), {}, bytes.Repeat([]byte{0, 0xff}, 1000)} {
-		data, err := table.Make(source, players[1:], msg).Serialize(ctx)
+		made := table.Make(source, players[1:], msg)
+
+		data, err := made.Serialize(ctx)
 		if err != nil {
-			return fmt.Errorf("packet of %d bytes: %w", len(msg), err)
+			return in(made, "Serialize").errorf("packet to %d players, of %d bytes: %w", len(players)-1, len(msg), err)
 		}
 
-		p, err := r.GetPacketFactory().PacketOf(ctx, data)
+		factory := r.GetPacketFactory()
+
+		p, err := factory.PacketOf(ctx, data)
 		if err != nil {
-			return fmt.Errorf("packet of %d bytes: %w", len(msg), err)
+			return in(factory, "PacketOf", ctx, data).errorf("a packet of %d bytes: %w", len(msg), err)
 		}
 
 		err = comparePacket(p, source, players[1:], msg)
 		if err != nil {
-			return fmt.Errorf("after the network: %w", err)
+			return in(factory, "PacketOf", ctx, data).errorf("the packet is not the one that was serialized: %w", err)
 		}
 	}
 
@@ -79,23 +82,23 @@ func checkSlice(r router.Router) error {
 
 	alone := p.Slice(session.AddressFactory{}.FromText([]byte(textOf(players[2]))))
 	if alone == nil {
-		return errors.New("slice of a destination is nil")
+		return in(p, "Slice", players[2]).errorf("it returns nil, but the address is a destination, in another value")
 	}
 
 	err = comparePacket(alone, players[0], players[2:3], msg)
 	if err != nil {
-		return fmt.Errorf("packet that was sliced out: %w", err)
+		return in(p, "Slice", players[2]).errorf("the packet that it returns: %w", err)
 	}
 
 	for _, addr := range []mino.Address{players[2], players[0], session.NewOrchestratorAddress(players[1])} {
 		if p.Slice(addr) != nil {
-			return fmt.Errorf("slice of %v, which is no destination, is not nil", addr)
+			return in(p, "Slice", addr).errorf("it returns a packet, but the address is no destination")
 		}
 	}
 
 	err = comparePacket(p, players[0], []mino.Address{players[1], players[3], players[4]}, msg)
 	if err != nil {
-		return fmt.Errorf("packet after Slice: %w", err)
+		return in(p, "Slice", players[2]).errorf("what it leaves of the packet: %w", err)
 	}
 
 	return nil
@@ -118,12 +121,12 @@ func checkForwardPacket(r router.Router) error {
 
 		for to, part := range routes {
 			if &part.GetMessage()[0] != &msg[0] {
-				return fmt.Errorf("packet for %v has a copy of the message", to)
+				return in(table, "Forward", p).errorf("the packet for %v has a copy of the message", to)
 			}
 
 			err = comparePacket(part, players[0], part.GetDestination(), msg)
 			if err != nil {
-				return fmt.Errorf("packet for %v: %w", to, err)
+				return in(table, "Forward", p).errorf("the packet for %v: %w", to, err)
 			}
 
 			for _, addr := range slices.Clone(part.GetDestination()) {
@@ -133,7 +136,7 @@ func checkForwardPacket(r router.Router) error {
 
 		err = comparePacket(p, players[0], players[1:], msg)
 		if err != nil {
-			return fmt.Errorf("packet after Forward: %w", err)
+			return in(table, "Forward", p).errorf("it has changed the packet, or that shares something with its parts: %w", err)
 		}
 	}
 

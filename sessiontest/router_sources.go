@@ -107,7 +107,7 @@ func checkComingAfter(table router.RoutingTable, players []mino.Address, lost mi
 ) error {
 	err := table.OnFailure(lost)
 	if err != nil {
-		return err
+		return in(table, "OnFailure", lost).errorf("there are others behind the neighbour: %w", err)
 	}
 
 	sources := table.(router.Sources) //nolint:forcetypeassert // The caller has looked.
@@ -139,7 +139,7 @@ func checkComingAfter(table router.RoutingTable, players []mino.Address, lost mi
 func checkSource(sources router.Sources, from mino.Address, want map[mino.Address]bool) error {
 	for source, may := range want {
 		if sources.MayCome(source, from) != may {
-			return fmt.Errorf("may a packet of %v come from %v: %v", source, from, !may)
+			return in(sources, "MayCome", source, from).errorf("it returns %v", !may)
 		}
 	}
 

@@ -25,14 +25,16 @@ func checkPartition(r router.Router) error {
 
 		var places []mino.Address
 
-		routes, voids := table.Forward(table.Make(players[0], to, []byte("hello")))
+		p := table.Make(players[0], to, []byte("hello"))
+
+		routes, voids := table.Forward(p)
 		for _, part := range routes {
 			places = append(places, part.GetDestination()...)
 		}
 
 		for addr, void := range voids {
 			if void.Error == nil {
-				return fmt.Errorf("void for %v has no error", addr)
+				return in(table, "Forward", p).errorf("the void for %v has no error", addr)
 			}
 
 			places = append(places, addr)
@@ -40,7 +42,7 @@ func checkPartition(r router.Router) error {
 
 		got, want := textsOf(places), textsOf(to)
 		if !slices.Equal(got, want) {
-			return fmt.Errorf("routes and voids have %q instead of %q", got, want)
+			return in(table, "Forward", p).errorf("%d players: the routes and voids together have %q instead of %q", n, got, want)
 		}
 	}
 
@@ -84,8 +86,9 @@ func checkFailure(r router.Router) error {
 		return err
 	}
 
-	if table.OnFailure(session.NewAddress("stranger:1")) == nil {
-		return errors.New("the loss of a stranger is no error")
+	stranger := session.NewAddress("stranger:1")
+	if table.OnFailure(stranger) == nil {
+		return in(table, "OnFailure", stranger).errorf("it returns nil, but the address is no neighbour")
 	}
 
 	others := slices.Clone(players[1:])
@@ -96,14 +99,17 @@ func checkFailure(r router.Router) error {
 
 		err := table.OnFailure(lost)
 		if err != nil && len(part.GetDestination()) > 0 {
-			return fmt.Errorf("loss of %v, with others behind it: %w", lost, err)
+			return in(table, "OnFailure", lost).errorf("there are others behind the neighbour: %w", err)
 		}
 
 		others = slices.DeleteFunc(others, lost.Equal)
 
-		routes, voids := table.Forward(table.Make(players[0], others, []byte("hello")))
+		p := table.Make(players[0], others, []byte("hello"))
+
+		routes, voids := table.Forward(p)
 		if len(voids) > 0 || routes[nil] != nil || routes[lost] != nil {
-			return fmt.Errorf("loss of %v, of which others know nothing: routes %v, voids %v", lost, routes, voids)
+			return in(table, "Forward", p).errorf("after OnFailure(%v) there are %d voids, %d packets for the parent "+
+				"and %d for the lost one", lost, len(voids), countOf(routes, nil), countOf(routes, lost))
 		}
 	}
 
@@ -134,11 +140,13 @@ func checkStranger(r router.Router) error {
 	stranger := session.NewAddress("stranger:1")
 
 	for _, table := range tables {
-		routes, voids := table.Forward(table.Make(players[0], []mino.Address{stranger}, []byte("hello")))
+		p := table.Make(players[0], []mino.Address{stranger}, []byte("hello"))
+		routes, voids := table.Forward(p)
 
 		_, void := voids[stranger]
 		if routes[nil] == nil && !void || len(routes)+len(voids) != 1 {
-			return fmt.Errorf("a stranger has the routes %v and the voids %v", routes, voids)
+			return in(table, "Forward", p).errorf("a stranger goes down or to two places: %d routes and %d voids",
+				len(routes), len(voids))
 		}
 	}
 
@@ -155,13 +163,15 @@ func checkOrchestrator(r router.Router) error {
 	for _, own := range []mino.Address{me, players[0]} {
 		table, err := r.New(mino.NewAddresses(), own)
 		if err != nil {
-			return fmt.Errorf("table of no players for %v: %w", own, err)
+			return in(r, "New", []mino.Address{}, own).errorf("%w", err)
 		}
 
-		routes, voids := table.Forward(table.Make(me, players, []byte("hello")))
+		p := table.Make(me, players, []byte("hello"))
+
+		routes, voids := table.Forward(p)
 		if routes[nil] == nil || len(routes) != 1 || len(voids) != 0 {
-			return fmt.Errorf("table of no players for %v: %d routes and %d voids instead of a packet for the parent",
-				own, len(routes), len(voids))
+			return in(table, "Forward", p).errorf("table of no players, of %v: %d routes and %d voids instead of one packet "+
+				"for the parent", own, len(routes), len(voids))
 		}
 
 		err = comparePacket(routes[nil], me, players, []byte("hello"))
@@ -171,7 +181,8 @@ func checkOrchestrator(r router.Router) error {
 
 		sources, ok := table.(router.Sources)
 		if ok && !sources.MayCome(players[0], nil) {
-			return fmt.Errorf("table of no players for %v: the player on its node may not answer", own)
+			return in(table, "MayCome", players[0], nil).errorf(
+				"table of no players, of %v: it returns false, so that the player on its node cannot answer", own)
 		}
 	}
 
@@ -185,7 +196,7 @@ func checkPlayers(r router.Router) error {
 
 	table, err := r.New(mino.NewAddresses(append(slices.Clone(players), players...)...), players[0])
 	if err != nil {
-		return err
+		return in(r, "New", players, players[0]).errorf("with every player named twice: %w", err)
 	}
 
 	w, err := newWalk(r, players, nil)
@@ -199,7 +210,8 @@ func checkPlayers(r router.Router) error {
 	}
 
 	if w.depths[0] != NotReached || slices.Contains(w.depths[1:], NotReached) {
-		return fmt.Errorf("depths are %v, with the root named among the players", w.depths)
+		return in(r, "New", players, players[0]).errorf("with every player named twice and the root among them, "+
+			"the players have the depths %v", w.depths)
 	}
 
 	return nil
@@ -226,7 +238,7 @@ func checkGarbage(r router.Router) error {
 
 	_, err = r.GenerateTableFrom(nil)
 	if err == nil {
-		return errors.New("a handshake that is nil gives a table")
+		return in(r, "GenerateTableFrom", nil).errorf("it returns no error")
 	}
 
 	return errors.Join(
@@ -240,7 +252,7 @@ func checkGarbage(r router.Router) error {
 func refusesGarbage(ctx serde.Context, factory serde.Factory, good []byte) error {
 	_, err := factory.Deserialize(ctx, good)
 	if err != nil {
-		return fmt.Errorf("what the router wrote itself: %w", err)
+		return in(factory, "Deserialize", ctx, good).errorf("what the router has serialized itself: %w", err)
 	}
 
 	inputs := [][]byte{nil, []byte("null"), []byte("\x00\xff"), []byte("garbage"), slices.Concat(good, good)}
@@ -251,7 +263,7 @@ func refusesGarbage(ctx serde.Context, factory serde.Factory, good []byte) error
 	for _, input := range inputs {
 		_, err = factory.Deserialize(ctx, input)
 		if err == nil {
-			return fmt.Errorf("%T accepts %.100q", factory, input)
+			return in(factory, "Deserialize", ctx, input).errorf("it returns no error for %.100q", input)
 		}
 	}
 
@@ -271,4 +283,13 @@ func checkConcurrency(r router.Router) error {
 	wg.Wait()
 
 	return errors.Join(errs...)
+}
+
+// countOf returns 1 if there is a packet for a neighbour, and 0 otherwise.
+func countOf(routes router.Routes, to mino.Address) int {
+	if routes[to] == nil {
+		return 0
+	}
+
+	return 1
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -102,7 +103,7 @@ func (n *node) showLearned() {
 }
 
 // lose prints that a stream has lost a node, once.
-func (n *node) lose(peer mino.Address, cause error) {
+func (n *node) lose(_ session.StreamInfo, peer mino.Address, cause error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 
@@ -113,7 +114,7 @@ func (n *node) lose(peer mino.Address, cause error) {
 }
 
 // find prints that a stream has reached a node that was lost.
-func (n *node) find(peer mino.Address) {
+func (n *node) find(_ session.StreamInfo, peer mino.Address) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 

@@ -32,7 +32,7 @@ func (w *ways) begin(orchestrator mino.Address) {
 // observer returns the observer for the sessions of the node with that index.
 func (w *ways) observer(index int) session.Observer {
 	return session.Observer{
-		PacketReceived: func(from mino.Address, info session.PacketInfo) {
+		PacketReceived: func(_ session.StreamInfo, from mino.Address, info session.PacketInfo) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 

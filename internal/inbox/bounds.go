@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"errors"
+	"time"
 
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/router"
@@ -15,6 +16,9 @@ var ErrFull = errors.New("queue is at maximum capacity")
 type Entry struct {
 	Packet router.Packet
 	Size   int
+
+	// Since is when the packet began its way at this node.
+	Since time.Time
 
 	// Account is the budget that the packet takes its room from. Nil is that of the queue.
 	Account *memory.Budget

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/minogrpc/session/internal/fifo"
 	"github.com/minogrpc/session/internal/memory"
@@ -121,6 +122,20 @@ func (b *Inbox) Close(cause error) {
 
 	b.cause = cause
 	b.wakeLocked()
+}
+
+// Load returns the number of packets in the inbox, their sizes together, and when the oldest began its
+// way at this node. That is zero for an empty inbox.
+func (b *Inbox) Load() (packets, bytes int, since time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	packets, bytes = b.bounds.Depth()
+	if b.backlog.Len() > 0 {
+		since = b.backlog.At(0).Since
+	}
+
+	return packets, bytes, since
 }
 
 // Depth returns the number of packets in the inbox, and their sizes together.

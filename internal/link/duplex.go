@@ -157,6 +157,7 @@ func newDuplex(l *Link, f Frames) *duplex {
 
 		MaxHeader: f.MaxHeader,
 		Paced:     slices.Contains(f.Can, Paced),
+		Timed:     true,
 
 		Text:     f.Text,
 		Cuts:     slices.Contains(f.Can, CanCut),

@@ -83,6 +83,7 @@ type Connection struct {
 // Owner is told what happens to a link and its parcels.
 type Owner interface {
 	parcelOwner
+	signOwner
 
 	// Opened is called when a dialled link can be used.
 	Opened(l *Link)
@@ -102,10 +103,6 @@ type Owner interface {
 	Redials(l *Link, cause error)
 	Resumed(l *Link)
 
-	// Turned is called when the parent at the other end of a duplex link has lost its own way
-	// up, or has one again.
-	Turned(l *Link, cut bool)
-
 	// Goodbye is called when the neighbour of a duplex link has said so. The end of
 	// the stream follows.
 	Goodbye(l *Link)
@@ -116,6 +113,16 @@ type Owner interface {
 
 	// Released is called when nothing is left of the link.
 	Released(l *Link)
+}
+
+// signOwner is told what the neighbour of a duplex link says beside its parcels.
+type signOwner interface {
+	// Turned is called when the parent at the other end of a duplex link has lost its own way
+	// up, or has one again.
+	Turned(l *Link, cut bool)
+
+	// Measured is called when the neighbour of a duplex link has answered how long the way takes.
+	Measured(l *Link, roundTrip time.Duration)
 }
 
 // parcelOwner is told what happens to the parcels of either end.
@@ -222,6 +229,8 @@ type Link struct {
 	cut    bool
 	expiry expiry
 	setup  setup
+	// received counts what has come from the neighbour.
+	received Traffic
 }
 
 // Dial returns a connecting link. The dial runs in a goroutine of the link, with a

@@ -95,9 +95,10 @@ func (e *end) Broken(l *link.Link, cause error) {
 	e.timer = time.AfterFunc(grace, func() { l.Fail(cause) })
 }
 
-func (e *end) Turned(*link.Link, bool)   {}
-func (e *end) Redials(*link.Link, error) {}
-func (e *end) Resumed(*link.Link)        {}
+func (e *end) Turned(*link.Link, bool)            {}
+func (e *end) Measured(*link.Link, time.Duration) {}
+func (e *end) Redials(*link.Link, error)          {}
+func (e *end) Resumed(*link.Link)                 {}
 
 func (e *end) Stalled(*link.Link, error) {}
 

@@ -59,7 +59,7 @@ func (d *duplex) handle(stream Stream, frame *ptypes.Packet) error {
 	}
 
 	stalled := d.machine.Lagging()
-	answers, goodbye := d.apply(frame, content)
+	answers, goodbye := d.apply(frame, content, arrivals)
 
 	for _, a := range answers {
 		l.answered(a.Parcel, a.Answer())
@@ -73,11 +73,16 @@ func (d *duplex) handle(stream Stream, frame *ptypes.Packet) error {
 	d.taking = false
 	d.machine.Told(answers, arrivals)
 	cut, turned := d.machine.Turned()
+	took, measured := d.machine.Measured()
 	l.flushedLocked()
 	l.mu.Unlock()
 
 	if turned {
 		l.tell(func() { l.Owner.Turned(l, cut) })
+	}
+
+	if measured {
+		l.tell(func() { l.Owner.Measured(l, took) })
 	}
 
 	if stalled != nil {
@@ -105,11 +110,19 @@ func (d *duplex) admit(stream Stream, frame *ptypes.Packet) (content bool, err e
 
 // apply takes the parcels out of the outbox that a frame is about. Until the owner has been
 // told about the frame, nobody is woken to write: the reader does that after it.
-func (d *duplex) apply(frame *ptypes.Packet, content bool) (answers []frames.Answered, goodbye bool) {
+func (d *duplex) apply(
+	frame *ptypes.Packet, content bool, arrivals []frames.Arrival,
+) (answers []frames.Answered, goodbye bool) {
 	d.link.mu.Lock()
 	defer d.link.mu.Unlock()
 
 	d.taking = true
+	d.link.received.Packets += uint64(len(arrivals))
+
+	for _, a := range arrivals {
+		d.link.received.Bytes += uint64(len(a.GetHeader()) + len(a.GetBody()))
+	}
+
 	goodbye = d.machine.Part(frame)
 
 	if content {

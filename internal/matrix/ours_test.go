@@ -36,8 +36,8 @@ func (w *network) startOurs(c nodeConfig) (node, error) {
 		minogrpc.WithListener(&pluggedListener{Listener: port, plug: o.plug}),
 		minogrpc.WithDialOptions(grpc.WithContextDialer(o.plug.dial)),
 		minogrpc.WithSessionOptions(session.WithObserver(session.Observer{
-			PacketSent:     func(mino.Address, session.PacketInfo) { o.count.Add(1) },
-			PacketReceived: func(mino.Address, session.PacketInfo) { o.count.Add(1) },
+			PacketSent:     func(session.StreamInfo, mino.Address, session.PacketInfo) { o.count.Add(1) },
+			PacketReceived: func(session.StreamInfo, mino.Address, session.PacketInfo) { o.count.Add(1) },
 		})),
 		minogrpc.WithStorage(w.ours),
 		minogrpc.NoTLS(),

@@ -89,8 +89,8 @@ func (p *portedNode) stop() {
 func (p *portedNode) newSession(md metadata.MD, me mino.Address) session.Session {
 	return session.NewSession(md, me, messages{}, p.router.GetPacketFactory(), json.NewContext(), p.conns,
 		session.WithObserver(session.Observer{
-			PacketSent:     func(mino.Address, session.PacketInfo) { p.count.Add(1) },
-			PacketReceived: func(mino.Address, session.PacketInfo) { p.count.Add(1) },
+			PacketSent:     func(session.StreamInfo, mino.Address, session.PacketInfo) { p.count.Add(1) },
+			PacketReceived: func(session.StreamInfo, mino.Address, session.PacketInfo) { p.count.Add(1) },
 		}))
 }
 

@@ -28,6 +28,8 @@ type Box struct {
 	held  map[uint64]*Parcel
 	last  uint64
 	bytes int
+	// total is what all the parcels together have counted for that were ever added.
+	total uint64
 	// usage is what each destination takes of the bounds, and sources what each source takes
 	// of that.
 	usage   map[string]usage
@@ -112,6 +114,7 @@ func (b *Box) hold(p *Parcel, size int) {
 	}
 
 	p.Counted = size
+	b.total += uint64(size)
 	b.held[p.ID] = p
 	b.bytes += size
 

@@ -47,8 +47,9 @@ type Header struct {
 	// order of the sends.
 	Unordered bool
 
-	// Deadline is when the outcomes are reported as unknown.
-	Deadline time.Time
+	// Deadline is when the outcomes are reported as unknown, and Since when the packet began its way at
+	// this node.
+	Deadline, Since time.Time
 
 	// Via is whatever the owner decided the route by.
 	Via any

@@ -35,8 +35,16 @@ type Set struct {
 	// settled has a bit for the place of each of a few that is not pending any more.
 	settled uint8
 
-	// doubts has the destinations that are in doubt, and why. It is nil for most packets.
+	// rare is what few packets have. It is nil for most.
+	rare *rare
+}
+
+// rare is what few packets have.
+type rare struct {
+	// doubts has the destinations that are in doubt, and why.
 	doubts map[string]error
+	// tag is what the owner wants to find again.
+	tag any
 }
 
 // Waiter is told the outcomes.
@@ -108,12 +116,13 @@ func (s *Set) Doubt(key string, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	if s.doubts == nil {
-		s.doubts = make(map[string]error)
+	r := s.rareLocked()
+	if r.doubts == nil {
+		r.doubts = make(map[string]error)
 	}
 
-	if s.doubts[key] == nil {
-		s.doubts[key] = cause
+	if r.doubts[key] == nil {
+		r.doubts[key] = cause
 	}
 }
 
@@ -122,7 +131,40 @@ func (s *Set) InDoubt(key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	return s.doubts[key]
+	if s.rare == nil {
+		return nil
+	}
+
+	return s.rare.doubts[key]
+}
+
+// SetTag gives the set something that its owner wants to find again.
+func (s *Set) SetTag(tag any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	s.rareLocked().tag = tag
+}
+
+// Tag returns what SetTag has given the set, or nil.
+func (s *Set) Tag() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.rare == nil {
+		return nil
+	}
+
+	return s.rare.tag
+}
+
+// rareLocked returns what few packets have.
+func (s *Set) rareLocked() *rare {
+	if s.rare == nil {
+		s.rare = &rare{}
+	}
+
+	return s.rare
 }
 
 // takeLocked returns the place of a destination that is not pending from now on, and

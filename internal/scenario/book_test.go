@@ -63,14 +63,18 @@ func newBook(w *world) *book {
 // observer writes what a session tells.
 func (b *book) observer(name string, life int) session.Observer {
 	return session.Observer{
-		PacketSent: func(mino.Address, session.PacketInfo) {
+		PacketSent: func(session.StreamInfo, mino.Address, session.PacketInfo) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 
 			b.sent = time.Since(b.began)
 		},
-		RelayLost:   func(peer mino.Address, cause error) { b.miss(name, life, peer, cause, false) },
-		RelayBroken: func(peer mino.Address, cause error) { b.miss(name, life, peer, cause, true) },
+		RelayLost: func(_ session.StreamInfo, peer mino.Address, cause error) {
+			b.miss(name, life, peer, cause, false)
+		},
+		RelayBroken: func(_ session.StreamInfo, peer mino.Address, cause error) {
+			b.miss(name, life, peer, cause, true)
+		},
 	}
 }
 

@@ -58,7 +58,22 @@ func play(t *testing.T, sc *scenario.Scenario, mode scenario.Mode, links scenari
 
 	w.end()
 
+	if len(w.failures) > 0 {
+		w.draw()
+	}
+
 	return w.failures
+}
+
+// draw writes a picture of what has happened. It stays if the tests run with -artifacts.
+func (w *world) draw() {
+	path := filepath.Join(w.ArtifactDir(), "traffic.svg")
+
+	file, err := os.Create(path)
+	require.NoError(w, err)
+	require.NoError(w, w.record.WriteSVG(file))
+	require.NoError(w, file.Close())
+	w.Logf("what happened is drawn in %s (with -artifacts it stays there)", path)
 }
 
 // waitUntil waits for the time of a step. An open, which waits for the network,

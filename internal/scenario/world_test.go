@@ -24,6 +24,7 @@ import (
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/router/tree"
 	"github.com/minogrpc/session/sessiontest"
+	"github.com/minogrpc/session/traffic"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -50,6 +51,8 @@ type world struct {
 	// opens is how the orchestrator opens the stream.
 	opens func(context.Context, mino.Players) (mino.Sender, mino.Receiver, error)
 	book  *book
+	// record draws what has happened, if that is not as it should be.
+	record *traffic.Record
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -95,6 +98,7 @@ func newWorld(t *testing.T, sc *scenario.Scenario, mode scenario.Mode, links sce
 		theirs: existing.NewStore(),
 		nodes:  make(map[string]*node),
 		over:   make(chan struct{}),
+		record: traffic.NewRecord(),
 	}
 	w.book = newBook(w)
 	w.ctx, w.cancel = context.WithCancel(t.Context())
@@ -269,6 +273,7 @@ func (w *world) options(n *node) []session.Option {
 
 	opts := []session.Option{
 		session.WithObserver(w.book.observer(n.name, n.life)),
+		session.WithObserver(w.record.Observer()),
 		session.WithSetupTimeout(o.Setup),
 		session.WithOutcomeTimeout(o.Outcome),
 		session.WithAdoptionGrace(o.Grace),

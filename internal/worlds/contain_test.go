@@ -147,7 +147,7 @@ func TestPanic_OfARelayEndsTheSession(t *testing.T) {
 func TestPanic_OfTheObserverEndsTheSession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")), session.WithObserver(session.Observer{
-			PacketDelivered: func(session.PacketInfo) { panic("by the test") },
+			PacketDelivered: func(session.StreamInfo, session.PacketInfo) { panic("by the test") },
 		}))
 
 		require.Empty(t, w.outcomes(sess.Send(fake.Message("hello"), addr("a"))))

@@ -24,7 +24,9 @@ func (w *world) numbered(source mino.Address, origin int) *ptypes.Packet {
 
 // depth returns an observer that keeps the number of messages that nobody has read.
 func depth(n *int) session.Option {
-	return session.WithObserver(session.Observer{QueueDepth: func(packets, _ int) { *n = packets }})
+	return session.WithObserver(session.Observer{QueueDepth: func(_ session.StreamInfo, packets, _ int) {
+		*n = packets
+	}})
 }
 
 // Promise M2: a session delivers each message once, however many players send to it.

@@ -3,7 +3,6 @@ package worlds_test
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,10 +13,9 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/fake"
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
 )
 
 // crew is an RPC of real nodes, in which all send to all. The first node is the root, and an
@@ -26,7 +24,7 @@ type crew struct {
 	*testing.T
 
 	net    *sessiontest.Network
-	nodes  []*minogrpc.Minogrpc
+	nodes  *sessiontest.Nodes
 	cancel context.CancelFunc
 
 	// readers are the goroutines that wait for outcomes.
@@ -73,7 +71,7 @@ func withCrew(t *testing.T, height, n int, test func(c *crew)) {
 	t.Helper()
 
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrew(t, sessiontest.NewNetwork(), n)
+		c := newCrew(t, n)
 		c.open(height, n)
 		test(c)
 		c.close()
@@ -81,25 +79,32 @@ func withCrew(t *testing.T, height, n int, test func(c *crew)) {
 }
 
 // newCrew returns a crew of n players whose nodes do not run yet.
-func newCrew(t *testing.T, network *sessiontest.Network, n int) *crew {
+func newCrew(t *testing.T, n int) *crew {
 	return &crew{
-		T: t, net: network, out: make([]mino.Sender, n),
+		T: t, out: make([]mino.Sender, n),
 		got: make(map[flow][]int), sent: make(map[flow]int), failed: make(map[flow]map[int]error),
 	}
 }
 
-// open starts the nodes and the RPC, and waits until all handlers run.
+// open starts the nodes and the RPC, and waits until all handlers run. The last node is that of the
+// orchestrator, and no player.
 func (c *crew) open(height, n int) {
-	var ctx context.Context
+	var (
+		ctx context.Context
+		rpc mino.RPC
+	)
+
+	c.nodes = sessiontest.Cluster(c, n+1,
+		sessiontest.WithRouter(func(mino.AddressFactory) router.Router { return routerOf(height) }),
+		sessiontest.WithSetup(func(i int, node mino.Mino) (err error) {
+			rpc, err = node.CreateRPC("crew", player{crew: c, me: i}, fake.MessageFactory{})
+
+			return err
+		}))
+	c.net = c.nodes.Network()
 	ctx, c.cancel = context.WithCancel(context.Background())
 
-	players := make([]mino.Address, n)
-	for i := range players {
-		players[i] = c.start(i, height, n).GetAddress()
-	}
-
-	orchestrator := c.start(n, height, n)
-	rpc := mino.MustCreateRPC(orchestrator, "crew", mino.UnsupportedHandler{}, fake.MessageFactory{})
+	players := c.nodes.Addresses()[:n]
 	out, in, err := rpc.Stream(ctx, mino.NewAddresses(players...))
 	require.NoError(c, err)
 
@@ -123,35 +128,10 @@ func (c *crew) name(i int) string {
 	return fmt.Sprintf("n%d:1", i)
 }
 
-// start makes a node. The last one is no player.
-func (c *crew) start(i, height, n int) *minogrpc.Minogrpc {
-	listener, err := c.net.Listen(c.name(i))
-	require.NoError(c, err)
-
-	node, err := minogrpc.NewMinogrpc(nil, &url.URL{Scheme: "grpc", Host: c.name(i)}, routerOf(height),
-		minogrpc.WithListener(listener), minogrpc.NoTLS(),
-		minogrpc.WithDialOptions(grpc.WithContextDialer(c.net.Dialer(c.name(i)))))
-	require.NoError(c, err)
-
-	c.nodes = append(c.nodes, node)
-
-	if i < n {
-		mino.MustCreateRPC(node, "crew", player{crew: c, me: i}, fake.MessageFactory{})
-	}
-
-	return node
-}
-
-// close ends the RPC and the nodes.
+// close ends the RPC.
 func (c *crew) close() {
 	c.cancel()
 	c.readers.Wait()
-
-	for _, node := range c.nodes {
-		require.NoError(c, node.Stop())
-	}
-
-	c.net.Close()
 }
 
 // receive notes a message that has arrived.
@@ -178,7 +158,7 @@ func (c *crew) send(f flow) {
 	n, out := c.sent[f], c.out[f.from]
 	c.mu.Unlock()
 
-	errs := out.Send(fake.Message(fmt.Sprint(f.from, " ", n)), c.nodes[f.to].GetAddress())
+	errs := out.Send(fake.Message(fmt.Sprint(f.from, " ", n)), c.nodes.Address(f.to))
 
 	c.readers.Go(func() {
 		for err := range errs {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
-	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -71,7 +70,7 @@ func TestDetour_RandomOutages(t *testing.T) {
 		wrong := ""
 
 		synctest.Test(t, func(t *testing.T) {
-			c := newCrew(t, sessiontest.NewNetwork(), 40)
+			c := newCrew(t, 40)
 			c.open(3, 40)
 
 			done := make(chan struct{})

@@ -40,7 +40,9 @@ func TestDial_OthersAreToldTheKindOfAFailure(t *testing.T) {
 
 				var lost []error
 
-				observer := session.Observer{RelayLost: func(_ mino.Address, err error) { lost = append(lost, err) }}
+				observer := session.Observer{RelayLost: func(_ session.StreamInfo, _ mino.Address, err error) {
+					lost = append(lost, err)
+				}}
 				sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithObserver(observer))
 
 				ack, err := sess.RecvPacket(orchestratorAddr(), w.packet(orchestratorAddr(), addr("b")))

@@ -37,14 +37,14 @@ type guarded struct {
 func (w *world) guarded() *guarded {
 	g := &guarded{world: w, table: w.table(2, addr("a"), below("b", "c")...)}
 	observer := session.Observer{
-		PacketRefused: func(from mino.Address, err error) {
+		PacketRefused: func(_ session.StreamInfo, from mino.Address, err error) {
 			require.ErrorIs(w, err, session.ErrStranger)
 			g.mu.Lock()
 			defer g.mu.Unlock()
 
 			g.refused = append(g.refused, from)
 		},
-		RelayLost: func(peer mino.Address, _ error) {
+		RelayLost: func(_ session.StreamInfo, peer mino.Address, _ error) {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 

@@ -45,7 +45,7 @@ func TestHostile_ShortBudgetLosesNobody(t *testing.T) {
 
 		lost := 0
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithObserver(session.Observer{
-			RelayLost: func(mino.Address, error) { lost++ },
+			RelayLost: func(session.StreamInfo, mino.Address, error) { lost++ },
 		}))
 
 		got := w.receive(sess, addr("z"), w.identified(1, 90*time.Millisecond, addr("b")))
@@ -67,7 +67,7 @@ func TestHostile_ShortBudgetLeavesOthersTheirSetup(t *testing.T) {
 		start := time.Now()
 		sess, _ := w.root(addr("a"), w.table(1, addr("a"), addr("b")), session.WithSetupTimeout(7*time.Second),
 			session.WithObserver(session.Observer{
-				RelayLost: func(mino.Address, error) { lost = append(lost, time.Since(start)) },
+				RelayLost: func(session.StreamInfo, mino.Address, error) { lost = append(lost, time.Since(start)) },
 			}))
 
 		got := w.receive(sess, addr("z"), w.identified(1, 90*time.Millisecond, addr("b")))
@@ -271,7 +271,9 @@ func TestParent_SendDuringTheEndIsClosed(t *testing.T) {
 		)
 
 		sess, parent := w.root(addr("a"), w.table(1, addr("a")), session.WithObserver(session.Observer{
-			RelayLost: func(mino.Address, error) { got = w.outcomes(sess.Send(fake.Message("late"), addr("a"))) },
+			RelayLost: func(session.StreamInfo, mino.Address, error) {
+				got = w.outcomes(sess.Send(fake.Message("late"), addr("a")))
+			},
 		}))
 		parent.End(errLost)
 		<-sess.(session.Lifecycle).Done()

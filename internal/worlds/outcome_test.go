@@ -428,7 +428,7 @@ func TestRecv_BadMessageIsAnErrorOfThatMessageAlone(t *testing.T) {
 		var seen []*session.MessageError
 
 		sess, _ := w.root(addr("a"), w.table(1, addr("a")), session.WithObserver(session.Observer{
-			MessageRejected: func(err *session.MessageError) { seen = append(seen, err) },
+			MessageRejected: func(_ session.StreamInfo, err *session.MessageError) { seen = append(seen, err) },
 		}))
 
 		for _, msg := range []fake.Message{fake.Bad, fake.Bad, "good"} {

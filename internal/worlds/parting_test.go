@@ -26,7 +26,7 @@ func TestDuplexRelay_SendWhileTheLinkParts(t *testing.T) {
 		budget := session.NewMemoryBudget(1 << 20)
 		table := w.table(1, addr("a"))
 		sess := w.session(addr("a"), session.WithMemoryBudget(budget), session.WithObserver(session.Observer{
-			RelayLost: func(mino.Address, error) {
+			RelayLost: func(session.StreamInfo, mino.Address, error) {
 				if lost {
 					return // The grace is over, and nobody has come back.
 				}

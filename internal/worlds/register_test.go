@@ -38,13 +38,14 @@ func TestRegister_NextStreamDuringTheFirst(t *testing.T) {
 		)
 
 		// The observer hears of the parent before Register returns.
-		sess = w.session(addr("a"), session.WithObserver(session.Observer{RelayOpened: func(mino.Address) {
+		opened := func(session.StreamInfo, mino.Address) {
 			if !again {
 				again = true
 				_, err := sess.(session.Registrar).Register(second, nil)
 				require.NoError(t, err)
 			}
-		}}))
+		}
+		sess = w.session(addr("a"), session.WithObserver(session.Observer{RelayOpened: opened}))
 
 		second = w.linkTo(2)
 

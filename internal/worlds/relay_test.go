@@ -96,14 +96,24 @@ func TestObserver_SeesWhatHappens(t *testing.T) {
 		saw := func(what string) { seen <- what }
 		table := w.table(1, addr("a"), addrs("b", "c")...)
 		sess, parent := w.root(addr("a"), table, session.WithObserver(session.Observer{
-			RelayOpened:     func(peer mino.Address) { saw("opened " + peer.String()) },
-			RelayLost:       func(peer mino.Address, _ error) { saw("lost " + peer.String()) },
-			RelayClosed:     func(peer mino.Address) { saw("closed " + peer.String()) },
-			PacketSent:      func(to mino.Address, _ session.PacketInfo) { saw("sent " + to.String()) },
-			PacketReceived:  func(from mino.Address, _ session.PacketInfo) { saw("received " + from.String()) },
-			PacketDelivered: func(info session.PacketInfo) { saw("delivered from " + info.Source.String()) },
-			PacketDropped:   func(err *session.DeliveryError) { saw("dropped " + err.Destination.String()) },
-			QueueDepth:      func(packets, bytes int) { saw(fmt.Sprintf("depth %d %d", packets, bytes)) },
+			RelayOpened: func(_ session.StreamInfo, peer mino.Address) { saw("opened " + peer.String()) },
+			RelayLost:   func(_ session.StreamInfo, peer mino.Address, _ error) { saw("lost " + peer.String()) },
+			RelayClosed: func(_ session.StreamInfo, peer mino.Address) { saw("closed " + peer.String()) },
+			PacketSent: func(_ session.StreamInfo, to mino.Address, _ session.PacketInfo) {
+				saw("sent " + to.String())
+			},
+			PacketReceived: func(_ session.StreamInfo, from mino.Address, _ session.PacketInfo) {
+				saw("received " + from.String())
+			},
+			PacketDelivered: func(_ session.StreamInfo, info session.PacketInfo) {
+				saw("delivered from " + info.Source.String())
+			},
+			PacketDropped: func(_ session.StreamInfo, err *session.DeliveryError) {
+				saw("dropped " + err.Destination.String())
+			},
+			QueueDepth: func(_ session.StreamInfo, packets, bytes int) {
+				saw(fmt.Sprintf("depth %d %d", packets, bytes))
+			},
 		}))
 
 		w.receive(sess, addr("b"), w.packet(addr("b"), addr("a")))

@@ -76,7 +76,7 @@ func TestReroute_FailureOfASecondCopyIsATimeout(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				dropped := make(chan session.Reason, 1)
 				sess, first, second := w.twice(session.WithObserver(session.Observer{
-					PacketDropped: func(err *session.DeliveryError) { dropped <- err.Reason },
+					PacketDropped: func(_ session.StreamInfo, err *session.DeliveryError) { dropped <- err.Reason },
 				}))
 				errs := sess.Send(fake.Message("hello"), addr("z"))
 

@@ -78,7 +78,7 @@ func TestSilence_OfAParentIsABreak(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		broken := make(chan time.Time, 1)
 		sess := w.session(addr("a"), session.WithObserver(session.Observer{
-			RelayBroken: func(mino.Address, error) { broken <- time.Now() },
+			RelayBroken: func(session.StreamInfo, mino.Address, error) { broken <- time.Now() },
 		}))
 		parent := w.parent(sess, addr("p"), w.table(1, addr("a")))
 		start := time.Now()

@@ -49,9 +49,9 @@ func TestStall_MessagesAreDropped(t *testing.T) {
 		budget := session.NewMemoryBudgetWithShare(4*share, share)
 		opts := []session.Option{
 			session.WithMemoryBudget(budget),
-			session.WithObserver(session.Observer{MessageRejected: func(err *session.MessageError) {
-				rejected <- err
-			}}),
+			session.WithObserver(session.Observer{
+				MessageRejected: func(_ session.StreamInfo, err *session.MessageError) { rejected <- err },
+			}),
 		}
 
 		neighbours := make([]*neighbour, streams)

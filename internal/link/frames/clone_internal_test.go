@@ -63,6 +63,7 @@ func copyFrame(f *ptypes.Packet) *ptypes.Packet {
 	c := &ptypes.Packet{
 		Frame: f.GetFrame(), Received: f.GetReceived(), Goodbye: f.GetGoodbye(), Delivered: f.GetDelivered(),
 		Receipts: f.GetReceipts(), Cut: f.GetCut(), Ask: f.GetAsk(), Read: f.GetRead(), QuietMs: f.GetQuietMs(),
+		Probe: f.GetProbe(), Probed: f.GetProbed(),
 	}
 
 	for _, p := range f.GetParcels() {

@@ -19,7 +19,7 @@ const (
 	tagSize = 8
 
 	// headSize is the room for what goes with every frame: its number, what has been
-	// received, and what has been read.
+	// received, what has been read, and the question and answer about the way.
 	headSize = 64
 
 	// smallHeader is the size up to which the header of a large message goes with the parcel.

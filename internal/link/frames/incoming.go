@@ -89,6 +89,10 @@ func (m *Machine) Admit(frame *ptypes.Packet, now time.Time) (content bool, err 
 	m.hearCut(frame.GetCut())
 	m.prompt(frame)
 
+	if m.trip.hear(frame, now) {
+		m.asked = true
+	}
+
 	if frame.GetFrame() == 0 {
 		return false, nil
 	}

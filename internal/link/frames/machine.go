@@ -80,6 +80,9 @@ type Config struct {
 	// when they are asked, cut headers, and say what they have read.
 	Paced bool
 
+	// Timed is set when this end measures how long the way takes. It answers in any case.
+	Timed bool
+
 	// Text is set when the packets travel in a format of text.
 	Text bool
 
@@ -105,6 +108,8 @@ type Machine struct {
 	incoming
 	pulse
 	upward
+
+	trip trip
 
 	bounds bounds
 	// fault is what a test has planted.

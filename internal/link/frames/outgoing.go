@@ -113,6 +113,7 @@ func (m *Machine) stamp(frame *ptypes.Packet, now time.Time) *ptypes.Packet {
 	}
 
 	m.beat = false
+	m.trip.stamp(frame, now)
 
 	return frame
 }

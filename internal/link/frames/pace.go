@@ -121,6 +121,7 @@ func (m *Machine) arrived(n numbered, now time.Time) {
 // Meanwhile as much was acknowledged as the way can carry, or as this link had to send.
 func (m *Machine) measure(n numbered, took time.Duration) {
 	took = max(took, time.Microsecond)
+	m.trip.took = took
 
 	switch {
 	case m.window <= minWindow:

@@ -78,6 +78,7 @@ func (m *Machine) FirstTick() time.Duration {
 func (m *Machine) restart(now time.Time) {
 	m.heard, m.framed, m.hearing, m.advanced, m.readAt = now, now, now, now, now
 	m.read, m.echo, m.watched = 0, 0, false
+	m.trip.restart()
 }
 
 // Connection notes how many bytes have come over the connection of the stream, and when the
@@ -142,6 +143,11 @@ func (m *Machine) Tick(now time.Time) Beat {
 	m.stuck = m.failed
 	m.beat = true
 	m.beaten = m.last
+
+	if m.Timed {
+		m.trip.beaten()
+	}
+
 	found.Ignored = !m.watchReplies()
 
 	m.due = now.Add(m.interval())

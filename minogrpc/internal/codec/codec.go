@@ -211,6 +211,8 @@ func (w *writer) packet(p *ptypes.Packet) {
 	w.number(packetQuiet, p.GetQuietMs())
 	w.number(packetCut, protowire.EncodeBool(p.GetCut()))
 	w.number(packetAsk, protowire.EncodeBool(p.GetAsk()))
+	w.number(packetProbe, p.GetProbe())
+	w.number(packetProbed, p.GetProbed())
 }
 
 func (w *writer) parcel(p *ptypes.Parcel) {

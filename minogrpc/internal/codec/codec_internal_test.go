@@ -47,6 +47,8 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 		Read:      1 << 40,
 		QuietMs:   400,
 		Ask:       true,
+		Probe:     12,
+		Probed:    1 << 19,
 	}
 
 	requireAll(t, p.ProtoReflect())

@@ -29,6 +29,8 @@ const (
 	packetQuiet      protowire.Number = 29
 	packetCut        protowire.Number = 30
 	packetAsk        protowire.Number = 31
+	packetProbe      protowire.Number = 33
+	packetProbed     protowire.Number = 34
 
 	parcelID         protowire.Number = 1
 	parcelOrigin     protowire.Number = 2
@@ -202,6 +204,10 @@ func (r *reader) packetNumber(p *ptypes.Packet, field protowire.Number) {
 		p.QuietMs = r.varint()
 	case packetAsk:
 		p.Ask = protowire.DecodeBool(r.varint())
+	case packetProbe:
+		p.Probe = r.varint()
+	case packetProbed:
+		p.Probed = r.varint()
 	default:
 		r.failed = true
 	}
