@@ -5,8 +5,10 @@
 // routers: [TestRouter] checks whether a router keeps what the router package asks
 // of it, whatever the shape of its routes. [Depths] shows that shape.
 //
+// [Cluster] starts nodes on such a network in one line, and stops them when the test ends.
+//
 // What goes wrong can be scripted in virtual time: the faults of a link are methods
-// of [Network], and a hostile or faulty neighbour is a [Peer].
+// of [Network], those of a node methods of [Nodes], and a hostile or faulty neighbour is a [Peer].
 //
 // The package imports testing and belongs into tests, or into the packages that
 // serve them.
