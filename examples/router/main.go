@@ -39,12 +39,10 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 
-	var (
-		players []mino.Address
-		rpc     mino.RPC
-	)
+	var rpc mino.RPC
 
-	for range 4 {
+	players := make([]mino.Address, 4)
+	for i := range players {
 		router := Star{kit.NewMessages(minogrpc.NewAddressFactory(), 0)}
 		node, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil, router, minogrpc.NoTLS())
 		check(err)
@@ -52,7 +50,7 @@ func main() {
 		defer func() { check(node.Stop()) }()
 
 		rpc = mino.MustCreateRPC(node, "child", child{}, text(""))
-		players = append(players, node.GetAddress())
+		players[i] = node.GetAddress()
 	}
 
 	out, in, err := rpc.Stream(ctx, mino.NewAddresses(players...))

@@ -53,7 +53,8 @@ func TestExamples_ReachEveryNode(t *testing.T) {
 	for name, newRouter := range routers {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := sessiontest.Cluster(t, 5, sessiontest.WithRouter(newRouter), sessiontest.WithRPC("greet", greeter{}, text("")))
+				c := sessiontest.Cluster(t, 5, sessiontest.WithRouter(newRouter),
+					sessiontest.WithRPC("greet", greeter{}, text("")))
 				out, in, err := c.RPC(0, "greet").Stream(t.Context(), c.Players())
 				require.NoError(t, err)
 
