@@ -103,8 +103,8 @@ func (w *walk) isLost(addr mino.Address) bool {
 func (w *walk) forward(table router.RoutingTable, p router.Packet, depth int) error {
 	// What goes in circles would never end here.
 	if depth > len(w.depths) || w.failures > len(w.lost) {
-		return in(table, "Forward", p).errorf("the packet circulates: it has made %d hops, and OnFailure was called %d times",
-			depth, w.failures)
+		return in(table, "Forward", p).errorf(
+			"the packet circulates: it has made %d hops, and OnFailure was called %d times", depth, w.failures)
 	}
 
 	routes, voids := table.Forward(p)
@@ -169,7 +169,8 @@ func (w *walk) fail(table router.RoutingTable, to mino.Address, p router.Packet,
 	}
 
 	if err != nil {
-		return in(table, "OnFailure", to).errorf("there is no other route to %s: %w", addressList(p.GetDestination()), err)
+		return in(table, "OnFailure", to).errorf("there is no other route to %s: %w",
+			addressList(p.GetDestination()), err)
 	}
 
 	return w.forward(table, p, depth)

@@ -47,60 +47,10 @@ func TestDepths_PlayerNamedTwiceIsAnError(t *testing.T) {
 // A conformance test that lets a broken router pass is worth nothing: each check is
 // shown routers that it must not let pass.
 func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
-	tests := map[string][]brokenRouter{
-		"PacketKeepsWhatItIsMadeOf": {
-			{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
-				return table.Make(src, to, bytes.Clone(msg))
-			}},
-			{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
-				return table.Make(src, to[1:], msg)
-			}},
-		},
-		"PacketSurvivesTheNetwork": {
-			{packets: func(p router.Packet, err error) (router.Packet, error) {
-				p.Slice(p.GetDestination()[0])
-
-				return p, err
-			}},
-		},
-		"SliceTakesOneAddressOut": {
-			{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
-				return wholePacket{table.Make(src, to, msg)}
-			}},
-		},
-		"ForwardLeavesThePacketAlone": {
-			{forward: func(table router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
-				p.Slice(p.GetDestination()[0])
-
-				return table.Forward(p)
-			}},
-			{forward: func(_ router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
-				return router.Routes{nil: p}, nil
-			}},
-		},
-		"ForwardPutsEachDestinationInOnePlace": {
-			{forward: sendUpToo},
-			{forward: forgetOne},
-			{forward: failWithoutReason},
-		},
-		"EveryPlayerIsReachedOnce":          {{forward: sendUpToo}, {forward: forgetOne}, {forward: failWithoutReason}},
-		"RouterIsSharedByGoroutines":        {{forward: sendUpToo}, {forward: forgetOne}},
-		"OneLostPlayerCostsOnlyItself":      {{onFailure: giveUp}, {onFailure: ignore}},
-		"FailureOfANeighbourKeepsTheOthers": {{onFailure: giveUp}, {onFailure: ignore}},
-		"LostNeighbourIsTriedAgain":         {neverAgain(), {forward: failPlainly}},
-		"StrangerGoesToTheParentOrNowhere":  {{forward: sendDown}, {forward: forgetOne}},
-		"SourcesComeTheWayThatRoutesGo":     brokenSources,
-		"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}, {mayCome: mayNot}},
-		"PlayersMayNameANodeTwiceAndItself": {{forgetsMe: true}},
-		"GarbageIsAnError": {
-			{packets: func(router.Packet, error) (router.Packet, error) { return nil, nil }},
-		},
-	}
-
 	for _, check := range routerChecks {
-		require.NotEmpty(t, tests[check.name], check.name)
+		require.NotEmpty(t, brokenRouters[check.name], check.name)
 
-		for i, broken := range tests[check.name] {
+		for i, broken := range brokenRouters[check.name] {
 			err := check.test(t, func(f mino.AddressFactory) router.Router {
 				broken.Router = tree.NewRouter(f)
 
@@ -109,6 +59,57 @@ func TestTestRouter_FailsForBrokenRouters(t *testing.T) {
 			require.Error(t, err, "%s lets router %d pass", check.name, i)
 		}
 	}
+}
+
+// brokenRouters are those that each check must not let pass.
+var brokenRouters = map[string][]brokenRouter{
+	"PacketKeepsWhatItIsMadeOf": {
+		{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
+			return table.Make(src, to, bytes.Clone(msg))
+		}},
+		{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
+			return table.Make(src, to[1:], msg)
+		}},
+	},
+	"PacketSurvivesTheNetwork": {
+		{packets: func(p router.Packet, err error) (router.Packet, error) {
+			p.Slice(p.GetDestination()[0])
+
+			return p, err
+		}},
+	},
+	"SliceTakesOneAddressOut": {
+		{make: func(table router.RoutingTable, src mino.Address, to []mino.Address, msg []byte) router.Packet {
+			return wholePacket{table.Make(src, to, msg)}
+		}},
+	},
+	"ForwardLeavesThePacketAlone": {
+		{forward: func(table router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+			p.Slice(p.GetDestination()[0])
+
+			return table.Forward(p)
+		}},
+		{forward: func(_ router.RoutingTable, p router.Packet) (router.Routes, router.Voids) {
+			return router.Routes{nil: p}, nil
+		}},
+	},
+	"ForwardPutsEachDestinationInOnePlace": {
+		{forward: sendUpToo},
+		{forward: forgetOne},
+		{forward: failWithoutReason},
+	},
+	"EveryPlayerIsReachedOnce":          {{forward: sendUpToo}, {forward: forgetOne}, {forward: failWithoutReason}},
+	"RouterIsSharedByGoroutines":        {{forward: sendUpToo}, {forward: forgetOne}},
+	"OneLostPlayerCostsOnlyItself":      {{onFailure: giveUp}, {onFailure: ignore}},
+	"FailureOfANeighbourKeepsTheOthers": {{onFailure: giveUp}, {onFailure: ignore}},
+	"LostNeighbourIsTriedAgain":         {neverAgain(), {forward: failPlainly}},
+	"StrangerGoesToTheParentOrNowhere":  {{forward: sendDown}, {forward: forgetOne}},
+	"SourcesComeTheWayThatRoutesGo":     brokenSources,
+	"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}, {mayCome: mayNot}},
+	"PlayersMayNameANodeTwiceAndItself": {{forgetsMe: true}},
+	"GarbageIsAnError": {
+		{packets: func(router.Packet, error) (router.Packet, error) { return nil, nil }},
+	},
 }
 
 // brokenSources say something else about some sources.

@@ -26,7 +26,8 @@ func checkMake(r router.Router) error {
 
 	err = comparePacket(p, players[0], players[1:], msg)
 	if err != nil {
-		return in(table, "Make", players[0], players[1:], msg).errorf("the caller has overwritten its slice since: %w", err)
+		return in(table, "Make", players[0], players[1:], msg).errorf(
+			"the caller has overwritten its slice since: %w", err)
 	}
 
 	if &p.GetMessage()[0] != &msg[0] {
@@ -136,7 +137,8 @@ func checkForwardPacket(r router.Router) error {
 
 		err = comparePacket(p, players[0], players[1:], msg)
 		if err != nil {
-			return in(table, "Forward", p).errorf("it has changed the packet, or that shares something with its parts: %w", err)
+			return in(table, "Forward", p).errorf(
+				"it has changed the packet, or that shares something with its parts: %w", err)
 		}
 	}
 

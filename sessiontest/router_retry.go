@@ -51,7 +51,8 @@ func awaitRoute(table router.RoutingTable, me, lost mino.Address) error {
 		void, found := voids[lost]
 		if !found || !errors.Is(void.Error, router.ErrUnreachable) {
 			return in(table, "Forward", p).errorf(
-				"after OnFailure(%v) the void has the error %v, which does not wrap router.ErrUnreachable", lost, void.Error)
+				"after OnFailure(%v) the void has the error %v, which does not wrap router.ErrUnreachable",
+				lost, void.Error)
 		}
 
 		if !time.Now().Before(end) {

@@ -42,7 +42,8 @@ func checkPartition(r router.Router) error {
 
 		got, want := textsOf(places), textsOf(to)
 		if !slices.Equal(got, want) {
-			return in(table, "Forward", p).errorf("%d players: the routes and voids together have %q instead of %q", n, got, want)
+			return in(table, "Forward", p).errorf(
+				"%d players: the routes and voids together have %q instead of %q", n, got, want)
 		}
 	}
 
@@ -170,8 +171,9 @@ func checkOrchestrator(r router.Router) error {
 
 		routes, voids := table.Forward(p)
 		if routes[nil] == nil || len(routes) != 1 || len(voids) != 0 {
-			return in(table, "Forward", p).errorf("table of no players, of %v: %d routes and %d voids instead of one packet "+
-				"for the parent", own, len(routes), len(voids))
+			return in(table, "Forward", p).errorf(
+				"table of no players, of %v: %d routes and %d voids instead of one packet for the parent",
+				own, len(routes), len(voids))
 		}
 
 		err = comparePacket(routes[nil], me, players, []byte("hello"))

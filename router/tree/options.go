@@ -3,7 +3,7 @@ package tree
 import (
 	"time"
 
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 )
 
 // Defaults and limits of the options.

@@ -17,11 +17,10 @@ package tree
 
 import (
 	"fmt"
-	"reflect"
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 	_ "github.com/minogrpc/session/router/tree/json" // registers the formats
 	"github.com/minogrpc/session/router/tree/types"
 )
@@ -91,27 +90,12 @@ func (r *treeRouter) New(list mino.Players, me mino.Address) (router.RoutingTabl
 		return r.newTable("", r.height, message.Players{})
 	}
 
-	err := r.reader.Admit(uint64(list.Len()))
+	known, err := r.reader.Collect(list, self, s)
 	if err != nil {
 		return nil, err
 	}
 
-	known := message.NewDistinct(list.Len())
-
-	for it := list.AddressIterator(); it.HasNext(); {
-		addr := it.GetNext()
-
-		text, err := r.reader.TextOf(addr, s)
-		if err != nil {
-			return nil, fmt.Errorf("player: %w", err)
-		}
-
-		if text != self {
-			known.Add(addr, text)
-		}
-	}
-
-	return r.newTable(self, r.height, known.Players)
+	return r.newTable(self, r.height, known)
 }
 
 // GenerateTableFrom implements router.Router. The handshake must be a [types.Handshake]. It
@@ -142,7 +126,7 @@ func (r *treeRouter) GenerateTableFrom(h router.Handshake) (router.RoutingTable,
 func (r *treeRouter) newTable(me string, height int, known message.Players) (*table, error) {
 	for _, addr := range known.Addrs {
 		// Forward would panic when it used the address as the key of a route.
-		if !hashable(addr) {
+		if !message.Hashable(addr) {
 			return nil, fmt.Errorf("address %v of type %T cannot be the key of a map", addr, addr)
 		}
 	}
@@ -161,9 +145,4 @@ func (r *treeRouter) newTable(me string, height int, known message.Players) (*ta
 	}
 
 	return t, nil
-}
-
-// hashable tells whether the address can be the key of a map. A nil address can.
-func hashable(addr mino.Address) bool {
-	return addr == nil || reflect.ValueOf(addr).Comparable()
 }

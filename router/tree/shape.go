@@ -4,7 +4,7 @@ import (
 	"iter"
 	"sort"
 
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 )
 
 // branches returns the number of children of a node that is to reach n players

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 	"github.com/stretchr/testify/require"
 )
 

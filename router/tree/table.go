@@ -8,7 +8,7 @@ import (
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 	"github.com/minogrpc/session/router/tree/types"
 )
 
@@ -253,12 +253,12 @@ func (t *table) next(text string) (*child, error) {
 // voidKey returns the address, or the factory's form of it when the address cannot
 // be the key of a map, or nil when neither can.
 func (t *table) voidKey(addr mino.Address, text string) mino.Address {
-	if hashable(addr) {
+	if message.Hashable(addr) {
 		return addr
 	}
 
 	addr = t.router.reader.FromText([]byte(text))
-	if hashable(addr) {
+	if message.Hashable(addr) {
 		return addr
 	}
 

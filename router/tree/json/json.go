@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 	"github.com/minogrpc/session/router/tree/types"
 	"github.com/minogrpc/session/serde"
 )

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/minogrpc/session/mino"
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 	"github.com/minogrpc/session/router/tree/types"
 	"github.com/minogrpc/session/serde"
 	jsonctx "github.com/minogrpc/session/serde/json"

@@ -10,7 +10,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 	"github.com/minogrpc/session/router/tree/types"
 	"github.com/minogrpc/session/serde"
 )

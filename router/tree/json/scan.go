@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 )
 
 // scanPacket reads a packet in the very form in which nodes write it, in one pass:

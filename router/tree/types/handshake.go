@@ -5,7 +5,7 @@ import (
 
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
-	"github.com/minogrpc/session/router/tree/internal/message"
+	"github.com/minogrpc/session/router/internal/message"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/registry"
 )

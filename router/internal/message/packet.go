@@ -1,8 +1,8 @@
-// Package message is what the packets and the handshakes of the tree router are inside:
+// Package message is what the packets and the handshakes of the routers here are inside:
 // lists of addresses that have been checked, with the texts that tables look them up by.
 //
-// The types package next to it gives both their public face, the json package reads and
-// writes them, and the tree package routes them.
+// The package tree/types gives both their public face, and tree/json reads and writes them. The
+// packages tree and kit route them.
 package message
 
 import (

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/minogrpc/session/mino"
 )
@@ -166,6 +167,37 @@ func ParseAll[T ~[]byte](r *Reader, texts []T) (list Players, twice mino.Address
 	}
 
 	return unique.Players, twice, nil
+}
+
+// Collect returns the players of a list without the duplicates and without the one whose text is me.
+// It returns an error when there are too many, or when one cannot be sent.
+func (r *Reader) Collect(list mino.Players, me string, s *Scratch) (Players, error) {
+	err := r.Admit(uint64(list.Len()))
+	if err != nil {
+		return Players{}, err
+	}
+
+	known := NewDistinct(list.Len())
+
+	for it := list.AddressIterator(); it.HasNext(); {
+		addr := it.GetNext()
+
+		text, err := r.TextOf(addr, s)
+		if err != nil {
+			return Players{}, fmt.Errorf("player: %w", err)
+		}
+
+		if text != me {
+			known.Add(addr, text)
+		}
+	}
+
+	return known.Players, nil
+}
+
+// Hashable tells whether the address can be the key of a map. A nil address can.
+func Hashable(addr mino.Address) bool {
+	return addr == nil || reflect.ValueOf(addr).Comparable()
 }
 
 // Admit returns an error for a list of so many addresses that it is beyond the limit.
