@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,9 +140,13 @@ func (w *watched) news(within time.Duration) []string {
 }
 
 func (w *watched) describe(event mino.Event) string {
-	i := slices.IndexFunc(w.nodes, func(n *minogrpc.Minogrpc) bool { return event.From.Equal(n.GetAddress()) })
+	for i := range w.nodes {
+		if event.From.Equal(addr(fmt.Sprint("n", i))) {
+			return fmt.Sprint(i, " ", event.State)
+		}
+	}
 
-	return fmt.Sprint(i, " ", event.State)
+	return "nobody"
 }
 
 // reachedAll returns the news when all players have been reached.
@@ -238,7 +241,7 @@ func TestNews_OfAHandlerThatEndsComeAfterItsMessages(t *testing.T) {
 				}
 
 				for i := range 100 {
-					out.Send(fake.Message(strings.Repeat("x", 1+i%10*100_000)), from)
+					out.Send(fake.Message(strings.Repeat("x", 1+i%10/9*300_000)), from)
 				}
 
 				return nil
