@@ -17,5 +17,5 @@ func TestWithSlog_TakesTheLogOfTheNode(t *testing.T) {
 	require.NoError(t, node.Stop())
 
 	require.Contains(t, log.String(), `level=WARN msg="unauthenticated peers are allowed`)
-	require.Contains(t, log.String(), "self="+node.GetAddress().String())
+	require.Contains(t, log.String(), "node="+node.GetAddress().String())
 }

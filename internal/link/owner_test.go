@@ -84,12 +84,12 @@ func (e *end) Broken(l *link.Link, cause error) {
 		e.onBreak()
 	}
 
-	if e.giveUp != nil && (errors.Is(cause, link.ErrSilent) || errors.Is(cause, link.ErrStuck)) {
-		e.giveUp()
-	}
-
 	e.mu.Lock()
 	defer e.mu.Unlock()
+
+	if e.serving != nil && (errors.Is(cause, link.ErrSilent) || errors.Is(cause, link.ErrStuck)) {
+		e.serving.far.leave(link.ErrUnheard)
+	}
 
 	e.broken++
 	e.timer = time.AfterFunc(grace, func() { l.Fail(cause) })

@@ -69,8 +69,11 @@ type end struct {
 	// answer is how a parcel is answered, and watch is told of each before.
 	answer func(e *end, a link.Arrival)
 	watch  func(a link.Arrival)
-	// onBreak is called before a break is noted, and giveUp ends a stream that is silent.
-	onBreak, giveUp func()
+	// onBreak is called before a break is noted.
+	onBreak func()
+	// serving is the wire of the stream that the end has accepted last. It ends that when it is silent:
+	// the other end may be opening the next one already.
+	serving *wire
 	budget          *memory.Budget
 
 	mu sync.Mutex
@@ -155,7 +158,7 @@ func (p *pair) open(fuse int) {
 
 	p.callee.link = link.Attached(p.callee.config(), p.frames(w.far))
 
-	p.callee.giveUp = func() { p.wire().far.leave(link.ErrUnheard) }
+	p.callee.serving = w
 
 	go p.callee.link.Serve(w.far)
 	go func() {
@@ -232,6 +235,8 @@ func (e *end) resume(w *wire, epoch, received uint64) (theirs uint64, resumed bo
 	}
 
 	e.mu.Lock()
+	e.serving = w
+
 	if e.timer != nil {
 		e.timer.Stop()
 		e.timer = nil

@@ -31,6 +31,7 @@ const (
 	packetAsk        protowire.Number = 31
 	packetProbe      protowire.Number = 33
 	packetProbed     protowire.Number = 34
+	packetNews       protowire.Number = 32
 
 	parcelID         protowire.Number = 1
 	parcelOrigin     protowire.Number = 2
@@ -42,6 +43,7 @@ const (
 	parcelChunked    protowire.Number = 8
 	parcelUnordered  protowire.Number = 9
 	parcelHeaderSize protowire.Number = 10
+	parcelNews       protowire.Number = 11
 
 	chunkID     protowire.Number = 1
 	chunkOffset protowire.Number = 2
@@ -229,6 +231,8 @@ func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int)
 	case packetParcels:
 		r.items.parcels++
 		p.Parcels = append(p.Parcels, r.parcel(end))
+	case packetNews:
+		p.News = r.news(size, p.News)
 	case packetDelivered:
 		for r.left > end && !r.failed {
 			p.Delivered = append(p.Delivered, r.varint())
@@ -253,6 +257,15 @@ func (r *reader) receipt(size int) *ptypes.Receipt {
 	}
 
 	return receipt
+}
+
+// news reads what a packet tells of a player. What is there twice is put together, as protobuf
+// does, or the whole is left to that.
+func (r *reader) news(size int, before *ptypes.News) *ptypes.News {
+	n := &ptypes.News{}
+	r.failed = r.failed || before != nil || protobuf.Unmarshal(r.content(size), n) != nil
+
+	return n
 }
 
 func (r *reader) chunk(end int) *ptypes.Chunk {
@@ -322,6 +335,8 @@ func (r *reader) parcelBytes(p *ptypes.Parcel, field protowire.Number, size int)
 		p.Header = r.content(size)
 	case parcelBody:
 		p.Body = r.content(size)
+	case parcelNews:
+		p.News = r.news(size, p.News)
 	default:
 		r.failed = true
 	}
