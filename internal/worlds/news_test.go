@@ -235,10 +235,12 @@ func TestNews_OfAHandlerThatEndsComeAfterItsMessages(t *testing.T) {
 	for name, opts := range links {
 		t.Run(name, func(t *testing.T) {
 			play := func(me int, out mino.Sender, in mino.Receiver) error {
-				from, _, err := in.Recv(context.Background())
-				if me != 6 || err != nil {
+				if me != 6 {
 					return untilEnd(me, out, in)
 				}
+
+				_, _, _ = in.Recv(context.Background())
+				from, _, _ := in.Recv(context.Background())
 
 				for i := range 100 {
 					out.Send(fake.Message(strings.Repeat("x", 1+i%10/9*300_000)), from)
@@ -248,6 +250,13 @@ func TestNews_OfAHandlerThatEndsComeAfterItsMessages(t *testing.T) {
 			}
 
 			watch(t, 3, 7, play, func(w *watched) {
+				// Small messages now pass by large ones that go in calls of their own.
+				w.net.Bandwidth(nodeName(6), nodeName(5), 1<<20)
+
+				for err := range w.out.Send(fake.Message("now"), w.nodes[6].GetAddress()) {
+					require.NoError(w, err)
+				}
+
 				messages := 0
 
 				for {
