@@ -168,9 +168,9 @@ type session struct {
 }
 
 // NewSession returns a session without parents. The metadata has apiuri, streamid and protocol, and may
-// have [AncestorKey], [OrchestratorKey] and [NewsKey], but not gateway, handshake or addr. The session sends it with every stream and call to a child, and
-// adds the gateway and the handshake. The session gets the connections to children from the
-// manager.
+// have [AncestorKey], [OrchestratorKey] and [NewsKey], but not gateway, handshake or addr. The session
+// sends it with every stream and call to a child, and adds the gateway and the handshake. The session
+// gets the connections to children from the manager.
 func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac router.PacketFactory,
 	ctx serde.Context, connMgr ConnectionManager, opts ...Option,
 ) Session {
