@@ -21,24 +21,26 @@ func lostAt(version uint64) *ptypes.News {
 
 // Promise P2: of what several nodes say about a player the newest counts, in whatever order it comes.
 func TestRoster_FollowsTheNewest(t *testing.T) {
+	type news []*ptypes.News
+
 	finished := &ptypes.News{State: ptypes.PlayerState_PLAYER_STATE_FINISHED}
 
 	for name, test := range map[string]struct {
-		news []*ptypes.News
+		news news
 		want mino.PlayerState
 		told bool // that the last of the news is one
 	}{
-		"reached":                        {[]*ptypes.News{reachedAt(5)}, mino.PlayerReached, true},
-		"lost":                           {[]*ptypes.News{reachedAt(5), lostAt(6)}, mino.PlayerLost, true},
-		"back":                           {[]*ptypes.News{reachedAt(5), lostAt(6), reachedAt(9)}, mino.PlayerBack, true},
-		"adopted before the loss":        {[]*ptypes.News{reachedAt(5), reachedAt(9), lostAt(6)}, mino.PlayerReached, false},
-		"never reached":                  {[]*ptypes.News{lostAt(0)}, mino.PlayerLost, true},
-		"not reached any more":           {[]*ptypes.News{reachedAt(5), lostAt(0)}, mino.PlayerLost, true},
-		"still there":                    {[]*ptypes.News{reachedAt(5), lostAt(0), reachedAt(6)}, mino.PlayerBack, true},
-		"the same once more":             {[]*ptypes.News{reachedAt(5), lostAt(0), reachedAt(5)}, mino.PlayerLost, false},
-		"finished":                       {[]*ptypes.News{reachedAt(5), finished}, mino.PlayerFinished, true},
-		"finished, and lost":             {[]*ptypes.News{finished, reachedAt(5), lostAt(6)}, mino.PlayerFinished, false},
-		"adopted twice without any loss": {[]*ptypes.News{reachedAt(5), reachedAt(6)}, mino.PlayerReached, false},
+		"reached":                        {news{reachedAt(5)}, mino.PlayerReached, true},
+		"lost":                           {news{reachedAt(5), lostAt(6)}, mino.PlayerLost, true},
+		"back":                           {news{reachedAt(5), lostAt(6), reachedAt(9)}, mino.PlayerBack, true},
+		"adopted before the loss":        {news{reachedAt(5), reachedAt(9), lostAt(6)}, mino.PlayerReached, false},
+		"never reached":                  {news{lostAt(0)}, mino.PlayerLost, true},
+		"not reached any more":           {news{reachedAt(5), lostAt(0)}, mino.PlayerLost, true},
+		"still there":                    {news{reachedAt(5), lostAt(0), reachedAt(6)}, mino.PlayerBack, true},
+		"the same once more":             {news{reachedAt(5), lostAt(0), reachedAt(5)}, mino.PlayerLost, false},
+		"finished":                       {news{reachedAt(5), finished}, mino.PlayerFinished, true},
+		"finished, and lost":             {news{finished, reachedAt(5), lostAt(6)}, mino.PlayerFinished, false},
+		"adopted twice without any loss": {news{reachedAt(5), reachedAt(6)}, mino.PlayerReached, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRoster(inbox.New(1, 1, nil))

@@ -201,7 +201,7 @@ func (p *Parcel) Length() int {
 }
 
 // newsLength returns about how many bytes the news take.
-func (h *Header) newsLength() int {
+func (h Header) newsLength() int {
 	return len(h.News.GetPlayer()) + len(h.News.GetText())
 }
 

@@ -30,38 +30,46 @@ func (w *world) newsPacket(source, to mino.Address, player string, state ptypes.
 	}
 }
 
-// Promise P2: a node takes news from below alone, for the orchestrator alone, and only of players that its
-// table has behind the neighbour. It says so for each that it refuses.
-func TestNews_OfALiarAreRefused(t *testing.T) {
-	orchestrator := orchestratorOf(addr("o"))
+// newsCase is news that come from a neighbour.
+type newsCase struct {
+	from   string
+	to     mino.Address
+	player string
+	state  ptypes.PlayerState
+	taken  bool
+	off    bool
+}
+
+// newsCases returns news of all kinds for a node whose parent is p, and whose child b0 has c0 behind it.
+func newsCases() map[string]newsCase {
+	top := orchestratorOf(addr("o"))
 	reached, finished := ptypes.PlayerState_PLAYER_STATE_REACHED, ptypes.PlayerState_PLAYER_STATE_FINISHED
 
-	for name, test := range map[string]struct {
-		from, source string
-		to           mino.Address
-		player       string
-		state        ptypes.PlayerState
-		taken        bool
-		off          bool
-	}{
-		"of the child":                     {from: "b0", to: orchestrator, player: "FAb0:1", state: reached, taken: true},
-		"of one behind it":                 {from: "b0", to: orchestrator, player: "FAc0:1", state: reached, taken: true},
-		"of the end of the child":          {from: "b0", to: orchestrator, player: "FAb0:1", state: finished, taken: true},
-		"of a sibling":                     {from: "b0", to: orchestrator, player: "FAb1:1", state: reached},
-		"of one behind a sibling":          {from: "b0", to: orchestrator, player: "FAc1:1", state: reached},
-		"of this node":                     {from: "b0", to: orchestrator, player: "FAa:1", state: reached},
-		"of the parent":                    {from: "b0", to: orchestrator, player: "FAp:1", state: reached},
-		"of no player":                     {from: "b0", to: orchestrator, player: "FAz:1", state: reached},
-		"of nothing":                       {from: "b0", to: orchestrator, player: "", state: reached},
-		"of an unknown kind":               {from: "b0", to: orchestrator, player: "FAb0:1", state: 77},
-		"of the end of another one":        {from: "b0", to: orchestrator, player: "FAc0:1", state: finished},
-		"from above":                       {from: "p", to: orchestrator, player: "FAb0:1", state: reached},
-		"from a stranger":                  {from: "z", to: orchestrator, player: "FAb0:1", state: reached},
+	return map[string]newsCase{
+		"of the child":                     {from: "b0", to: top, player: "FAb0:1", state: reached, taken: true},
+		"of one behind it":                 {from: "b0", to: top, player: "FAc0:1", state: reached, taken: true},
+		"of the end of the child":          {from: "b0", to: top, player: "FAb0:1", state: finished, taken: true},
+		"of a sibling":                     {from: "b0", to: top, player: "FAb1:1", state: reached},
+		"of one behind a sibling":          {from: "b0", to: top, player: "FAc1:1", state: reached},
+		"of this node":                     {from: "b0", to: top, player: "FAa:1", state: reached},
+		"of the parent":                    {from: "b0", to: top, player: "FAp:1", state: reached},
+		"of no player":                     {from: "b0", to: top, player: "FAz:1", state: reached},
+		"of nothing":                       {from: "b0", to: top, player: "", state: reached},
+		"of an unknown kind":               {from: "b0", to: top, player: "FAb0:1", state: 77},
+		"of the end of another one":        {from: "b0", to: top, player: "FAc0:1", state: finished},
+		"from above":                       {from: "p", to: top, player: "FAb0:1", state: reached},
+		"from a stranger":                  {from: "z", to: top, player: "FAb0:1", state: reached},
 		"for this node":                    {from: "b0", to: addr("a"), player: "FAb0:1", state: reached},
 		"for another player":               {from: "b0", to: addr("b1"), player: "FAb0:1", state: reached},
 		"for the player on that node":      {from: "b0", to: addr("o"), player: "FAb0:1", state: reached},
-		"for an orchestrator without news": {from: "b0", to: orchestrator, player: "FAb0:1", state: reached, off: true},
-	} {
+		"for an orchestrator without news": {from: "b0", to: top, player: "FAb0:1", state: reached, off: true},
+	}
+}
+
+// Promise P2: a node takes news from below alone, for the orchestrator alone, and only of players that its
+// table has behind the neighbour. It says so for each that it refuses.
+func TestNews_OfALiarAreRefused(t *testing.T) {
+	for name, test := range newsCases() {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				var log bytes.Buffer
@@ -79,7 +87,8 @@ func TestNews_OfALiarAreRefused(t *testing.T) {
 					require.NoError(t, err)
 				}
 
-				ack, err := sess.RecvPacket(addr(test.from), w.newsPacket(addr(test.from), test.to, test.player, test.state))
+				packet := w.newsPacket(addr(test.from), test.to, test.player, test.state)
+				ack, err := sess.RecvPacket(addr(test.from), packet)
 				synctest.Wait()
 
 				if test.taken {
@@ -131,7 +140,7 @@ func TestNews_OfExistingNodes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &watched{T: t, net: sessiontest.NewNetwork()}
 				got := make(chan string, 100)
-				play := func(me int, _ mino.Sender, in mino.Receiver) error {
+				play := func(_ int, _ mino.Sender, in mino.Receiver) error {
 					for {
 						_, msg, err := in.Recv(context.Background())
 						if msg == nil {
@@ -144,26 +153,17 @@ func TestNews_OfExistingNodes(t *testing.T) {
 
 				old := w.existing(test.existing, play)
 
-				var players []mino.Address
+				players := addrs("n0", "n1", "n2")
 
 				for i := range 3 {
-					players = append(players, addr(nodeName(i)[:2]))
 					if i != test.existing {
-						mino.MustCreateRPC(w.start(i, 3), "watched", numbered{play: play, me: i}, fake.MessageFactory{})
+						mino.MustCreateRPC(w.start(i), "watched", numbered{play: play}, fake.MessageFactory{})
 					} else {
 						w.nodes = append(w.nodes, nil)
 					}
 				}
 
-				rpc := mino.MustCreateRPC(w.start(3, 3), "watched", mino.UnsupportedHandler{}, fake.MessageFactory{})
-				out, in, err := rpc.Stream(mino.WithNews(t.Context()), mino.NewAddresses(players...))
-				require.NoError(t, err)
-
-				w.out, w.in = out, in.(mino.Watcher)
-
-				for err := range out.Send(fake.Message("go"), players...) {
-					require.NoError(t, err)
-				}
+				w.open(t.Context(), w.start(3), players)
 
 				news := w.news(time.Second)
 				old.Kill()

@@ -54,8 +54,8 @@ func untilEnd(_ int, _ mino.Sender, in mino.Receiver) error {
 	}
 }
 
-// watch runs a test with an RPC of n players in a tree of a height, in a bubble.
-func watch(t *testing.T, height, n int, play streamFunc, test func(w *watched), opts ...minogrpc.Option) {
+// watch runs a test with an RPC of n players in a bubble.
+func watch(t *testing.T, n int, play streamFunc, test func(w *watched), opts ...minogrpc.Option) {
 	t.Helper()
 
 	synctest.Test(t, func(t *testing.T) {
@@ -65,18 +65,11 @@ func watch(t *testing.T, height, n int, play streamFunc, test func(w *watched), 
 
 		players := make([]mino.Address, n)
 		for i := range players {
-			players[i] = w.start(i, height, opts...).GetAddress()
+			players[i] = w.start(i, opts...).GetAddress()
 			mino.MustCreateRPC(w.nodes[i], "watched", numbered{play: play, me: i}, fake.MessageFactory{})
 		}
 
-		rpc := mino.MustCreateRPC(w.start(n, height, opts...), "watched", mino.UnsupportedHandler{}, fake.MessageFactory{})
-		out, in, err := rpc.Stream(mino.WithNews(ctx), mino.NewAddresses(players...))
-		require.NoError(t, err)
-
-		w.out, w.in = out, in.(mino.Watcher)
-
-		for range out.Send(fake.Message("go"), players...) {
-		}
+		w.open(ctx, w.start(n, opts...), players)
 
 		test(w)
 		cancel()
@@ -89,11 +82,23 @@ func watch(t *testing.T, height, n int, play streamFunc, test func(w *watched), 
 	})
 }
 
-func (w *watched) start(i, height int, opts ...minogrpc.Option) *minogrpc.Minogrpc {
+// open opens the stream, and sends each player a message.
+func (w *watched) open(ctx context.Context, node *minogrpc.Minogrpc, players []mino.Address) {
+	rpc := mino.MustCreateRPC(node, "watched", mino.UnsupportedHandler{}, fake.MessageFactory{})
+	out, in, err := rpc.Stream(mino.WithNews(ctx), mino.NewAddresses(players...))
+	require.NoError(w, err)
+
+	w.out, w.in = out, in.(mino.Watcher)
+
+	for range out.Send(fake.Message("go"), players...) {
+	}
+}
+
+func (w *watched) start(i int, opts ...minogrpc.Option) *minogrpc.Minogrpc {
 	listener, err := w.net.Listen(nodeName(i))
 	require.NoError(w, err)
 
-	node, err := minogrpc.NewMinogrpc(nil, &url.URL{Scheme: "grpc", Host: nodeName(i)}, routerOf(height),
+	node, err := minogrpc.NewMinogrpc(nil, &url.URL{Scheme: "grpc", Host: nodeName(i)}, routerOf(3),
 		append([]minogrpc.Option{
 			minogrpc.WithListener(listener), minogrpc.NoTLS(),
 			minogrpc.WithDialOptions(grpc.WithContextDialer(w.net.Dialer(nodeName(i)))),
@@ -167,7 +172,7 @@ var links = map[string][]minogrpc.Option{
 // Promise P2: the orchestrator is told that a player was reached, that it is lost within the bound of
 // liveness, and that it is back.
 func TestNews_OfAPlayerThatIsCutOffAndComesBack(t *testing.T) {
-	watch(t, 3, 7, untilEnd, func(w *watched) {
+	watch(t, 7, untilEnd, func(w *watched) {
 		require.ElementsMatch(w, reachedAll(7), w.news(time.Second))
 
 		start := time.Now()
@@ -207,7 +212,7 @@ func TestNews_OfAHandlerThatFails(t *testing.T) {
 				}
 			}
 
-			watch(t, 3, 7, play, func(w *watched) {
+			watch(t, 7, play, func(w *watched) {
 				texts := make(map[string]string)
 				ctx, cancel := context.WithTimeout(w.Context(), time.Second)
 				defer cancel()
@@ -235,10 +240,12 @@ func TestNews_OfAHandlerThatEndsComeAfterItsMessages(t *testing.T) {
 	for name, opts := range links {
 		t.Run(name, func(t *testing.T) {
 			play := func(me int, out mino.Sender, in mino.Receiver) error {
-				from, _, err := in.Recv(context.Background())
-				if me != 6 || err != nil {
+				if me != 6 {
 					return untilEnd(me, out, in)
 				}
+
+				_, _, _ = in.Recv(context.Background())
+				from, _, _ := in.Recv(context.Background())
 
 				for i := range 100 {
 					out.Send(fake.Message(strings.Repeat("x", 1+i%10/9*300_000)), from)
@@ -247,7 +254,14 @@ func TestNews_OfAHandlerThatEndsComeAfterItsMessages(t *testing.T) {
 				return nil
 			}
 
-			watch(t, 3, 7, play, func(w *watched) {
+			watch(t, 7, play, func(w *watched) {
+				// Small messages now pass by large ones that go in calls of their own.
+				w.net.Bandwidth(nodeName(6), nodeName(5), 1<<20)
+
+				for err := range w.out.Send(fake.Message("now"), w.nodes[6].GetAddress()) {
+					require.NoError(w, err)
+				}
+
 				messages := 0
 
 				for {
@@ -270,7 +284,7 @@ func TestNews_OfAHandlerThatEndsComeAfterItsMessages(t *testing.T) {
 
 // Promise P2: an interior node that dies is lost, and its child, which another node adopts, is not.
 func TestNews_OfAnInteriorNodeThatDies(t *testing.T) {
-	watch(t, 3, 7, untilEnd, func(w *watched) {
+	watch(t, 7, untilEnd, func(w *watched) {
 		require.ElementsMatch(w, reachedAll(7), w.news(time.Second))
 		w.net.Cut(nodeName(5), w.others(5)...)
 
@@ -288,7 +302,7 @@ func TestNews_OfAnInteriorNodeThatDies(t *testing.T) {
 
 // Promise P2: the end of the stream says that the root is lost, and the news before it do, too.
 func TestNews_OfALostRoot(t *testing.T) {
-	watch(t, 3, 3, untilEnd, func(w *watched) {
+	watch(t, 3, untilEnd, func(w *watched) {
 		require.ElementsMatch(w, reachedAll(3), w.news(time.Second))
 		w.net.Cut(nodeName(0), w.others(0)...)
 		require.Equal(w, []string{"0 lost"}, w.news(time.Minute))
@@ -301,14 +315,14 @@ func TestNews_OfALostRoot(t *testing.T) {
 
 // Promise P2: Recv returns messages alone, and nobody has to read the news.
 func TestNews_AreNoMessages(t *testing.T) {
-	play := func(me int, out mino.Sender, in mino.Receiver) error {
+	play := func(_ int, out mino.Sender, in mino.Receiver) error {
 		from, _, _ := in.Recv(context.Background())
 		out.Send(fake.Message("done"), from)
 
 		return nil
 	}
 
-	watch(t, 3, 7, play, func(w *watched) {
+	watch(t, 7, play, func(w *watched) {
 		for range 7 {
 			_, msg, err := w.in.Recv(w.Context())
 			require.NoError(w, err)

@@ -232,7 +232,7 @@ func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int)
 		r.items.parcels++
 		p.Parcels = append(p.Parcels, r.parcel(end))
 	case packetNews:
-		p.News = r.news(size, p.News)
+		p.News = r.news(size, p.GetNews())
 	case packetDelivered:
 		for r.left > end && !r.failed {
 			p.Delivered = append(p.Delivered, r.varint())
@@ -336,7 +336,7 @@ func (r *reader) parcelBytes(p *ptypes.Parcel, field protowire.Number, size int)
 	case parcelBody:
 		p.Body = r.content(size)
 	case parcelNews:
-		p.News = r.news(size, p.News)
+		p.News = r.news(size, p.GetNews())
 	default:
 		r.failed = true
 	}
