@@ -1,9 +1,12 @@
 package session
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/mino"
 )
 
 // firstPause is how long after the loss of a child the first attempt to reach it comes. Each
@@ -56,6 +59,20 @@ func (cs children) opened(l *link.Link) {
 	if c := cs[l.Key]; c != nil && c.link == l {
 		c.found()
 	}
+}
+
+// reached returns the addresses of the children that have answered and are not lost, in the order of
+// their texts.
+func (cs children) reached() []mino.Address {
+	var peers []mino.Address
+
+	for _, key := range slices.Sorted(maps.Keys(cs)) {
+		if l := cs.link(key); l != nil && l.Opened() {
+			peers = append(peers, l.Peer)
+		}
+	}
+
+	return peers
 }
 
 // lose notes that a link is over, unless there is another one already. It returns true if the

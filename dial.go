@@ -228,6 +228,7 @@ func (d *dialler) metadata(told announcement) (stream, calls metadata.MD, err er
 	calls.Delete(HandshakeKey)
 	calls.Delete(LinkKey)
 	calls.Delete(AncestorKey)
+	calls.Delete(OrchestratorKey)
 
 	stream.Set(HandshakeKey, string(data))
 	stream.Set(LinkKey, LinkGoodbye)

@@ -39,7 +39,8 @@
 //
 // End. Close is idempotent and may be called at any moment. It leaves nothing behind: [Lifecycle]
 // tells when the last goroutine, stream and connection is gone. Recv first returns what is in the
-// queue, and then io.EOF or the cause of an unclean end.
+// queue, and then io.EOF or the cause of an unclean end. A [*MessageError] of Recv is no end: the next
+// Recv returns the next message.
 //
 // A panic in foreign code (a factory, a routing table, a relay or an observer) ends the session
 // with that panic as its cause. It does not end the process.

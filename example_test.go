@@ -40,6 +40,8 @@ func (doubler) Stream(out mino.Sender, in mino.Receiver) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
+		case errors.As(err, new(*session.MessageError)):
+			continue // Only this message cannot be read.
 		case err != nil:
 			return err
 		}

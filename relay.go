@@ -32,6 +32,12 @@ const LinkKey = "session-link"
 // behind children that it could not reach adds these children.
 const AncestorKey = "session-ancestor"
 
+// OrchestratorKey is the metadata key under which an overlay may tell a child which node has opened the
+// stream: the text of the address of the orchestrator, as a follower. It belongs to the metadata of
+// NewSession. The session passes it on with the streams to its children, and not with calls. A root
+// has it from its orchestrator, and any other player from its parent, which may lie.
+const OrchestratorKey = "session-orchestrator"
+
 // LinkGoodbye is the value of [LinkKey] by which a parent promises a child to close its sending
 // direction when the stream is over. It needs no answer.
 const LinkGoodbye = "goodbye"

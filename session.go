@@ -26,6 +26,8 @@ const HandshakeKey = "handshake"
 // application, and passes on those of other nodes. All methods may be called from several
 // goroutines at once.
 //
+// A [*MessageError] of Recv is about one message. Recv goes on after it.
+//
 // Send has no route before a parent is registered. It never waits: past a bound the outcome is
 // [ReasonOverflow], and the message is dropped; see [WithOutboxLimits].
 type Session interface {
@@ -108,6 +110,10 @@ type Lifecycle interface {
 	// of messages that were under way at that time, or are sent later.
 	Err() error
 
+	// Closed returns a channel that is closed when the session is: from then on Recv only returns what is
+	// queued, and then why the session was closed. Recv does not wait any more.
+	Closed() <-chan struct{}
+
 	// Done returns a channel that is closed when the session has been closed and
 	// its last goroutine, stream and connection have been released.
 	Done() <-chan struct{}
@@ -120,6 +126,11 @@ type Ancestry interface {
 	// overlay has registered; the overlay decides whether it checks that the node there has proved
 	// to have that address.
 	Parent() mino.Address
+
+	// Children returns the addresses of the neighbours that have taken a stream from this session and
+	// are not lost, as followers, in the order of their texts. There are none once the session is
+	// closed.
+	Children() []mino.Address
 }
 
 // session implements Session and Lifecycle. Its parts own what they know, and each says whether it
@@ -141,8 +152,8 @@ type session struct {
 	witness  witness
 	reporter reporter
 
-	// done is closed when the session is closed and alive is zero.
-	done chan struct{}
+	// over is closed when the session is closed, and done when alive is zero, too.
+	over, done chan struct{}
 
 	// mu is the sequencer: what is done in one hold of it is one step in the order
 	// of the packets. The routing tables are called under it.
@@ -176,6 +187,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 		me:       unwrapAddress(me),
 		msgFac:   msgFac,
 		ctx:      ctx,
+		over:     make(chan struct{}),
 		done:     make(chan struct{}),
 		children: make(children),
 	}
@@ -277,6 +289,8 @@ func (s *session) closeLocked(cause error, clean bool, part func(*link.Link)) {
 
 	s.mailbox.queue.Close(s.cause)
 	s.mailbox.queue.LeaveBudget()
+	// After the queue: who hears of this finds a queue that is closed.
+	close(s.over)
 	s.mailbox.seen.Forget()
 
 	s.leftLinks = s.children.end()
@@ -330,6 +344,20 @@ func (s *session) Parent() mino.Address {
 	return par.addr
 }
 
+// Children implements Ancestry.
+func (s *session) Children() []mino.Address {
+	s.mu.Lock()
+	peers := s.children.reached()
+	s.mu.Unlock()
+
+	// The addresses may be code of the router.
+	for i, peer := range peers {
+		peers[i] = FollowerOf(peer)
+	}
+
+	return peers
+}
+
 // CloseRecv implements Lifecycle.
 func (s *session) CloseRecv() {
 	s.mu.Lock()
@@ -338,6 +366,11 @@ func (s *session) CloseRecv() {
 
 	s.mailbox.queue.Close(nil)
 	s.mailbox.queue.Discard()
+}
+
+// Closed implements Lifecycle.
+func (s *session) Closed() <-chan struct{} {
+	return s.over
 }
 
 // Done implements Lifecycle.

@@ -28,7 +28,7 @@ func (p *Procedure) Ask(ctx context.Context, players mino.Players, ask Asker) (<
 
 	// Both are code of the caller.
 	err := p.host.contain(func() (err error) {
-		if err = contain.Context(ctx, protocolTag{}); err == nil {
+		if err = contain.Context(ctx); err == nil {
 			addrs, err = addressesOf(players)
 		}
 

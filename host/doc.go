@@ -12,6 +12,9 @@
 //     node has a parent, and every parent that is accepted gets one. The end of the handler is not
 //     the end of the node's part: it goes on relaying until the stream ends. On the first node,
 //     the root, a handler that fails ends the stream, and the orchestrator's Recv returns why.
+//   - A handler that is a [mino.ContextHandler] gets a context. It is done when the session of the
+//     stream is closed, and its cause is that of the end. A handler that receives with it first gets
+//     what is queued. The context outlives a handler that returns earlier.
 //   - A stream that has ended on a node stays ended there: the host refuses whoever opens it again,
 //     and no second handler starts. It remembers the last 100,000 such streams, for 10 minutes.
 //   - The context of [Procedure.Stream] bounds the set-up and the stream. A first player that accepts

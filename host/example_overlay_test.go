@@ -76,7 +76,7 @@ func (n Node) Call(ctx context.Context, question *ptypes.Message) (*ptypes.Messa
 		return nil, err
 	}
 
-	answer, err := procedure.Process(n.GetAddressFactory().FromText(question.GetFrom()), question.GetPayload())
+	answer, err := procedure.Process(ctx, n.GetAddressFactory().FromText(question.GetFrom()), question.GetPayload())
 
 	return &ptypes.Message{Payload: answer}, err
 }
@@ -114,7 +114,7 @@ func (r rpc) Call(ctx context.Context, req serde.Message, players mino.Players) 
 }
 
 // An overlay of its own: a server and connections for each node, and a host. The application knows
-// package mino alone.
+// package mino, and one error of package session.
 func Example_overlay() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

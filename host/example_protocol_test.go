@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/serde"
 )
@@ -42,6 +43,8 @@ func (doubler) Stream(out mino.Sender, in mino.Receiver) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
+		case errors.As(err, new(*session.MessageError)):
+			continue // Only this message cannot be read.
 		case err != nil:
 			return err
 		}

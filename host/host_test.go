@@ -175,6 +175,7 @@ func TestHost_RefusesMalformedCalls(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.start("a:1", echo)
 		from, procedure := []string{session.GatewayKey, "FAs:1"}, []string{session.URIKey, "test"}
+		child := []string{session.HandshakeKey, `{"Height":1,"Addresses":[]}`}
 
 		for name, tc := range map[string]struct {
 			md   []string
@@ -189,6 +190,17 @@ func TestHost_RefusesMalformedCalls(t *testing.T) {
 			"malformed handshake": {as("FAs:1", "1", session.HandshakeKey, "{"), codes.InvalidArgument},
 			"malformed player":    {as("FAs:1", "1", session.PlayerKey, "x"), codes.InvalidArgument},
 			"malformed ancestor":  {as("FAs:1", "1", session.AncestorKey, "x"), codes.InvalidArgument},
+			"malformed orchestrator": {
+				as("FAs:1", "1", append(child, session.OrchestratorKey, "x")...), codes.InvalidArgument,
+			},
+			"long orchestrator": {
+				as("FAs:1", "1", append(child, session.OrchestratorKey, "FA"+strings.Repeat("x", 511))...),
+				codes.InvalidArgument,
+			},
+			"two orchestrators": {
+				as("FAs:1", "1", append(child, session.OrchestratorKey, "FAa:1", session.OrchestratorKey, "FAb:1")...),
+				codes.InvalidArgument,
+			},
 		} {
 			_, err := w.open(a, tc.md...)
 			require.Equal(w, tc.want, status.Code(err), "%s: %v", name, err)

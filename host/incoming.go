@@ -22,6 +22,9 @@ type incoming struct {
 
 	// ancestors are the nodes above the gateway in the tree of a stream.
 	ancestors []session.Address
+	// orchestrator is the node that has opened the stream, as the caller says. It is nil if the caller
+	// does not say it.
+	orchestrator *session.Address
 }
 
 // readCall reads a call that belongs to a stream. A stranger learns nothing from it: the policy

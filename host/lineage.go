@@ -14,6 +14,10 @@ import (
 // high.
 const maxAncestors = 64
 
+// maxOrchestrator bounds the text of the address of an orchestrator, in bytes: each node remembers it, and
+// sends it to all its children. A host name has at most 253.
+const maxOrchestrator = 512
+
 // ancestor is a node above this one in the tree of a stream. The same node may also be
 // the orchestrator, and has other rights then.
 type ancestor struct {
@@ -82,6 +86,48 @@ func readAncestors(md metadata.MD) ([]session.Address, error) {
 	}
 
 	return addrs, nil
+}
+
+// readOrchestrator reads which node has opened the stream. An orchestrator need not say it. The error
+// has a status.
+func (in *incoming) readOrchestrator() (*session.Address, error) {
+	if in.role() == RoleOrchestrator {
+		return &in.gateway, nil
+	}
+
+	texts := in.md.Get(session.OrchestratorKey)
+
+	switch {
+	case len(texts) == 0:
+		return nil, nil // An existing node is on the way.
+	case len(texts) > 1 || !isTellable(texts[0]):
+		return nil, status.Errorf(codes.InvalidArgument, "%s must be one address of at most %d bytes",
+			session.OrchestratorKey, maxOrchestrator)
+	}
+
+	addr, err := ReadAddress(session.OrchestratorKey, texts[0])
+	if err != nil {
+		return nil, err
+	}
+
+	return &addr, nil
+}
+
+// nameOrchestrator tells the children which node has opened the stream. They would refuse an address that
+// is too long.
+func (in *incoming) nameOrchestrator(md metadata.MD) {
+	if in.orchestrator == nil {
+		return
+	}
+
+	if text := textOf(*in.orchestrator); isTellable(text) {
+		md.Set(session.OrchestratorKey, text)
+	}
+}
+
+// isTellable tells whether the text of an orchestrator's address can travel to the children.
+func isTellable(text string) bool {
+	return len(text) <= maxOrchestrator && isPrintable(text)
 }
 
 // ParentOf tells a handler which node is its parent: the one that has opened the stream here, or that

@@ -34,22 +34,14 @@ func (setupError) Is(target error) bool { return target == context.DeadlineExcee
 // GRPCStatus is that of a deadline.
 func (e setupError) GRPCStatus() *status.Status { return status.New(codes.DeadlineExceeded, e.Error()) }
 
-type protocolTag struct{}
-
-// WithProtocol returns a context for [Procedure.Stream] that gives the stream a tag,
-// which all nodes of it see in the metadata and may use for tracing. It must be
-// printable ASCII.
-func WithProtocol(ctx context.Context, tag string) context.Context {
-	return context.WithValue(ctx, protocolTag{}, tag)
-}
-
 // Stream opens a stream, as [mino.RPC] says. The first player becomes the root of the tree: the
 // others are reached through it, and the stream lasts as long as its part in it. Stream
-// waits until that player has answered, up to the time of [session.WithSetupTimeout]. The stream ends when the
-// context is done, or the host is stopped; the cause of either, or why the root was
+// waits until that player has answered, up to the time of [session.WithSetupTimeout]. The stream ends when
+// the context is done, or the host is stopped; the cause of either, or why the root was
 // lost or its handler failed, is what Recv returns after what has been received.
-// A player that is named twice counts once. It is an error to name more than the
-// limits allow; see [WithMaxPlayers] and [WithMaxMetadata].
+//
+// A player that is named twice counts once. It is an error to name more than the limits allow; see
+// [WithMaxPlayers] and [WithMaxMetadata]. The tag of [mino.WithProtocol] travels to all players.
 func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Sender, mino.Receiver, error) {
 	var (
 		addrs []session.Address
@@ -58,7 +50,7 @@ func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 
 	// Both are code of the caller.
 	err := p.host.contain(func() (err error) {
-		if err = contain.Context(ctx, protocolTag{}); err == nil {
+		if err = contain.Context(ctx); err == nil {
 			addrs, err = playersOf(players, p.host.maxPlayers)
 		}
 
@@ -95,7 +87,7 @@ type orchestration struct {
 func (p *Procedure) open(ctx context.Context, players []session.Address) (liveSession, error) {
 	h := p.host
 	key := streamKey{uri: p.uri, id: newStreamID()}
-	md := metadata.Pairs(session.URIKey, key.uri, session.StreamIDKey, key.id, session.ProtocolKey, protocolOf(ctx))
+	md := metadata.Pairs(session.URIKey, key.uri, session.StreamIDKey, key.id, session.ProtocolKey, textOfTag(ctx))
 	me := session.NewOrchestratorAddress(h.me)
 
 	table, err := h.router.New(mino.NewAddresses(), me)
@@ -254,16 +246,6 @@ func newStreamID() string {
 	_, _ = rand.Read(id) // it never fails
 
 	return hex.EncodeToString(id)
-}
-
-// protocolOf returns the tag of the stream.
-func protocolOf(ctx context.Context) string {
-	tag, ok := ctx.Value(protocolTag{}).(string)
-	if !ok {
-		return session.UndefinedProtocol
-	}
-
-	return tag
 }
 
 // sourcesOf returns the players of a stream as those from whom its orchestrator takes messages.

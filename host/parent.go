@@ -173,6 +173,10 @@ func (h *Host) admit(ctx context.Context, seat *seat) (*incoming, Account, error
 		return nil, nil, err
 	}
 
+	if in.orchestrator, err = in.readOrchestrator(); err != nil {
+		return nil, nil, err
+	}
+
 	return in, account, h.policy.allow(ctx, in.request(in.role(), account))
 }
 

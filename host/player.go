@@ -18,17 +18,16 @@ const (
 // newStream returns the node's part in a stream that it does not know yet, and
 // starts the goroutine that runs the handler.
 func (h *Host) newStream(in *incoming) (*stream, error) {
-	protocol := session.UndefinedProtocol
-	if values := in.md.Get(session.ProtocolKey); len(values) > 0 {
-		protocol = values[0]
-	}
+	tag := tagOf(in.md)
+	md := metadata.Pairs(session.URIKey, in.key.uri, session.StreamIDKey, in.key.id, session.ProtocolKey, tag)
+	in.nameOrchestrator(md)
 
-	md := metadata.Pairs(session.URIKey, in.key.uri, session.StreamIDKey, in.key.id, session.ProtocolKey, protocol)
 	if h.policy.Lineage != AnyParent {
 		in.nameAncestors(md)
 	}
 
 	st := newStream(in.key, h.lineageOf(in), h.newSession(md, h.me, in.procedure))
+	st.info = h.infoOf(in, tag)
 	task := Task{Name: taskRelaying, Procedure: in.key.uri, Stream: in.key.id}
 
 	if !h.tasks.start(task, func(r *running) { h.takePart(st, in.procedure, r) }) {
@@ -65,7 +64,7 @@ func (h *Host) takePart(st *stream, p *Procedure, r *running) {
 	if isClosed(st.started) {
 		r.rename(taskHandler)
 
-		err := h.contain(func() error { return heard(p.handler.Stream(st, st)) })
+		err := h.contain(func() error { return heard(h.play(st, p)) })
 		if err != nil && !errors.Is(err, io.EOF) {
 			h.logger.Warn().Err(err).Str("rpc", p.uri).Str("stream", st.key.id).Msg("handler failed")
 		}

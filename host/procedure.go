@@ -41,11 +41,29 @@ type Procedure struct {
 	uri     string
 	handler mino.Handler
 	factory serde.Factory
+
+	// processor and streamer are the handler if that takes a context, or nil.
+	processor contextProcessor
+	streamer  contextStreamer
 }
+
+// contextProcessor and contextStreamer are the halves of a [mino.ContextHandler]. Somebody who needs one of
+// them easily forgets the other, and would not notice that the first is never called.
+type (
+	contextProcessor interface {
+		ProcessContext(ctx context.Context, req mino.Request) (serde.Message, error)
+	}
+	contextStreamer interface {
+		StreamContext(ctx context.Context, out mino.Sender, in mino.Receiver) error
+	}
+)
 
 // Register adds a procedure with its handler, and returns it. The factory makes the messages of
 // both directions. A name is one or more letters and digits of ASCII. Register returns an error
 // for any other, when the name is taken, and when the handler or the factory is nil.
+//
+// The host calls the methods of a [mino.ContextHandler] instead of those of a [mino.Handler], also where the
+// handler has only one of them.
 func (h *Host) Register(path Path, name string, handler mino.Handler, factory serde.Factory) (*Procedure, error) {
 	switch {
 	case path.bad:
@@ -57,6 +75,8 @@ func (h *Host) Register(path Path, name string, handler mino.Handler, factory se
 	}
 
 	p := &Procedure{host: h, uri: path.prefix + name, handler: handler, factory: factory}
+	p.processor, _ = handler.(contextProcessor)
+	p.streamer, _ = handler.(contextStreamer)
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -107,10 +127,14 @@ func (p *Procedure) Decode(payload []byte) (serde.Message, error) {
 // the payload of the answer, which is empty for a nil message. A stop of the host waits for the
 // handler, and names it.
 //
+// The context is that of the call: it has the deadline of the caller, and is done when the caller has gone.
+// Only a [mino.ContextHandler] gets it, and [mino.InfoOf] what there is to know. Then the context is also
+// done, with the cause [ErrStopped], when a stop does not wait any longer.
+//
 // The error has a status: InvalidArgument for a payload that cannot be decoded, Unknown with the
 // text of the handler's error, Internal for an answer that cannot be serialized and for a panic,
 // and Unavailable once a stop has begun.
-func (p *Procedure) Process(from mino.Address, payload []byte) (answer []byte, err error) {
+func (p *Procedure) Process(ctx context.Context, from mino.Address, payload []byte) (answer []byte, err error) {
 	r := p.host.tasks.begin(Task{Name: "call handler", Procedure: p.uri})
 	if r == nil {
 		return nil, errUnavailable
@@ -119,7 +143,7 @@ func (p *Procedure) Process(from mino.Address, payload []byte) (answer []byte, e
 	defer r.end()
 
 	err = p.host.guard(func() (err error) {
-		answer, err = p.process(from, payload)
+		answer, err = p.process(ctx, from, payload)
 
 		return err
 	})
@@ -127,13 +151,13 @@ func (p *Procedure) Process(from mino.Address, payload []byte) (answer []byte, e
 	return answer, err
 }
 
-func (p *Procedure) process(from mino.Address, payload []byte) ([]byte, error) {
+func (p *Procedure) process(ctx context.Context, from mino.Address, payload []byte) ([]byte, error) {
 	question, err := p.factory.Deserialize(p.host.context, payload)
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "message: %v", err)
 	}
 
-	answer, err := p.handler.Process(mino.Request{Address: from, Message: question})
+	answer, err := p.answer(ctx, mino.Request{Address: from, Message: question})
 
 	switch {
 	case err != nil:

@@ -74,7 +74,7 @@ func TestProcess_Statuses(t *testing.T) {
 			"panic":          status.Error(codes.Internal, "panic: the handler has lost its mind"),
 			"unserializable": status.Error(codes.Internal, "serialize message: it has no form"),
 		} {
-			answer, err := a.test.Process(session.NewAddress("grpc://b:1"), []byte(payload))
+			answer, err := a.test.Process(w.Context(), session.NewAddress("grpc://b:1"), []byte(payload))
 			require.Equal(w, want, err, payload)
 
 			switch {

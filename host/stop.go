@@ -20,8 +20,8 @@ type leftError struct{}
 // Error implements error.
 func (leftError) Error() string { return ErrStopped.Error() }
 
-// Is makes it an io.EOF.
-func (leftError) Is(target error) bool { return target == io.EOF }
+// Is makes it an io.EOF, and ErrStopped.
+func (leftError) Is(target error) bool { return target == io.EOF || target == ErrStopped }
 
 // life is where a host is between its start and its end.
 type life struct {

@@ -33,7 +33,7 @@ func TestStop_NamesWhatStillRuns(t *testing.T) {
 
 		var processed error
 
-		go func() { _, processed = a.test.Process(session.NewAddress("grpc://b:1"), nil) }()
+		go func() { _, processed = a.test.Process(w.Context(), session.NewAddress("grpc://b:1"), nil) }()
 
 		time.Sleep(time.Second)
 
@@ -91,7 +91,7 @@ func TestStop_HostTakesNothingMore(t *testing.T) {
 
 		_, _, err := a.test.Stream(w.Context(), players(a))
 		require.ErrorIs(w, err, host.ErrStopped)
-		_, err = a.test.Process(a.me, nil)
+		_, err = a.test.Process(w.Context(), a.me, nil)
 		require.Equal(w, codes.Unavailable, status.Code(err))
 		require.Equal(w, codes.Unavailable, status.Code(a.Serving()))
 		require.False(w, a.Go(host.Task{Name: "late"}, func() { panic("it has been stopped") }))

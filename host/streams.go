@@ -8,6 +8,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/mino"
 )
 
 // errEnded is why a stream that has ended takes no parent any more.
@@ -32,6 +33,9 @@ type stream struct {
 	liveSession
 
 	key streamKey
+
+	// info is what does not change of what [mino.InfoOf] tells a handler.
+	info mino.Info
 
 	// start closes started, when the first parent has been registered.
 	started chan struct{}

@@ -12,7 +12,7 @@ type ContextHandler interface {
 	Handler
 
 	// ProcessContext is Process. The context has the deadline of the caller, and is done when the
-	// caller does not wait any more, or the node stops.
+	// caller does not wait any more, or a stop of the node does not.
 	ProcessContext(ctx context.Context, req Request) (resp serde.Message, err error)
 
 	// StreamContext is Stream. The context is done when the node's part in the stream has ended.

@@ -98,12 +98,17 @@ type Receiver interface {
 	// returns the error of the context if the context is done first, io.EOF when the stream has
 	// ended, or the cause of an unclean end.
 	//
+	// A *session.MessageError is about one message, which cannot be decoded. It does not end the
+	// stream: the next Recv returns the next message. A loop that ends at any error lets each player
+	// end it with one malformed message.
+	//
 	// THE SENDER IS ONLY AS TRUE AS THE PLAYERS ON THE WAY OF THE MESSAGE ARE HONEST: it is what
 	// they have passed on. A protocol that must not trust them signs its messages.
 	Recv(ctx context.Context) (Address, serde.Message, error)
 }
 
-// Handler is the part of a protocol that runs on every player.
+// Handler is the part of a protocol that runs on every player. A [ContextHandler] also gets a context,
+// which ends with the stream or the call and tells what it is.
 type Handler interface {
 	// Process answers a call. A nil response without an error is an empty answer, which
 	// the factory of the caller decodes like any other.
@@ -118,13 +123,14 @@ type Handler interface {
 // name. It may be used from several goroutines at once.
 type RPC interface {
 	// Call sends the request to every player and returns their responses, one each, as they come.
+	// The deadline of the context travels to the players; see [ContextHandler].
 	// The channel is closed after the last response. If nobody reads it, the players do not block.
 	Call(ctx context.Context, req serde.Message, players Players) (<-chan Response, error)
 
 	// Stream opens a stream to the players. The first player is the root of the stream: the others
 	// are reached through it, and the stream ends with it. This node may be one of the players or
 	// not. The stream lasts until the context is done. Nothing tells the caller that a player will
-	// never answer: the caller bounds how long it waits in Recv.
+	// never answer: the caller bounds how long it waits in Recv. [WithProtocol] gives the stream a tag.
 	Stream(ctx context.Context, players Players) (Sender, Receiver, error)
 }
 

@@ -18,13 +18,6 @@ type procedure struct {
 	node *Minogrpc
 }
 
-// WithProtocol returns a context for [mino.RPC] Stream that gives the stream a tag,
-// which all nodes of it see in the metadata and may use for tracing. It must be
-// printable ASCII.
-func WithProtocol(ctx context.Context, tag string) context.Context {
-	return host.WithProtocol(ctx, tag)
-}
-
 // Call implements mino.RPC. It asks up to 64 players at once. A player that does
 // not answer, or whose address panics, is a response with an error. The channel is
 // closed after the last response, soon after the context is done or the node has been

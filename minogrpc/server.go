@@ -140,7 +140,7 @@ func (o *overlay) Call(ctx context.Context, msg *ptypes.Message) (*ptypes.Messag
 		return nil, err
 	}
 
-	answer, err := procedure.Process(from, msg.GetPayload())
+	answer, err := procedure.Process(ctx, from, msg.GetPayload())
 	if err != nil {
 		return nil, err
 	}

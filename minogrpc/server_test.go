@@ -320,7 +320,7 @@ func TestStream_SendsTheMetadataThatAllNodesKnow(t *testing.T) {
 
 	for tag, ctx := range map[string]context.Context{
 		"__UNDEFINED_PROTOCOL__": t.Context(),
-		"tag":                    minogrpc.WithProtocol(t.Context(), "tag"),
+		"tag":                    mino.WithProtocol(t.Context(), "tag"),
 	} {
 		_, _, err := rpc.Stream(ctx, mino.NewAddresses(players...))
 		require.ErrorContains(t, err, "not today")

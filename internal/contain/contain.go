@@ -81,15 +81,18 @@ func run(fn func() error) (err error) {
 // errNoContext is the error of a nil context.
 var errNoContext = errors.New("no context")
 
+// noKey is the key of no value.
+type noKey struct{}
+
 // Context calls what the library calls of a context, from goroutines where nobody recovers. A context
 // that panics does so here, where the caller contains it. It returns an error for a nil context.
-func Context(ctx context.Context, key any) error {
+func Context(ctx context.Context) error {
 	if ctx == nil {
 		return errNoContext
 	}
 
 	_, _ = ctx.Deadline()
-	_ = ctx.Value(key)
+	_ = ctx.Value(noKey{})
 	_, _ = ctx.Done(), ctx.Err()
 
 	return nil

@@ -93,7 +93,7 @@ type reception struct {
 	err   error
 }
 
-// receive hands over the replies until there is an error. What comes after the end of a
+// receive hands over the replies, and the errors, until the stream ends. What comes after the end of a
 // count is late, and nobody misses it.
 func (o *Orchestrator) receive(ctx context.Context, replies chan<- reception) {
 	for {
@@ -110,7 +110,7 @@ func (o *Orchestrator) receive(ctx context.Context, replies chan<- reception) {
 			return
 		}
 
-		if err != nil {
+		if err != nil && !isUnreadable(err) {
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package words
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -217,6 +218,62 @@ func TestOrchestrator_EndOfTheStreamIsAnError(t *testing.T) {
 	_, err := o.Count(t.Context(), []mino.Address{alice, bob})
 	require.ErrorIs(t, err, lost)
 	require.ErrorContains(t, err, "wait for 1 of 2 players")
+}
+
+// A reply that nobody can read ends that count, and not the next one.
+func TestOrchestrator_UnreadableReplyEndsOneCount(t *testing.T) {
+	bad := true
+	o, _ := orchestrator(t, newStream(func(s *stream, req *request) <-chan error {
+		if bad {
+			bad = false
+			s.replies <- reception{from: alice, err: &session.MessageError{From: alice, Cause: errors.New("garbage")}}
+		} else {
+			s.answer(alice, req)
+		}
+
+		return outcomes()
+	}))
+
+	_, err := o.Count(t.Context(), []mino.Address{alice})
+	require.ErrorContains(t, err, "reply of "+alice.String()+": message: garbage")
+
+	sum, err := o.Count(t.Context(), []mino.Address{alice})
+	require.NoError(t, err)
+	require.Equal(t, 6, sum)
+}
+
+// received is a Receiver of a list, and then of the end of the stream.
+type received []reception
+
+// Recv implements mino.Receiver.
+func (r *received) Recv(context.Context) (mino.Address, serde.Message, error) {
+	if len(*r) == 0 {
+		return nil, nil, io.EOF
+	}
+
+	next := (*r)[0]
+	*r = (*r)[1:]
+
+	return next.from, message{Request: &request{Round: 7}}, next.err
+}
+
+// sent is a Sender that counts.
+type sent int
+
+// Send implements mino.Sender.
+func (s *sent) Send(serde.Message, ...mino.Address) <-chan error {
+	*s++
+
+	return outcomes()
+}
+
+func TestWorker_GoesOnAfterAMessageThatItCannotRead(t *testing.T) {
+	in := &received{{from: bob, err: &session.MessageError{From: bob, Cause: errors.New("garbage")}}, {from: alice}}
+
+	var out sent
+
+	require.NoError(t, Worker{me: "a", count: Count}.Stream(&out, in))
+	require.Equal(t, sent(1), out)
 }
 
 func TestOrchestrator_EndOfTheContextIsAnError(t *testing.T) {

@@ -104,11 +104,14 @@ func (r *round) lose(ctx context.Context, err error) error {
 
 // take adds up a reply.
 func (r *round) take(got reception) error {
-	if got.err != nil {
+	player := session.FollowerOf(got.from)
+
+	switch {
+	case isUnreadable(got.err):
+		return fmt.Errorf("reply of %v: %w", player, got.err)
+	case got.err != nil:
 		return r.giveUp(got.err)
 	}
-
-	player := session.FollowerOf(got.from)
 
 	// If the player is not waited for, it has been given up: somebody else counts that.
 	if got.reply.Round != r.last || !r.strike(player) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 )
 
@@ -39,6 +40,8 @@ func (w Worker) Stream(out mino.Sender, in mino.Receiver) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
+		case isUnreadable(err):
+			continue
 		case err != nil:
 			return err
 		}
@@ -54,6 +57,14 @@ func (w Worker) Stream(out mino.Sender, in mino.Receiver) error {
 			return err
 		}
 	}
+}
+
+// isUnreadable tells whether an error of Recv is about one message, which somebody has got wrong. The stream
+// goes on after it.
+func isUnreadable(err error) bool {
+	_, ok := errors.AsType[*session.MessageError](err)
+
+	return ok
 }
 
 // answer counts the share of this player.
