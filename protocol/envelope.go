@@ -80,7 +80,10 @@ func (e envelope) text() error {
 
 // shorten returns the text within its bound, and as valid UTF-8.
 func shorten(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), maxText)], string('\uFFFD'))
+	// What replaces a byte is longer than the byte.
+	text = strings.ToValidUTF8(text[:min(len(text), maxText)], string('\uFFFD'))
+
+	return strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 }
 
 // contain calls foreign code, and makes an error of a panic.

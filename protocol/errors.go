@@ -101,7 +101,12 @@ type QuorumError struct {
 
 // Error implements error.
 func (e *QuorumError) Error() string {
-	return fmt.Sprintf("%d good answers instead of %d: %v", e.Got, e.Want, errors.Join(e.Unwrap()...))
+	text := fmt.Sprintf("%d good answers instead of %d", e.Got, e.Want)
+	for _, player := range e.Players {
+		text += "\n" + player.Error()
+	}
+
+	return text
 }
 
 // Unwrap returns the errors of the players.
