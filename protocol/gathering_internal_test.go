@@ -83,12 +83,10 @@ func TestGather_OneResultForEachPlayer(t *testing.T) {
 // Promise P2: the address is the caller's own value, and a player that is named twice counts once.
 func TestGather_YieldsTheOwnAddressOnce(t *testing.T) {
 	p, procedure := newPlayed(t)
-	p.says("b", kindAnswer, 1, "1")
-	p.says("c", kindAnswer, 1, "2")
-
+	p.asked(func() { p.says("b", kindAnswer, 1, "1"); p.says("c", kindAnswer, 1, "2") })
 	require.Len(t, gather(procedure.Gather(t.Context(), 0, mino.NewAddresses(names("bcb")...))), 2)
 
-	p.says("b", kindAnswer, 1, "1")
+	p.asked(func() { p.says("b", kindAnswer, 1, "1") })
 
 	for addr, r := range procedure.Gather(t.Context(), 0, mino.NewAddresses(names("bb")...)) {
 		require.Equal(t, name("b"), addr)
@@ -101,12 +99,14 @@ func TestGather_IgnoresWhatIsNoAnswerToIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, procedure := newPlayed(t)
 
-		p.says("z", kindAnswer, 1, "1")
-		p.says("b", kindAnswer, 2, "2")
-		p.says("b", kindFailure, 2, "no")
-		p.says("c", kindAnswer, 1, "3")
-		p.says("c", kindAnswer, 1, "4")
-		p.news("z", mino.PlayerLost, errLost)
+		p.asked(func() {
+			p.says("z", kindAnswer, 1, "1")
+			p.says("b", kindAnswer, 2, "2")
+			p.says("b", kindFailure, 2, "no")
+			p.says("c", kindAnswer, 1, "3")
+			p.says("c", kindAnswer, 1, "4")
+			p.news("z", mino.PlayerLost, errLost)
+		})
 
 		require.Equal(t, []string{
 			"c = 3 after 0s, 1 left",
@@ -134,8 +134,10 @@ func TestGather_WaitsForARequestInDoubt(t *testing.T) {
 func TestGather_EndOfTheStreamIsAResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, procedure := newPlayed(t)
-		p.says("c", kindAnswer, 1, "1")
-		time.AfterFunc(time.Second, func() { close(p.events) })
+		p.asked(func() {
+			p.says("c", kindAnswer, 1, "1")
+			time.AfterFunc(time.Second, func() { close(p.events) })
+		})
 
 		require.Equal(t, []string{
 			"c = 1 after 0s, 2 left",
@@ -169,7 +171,7 @@ func TestGather_StreamThatCannotBeOpenedIsAResultOfAll(t *testing.T) {
 
 func TestGather_BreakEndsTheStream(t *testing.T) {
 	p, procedure := newPlayed(t)
-	p.says("b", kindAnswer, 1, "1")
+	p.asked(func() { p.says("b", kindAnswer, 1, "1") })
 
 	seq := procedure.Gather(t.Context(), 0, mino.NewAddresses(names("bc")...))
 	require.Empty(t, p.opened, "it starts when it is ranged over")
@@ -212,9 +214,11 @@ func TestGather_HasPatienceWithALostPlayer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, procedure := newPlayed(t, WithPatience(5*time.Second), WithPatience(-1))
 
-		for _, player := range []string{"b", "c", "d", "e"} {
-			p.news(player, mino.PlayerLost, errLost)
-		}
+		p.asked(func() {
+			for _, player := range []string{"b", "c", "d", "e"} {
+				p.news(player, mino.PlayerLost, errLost)
+			}
+		})
 
 		time.AfterFunc(2*time.Second, func() { p.says("d", kindAnswer, 1, "4"); p.news("b", mino.PlayerBack, nil) })
 		time.AfterFunc(4*time.Second, func() { p.news("e", mino.PlayerBack, nil); p.news("e", mino.PlayerLost, errLost) })
@@ -237,15 +241,16 @@ func TestOpen_RoundsAreNotConfused(t *testing.T) {
 		s, err := procedure.Open(ctx, mino.NewAddresses(names("bcde")...))
 		require.NoError(t, err)
 
-		p.says("b", kindAnswer, 1, "1")
+		p.asked(func() { p.says("b", kindAnswer, 1, "1") })
+		p.asked(func() {
+			p.says("c", kindAnswer, 1, "-1")
+			p.news("d", mino.PlayerFailed, errEnd)
+			p.says("c", kindAnswer, 2, "2")
+		})
 
 		for range s.Gather(ctx, 0, names("bc")...) {
 			break // The answer of c is late.
 		}
-
-		p.says("c", kindAnswer, 1, "-1")
-		p.news("d", mino.PlayerFailed, errEnd)
-		p.says("c", kindAnswer, 2, "2")
 
 		require.Equal(t, []string{"c = 2 after 0s, 0 left"}, gather(s.Gather(ctx, 0, names("c")...)))
 		require.Equal(t, []string{"d: failed: the root has gone after 0s, 0 left"}, gather(s.Gather(ctx, 0, names("d")...)))
@@ -253,7 +258,7 @@ func TestOpen_RoundsAreNotConfused(t *testing.T) {
 		// Two at once.
 		for addr := range s.Gather(ctx, 0, append(names("bc"), heardName{"d"})...) {
 			if addr.Equal(name("d")) {
-				p.says("b", kindAnswer, 5, "5")
+				p.asked(func() { p.says("b", kindAnswer, 5, "5") })
 				require.Equal(t, []string{"b = 5 after 0s, 0 left"}, gather(s.Gather(ctx, 0, names("b")...)))
 				p.says("b", kindAnswer, 4, "4")
 				p.says("c", kindAnswer, 4, "4")

@@ -51,6 +51,8 @@ type played struct {
 
 	// outcomes are those of the destinations of all messages.
 	outcomes map[mino.Address]error
+	// next are called at the first Send, at the second, and so on.
+	next []func()
 	// held is closed to let Send tell the outcomes. It is nil if that is at once.
 	held   chan struct{}
 	sent   chan envelope
@@ -123,6 +125,13 @@ func (p *played) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 		panic(err)
 	}
 
+	if len(p.next) > 0 {
+		next := p.next[0]
+		p.next = p.next[1:]
+
+		defer next()
+	}
+
 	again, _ := p.factory.Deserialize(json.NewContext(), data)
 	e, _ := again.(envelope)
 	p.sent <- e
@@ -176,6 +185,11 @@ func (p *played) RecvEvent(ctx context.Context) (mino.Event, error) {
 	case <-ctx.Done():
 		return mino.Event{}, context.Cause(ctx)
 	}
+}
+
+// asked lets the test do something when a further message has been sent.
+func (p *played) asked(do func()) {
+	p.next = append(p.next, do)
 }
 
 // says lets a player send an envelope.
