@@ -6,6 +6,7 @@ import (
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/memory"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
 )
 
 // maxBudget bounds the time that the packet of another node may ask for, in outcome timeouts of
@@ -32,6 +33,9 @@ type arrival struct {
 	// header and body are the packet as it travels, unless err says why there is none.
 	header, body []byte
 	err          error
+
+	// news are those that the packet brings, once they have been checked.
+	news *ptypes.News
 }
 
 // identity is what a packet says about itself, however it travels.
@@ -40,6 +44,7 @@ type identity interface {
 	GetSequence() uint64
 	GetHopLimit() uint32
 	GetBudgetMs() uint32
+	GetNews() *ptypes.News
 }
 
 // numbering gives packets their identity, by which other nodes recognise a second copy. It
@@ -74,6 +79,7 @@ func (n *numbering) arrival(in arrival, down bool) link.Header {
 		Origin:   in.GetOrigin(),
 		Sequence: in.GetSequence(),
 		HopLimit: min(in.GetHopLimit(), n.hopLimit),
+		News:     in.news,
 
 		Unordered: in.unordered,
 	}

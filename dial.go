@@ -134,7 +134,7 @@ func (d *dialler) dial(ctx context.Context, gw mino.Address, told announcement) 
 	if accepted != nil {
 		frames := d.framing.dialled(opener, newWireStream(opened), accepted)
 
-		return link.Connection{Frames: &frames}, nil
+		return link.Connection{Frames: &frames, Tenure: accepted.Tenure}, nil
 	}
 
 	relay := NewRelay(opened.Stream, gw, d.ctx, opened.Conn, opened.Calls)
@@ -229,9 +229,15 @@ func (d *dialler) metadata(told announcement) (stream, calls metadata.MD, err er
 	calls.Delete(LinkKey)
 	calls.Delete(AncestorKey)
 	calls.Delete(OrchestratorKey)
+	calls.Delete(NewsKey)
 
 	stream.Set(HandshakeKey, string(data))
 	stream.Set(LinkKey, LinkGoodbye)
+
+	if asksForNews(stream) {
+		stream.Append(LinkKey, LinkNews)
+	}
+
 	stream.Append(AncestorKey, told.passedOver...)
 
 	if told.root {

@@ -20,11 +20,15 @@ func (o *linkOwner) session() *session {
 func (o *linkOwner) Opened(l *link.Link) {
 	s := o.session()
 
+	var e effects
+
 	s.mu.Lock()
 	s.children.opened(l)
+	s.reportReachedLocked(l, &e)
 	s.mu.Unlock()
 
 	s.witness.opened(l.Peer)
+	s.reporter.carryOut(&e)
 }
 
 // Sent implements link.Owner.

@@ -31,7 +31,7 @@ const MaxFrame = offer.MaxFrame
 
 // capabilities are the names of what a link can do if both ends can. They travel with the offer and
 // the acceptance of a link, and docs/wire.md says what each of them means.
-var capabilities = []string{link.CanCut, link.Paced}
+var capabilities = []string{link.CanCut, link.Paced, link.CanNews}
 
 // framing knows how packets travel: in which format, and in frames of which size. It does not
 // change, and needs no lock.
@@ -118,14 +118,17 @@ func (f *framing) dialled(o *linkOpener, wire *wireStream, accepted *offer.Accep
 }
 
 // relayed returns the same for a relay. If the neighbour has dialled this node, the relay also
-// gets the header that accepts the link, and says how long this node waits after a break.
-func (f *framing) relayed(r *DuplexRelay, wait time.Duration) link.Frames {
+// gets the header that accepts the link, and says how long this node waits after a break, and which
+// registration this is.
+func (f *framing) relayed(r *DuplexRelay, wait time.Duration, tenure uint64) link.Frames {
 	if r.opener != nil {
 		return f.dialled(r.opener, r.wire, r.accepted)
 	}
 
 	format := r.offer.Choose(f.formats)
-	r.header = f.acceptance(r, format, 0, wait)
+	accepted := f.acceptance(r, format, 0, wait)
+	accepted.Tenure = tenure
+	r.header = metadata.Pairs(LinkKey, accepted.Value())
 
 	frames := f.frames(r.offer.Frame, format, r.offer.Common(capabilities))
 	frames.Stream = r.wire
@@ -133,9 +136,9 @@ func (f *framing) relayed(r *DuplexRelay, wait time.Duration) link.Frames {
 	return frames
 }
 
-// acceptance returns the header that accepts what the opener of a relay has offered.
-func (f *framing) acceptance(r *DuplexRelay, format string, received uint64, wait time.Duration) metadata.MD {
-	accepted := offer.Acceptance{
+// acceptance accepts what the opener of a relay has offered.
+func (f *framing) acceptance(r *DuplexRelay, format string, received uint64, wait time.Duration) offer.Acceptance {
+	return offer.Acceptance{
 		Received: received,
 		Frame:    r.offer.Frame,
 		Format:   format,
@@ -143,8 +146,6 @@ func (f *framing) acceptance(r *DuplexRelay, format string, received uint64, wai
 		Can:      r.offer.Common(capabilities),
 		Wait:     wait,
 	}
-
-	return metadata.Pairs(LinkKey, accepted.Value())
 }
 
 // frames returns what a link over frames of that size needs, but for its streams.

@@ -17,7 +17,10 @@ import (
 func (s *session) loseChild(l *link.Link, cause error) {
 	var e effects
 
+	text := s.newsText(cause)
+
 	s.mu.Lock()
+	current := s.children.link(l.Key) == l
 	missed := s.children.lose(l)
 	refused := make(map[*parent]bool)
 
@@ -41,6 +44,10 @@ func (s *session) loseChild(l *link.Link, cause error) {
 	quiet := missed && !l.Opened() && len(parcels) == 0
 
 	s.missLocked(l, cause)
+
+	if current {
+		s.reportLostLocked(l, text, &e)
+	}
 
 	for _, p := range parcels {
 		// Only the table that chose the neighbour knows whether there is another one.

@@ -33,6 +33,8 @@ func (s *session) loseParent(par *parent, cause error) {
 func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	var e effects
 
+	text := s.newsText(cause)
+
 	s.mu.Lock()
 	if !slices.Contains(s.parents, par) || !lost() {
 		s.mu.Unlock()
@@ -50,6 +52,11 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 	case last:
 		// Recv must have its cause before Listen returns.
 		end := endOf(par, cause)
+
+		if news {
+			s.rootLostLocked(par.addr, text)
+		}
+
 		s.mailbox.queue.Close(end)
 		s.dropLocked(par, cause, &e)
 		s.closeLocked(end, false, (*link.Link).Close)
@@ -155,6 +162,7 @@ func (s *session) orphanLocked(par *parent, cause error, e *effects) {
 func (s *session) parkLocked(par *parent) *link.Link {
 	cfg := s.linkConfig(par.addr, par.key)
 	cfg.Owner = parkOwner{(*linkOwner)(s)}
+	cfg.News = true
 	s.alive++
 
 	return link.Park(cfg)

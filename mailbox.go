@@ -25,6 +25,8 @@ type mailbox struct {
 	seen dedupe.Memory
 	// recvClosed is set when packets for this node are refused, while others are passed on.
 	recvClosed bool
+	// roster takes the news of players. It is nil unless this node is an orchestrator that wants them.
+	roster *roster
 }
 
 // deliver puts a packet into the queue. It returns false and no error for a second copy, whose
@@ -50,6 +52,10 @@ func (m *mailbox) deliver(h link.Header, neighbour string, mine router.Packet) (
 		return false, ReasonOverflow, memory.ErrExhausted
 	}
 
+	if h.News != nil {
+		return m.deliverNews(h, neighbour)
+	}
+
 	err = m.queue.Push(inbox.Entry{
 		Packet:  mine,
 		Size:    parcel.Size(mine.GetMessage(), h.Source, []string{m.key}),
@@ -66,4 +72,20 @@ func (m *mailbox) deliver(h link.Header, neighbour string, mine router.Packet) (
 	m.seen.Mark(neighbour, h.Source, h.Origin, h.Sequence)
 
 	return true, 0, nil
+}
+
+// deliverNews puts news into the roster.
+func (m *mailbox) deliverNews(h link.Header, neighbour string) (delivered bool, reason Reason, err error) {
+	if m.roster == nil {
+		return false, ReasonRejected, errNews
+	}
+
+	if !m.roster.note(AddressFactory{}.FromText(h.News.GetPlayer()), h.News, h.Account) {
+		return false, ReasonOverflow, memory.ErrExhausted
+	}
+
+	m.seen.Mark(neighbour, h.Source, h.Origin, h.Sequence)
+
+	// Nothing has come into the queue.
+	return false, 0, nil
 }

@@ -42,6 +42,9 @@ type Offer struct {
 
 	// Goodbye and Root are what a parent says about itself: see [WithGoodbye] and [WithRoot].
 	Goodbye, Root bool
+
+	// News is set if the parent takes news of players in calls: see [LinkNews].
+	News bool
 }
 
 // ReadOffer reads what the opener of a stream offers. It never fails: it ignores what it does not
@@ -55,6 +58,7 @@ func ReadOffer(md metadata.MD) Offer {
 		Resumes: ok && link.Epoch > 1,
 		Goodbye: slices.Contains(values, LinkGoodbye),
 		Root:    slices.Contains(values, LinkRoot),
+		News:    slices.Contains(values, LinkNews),
 	}
 }
 
@@ -68,6 +72,10 @@ func (o Offer) RelayOptions() []RelayOption {
 
 	if o.Root {
 		opts = append(opts, WithRoot())
+	}
+
+	if o.News {
+		opts = append(opts, withNews())
 	}
 
 	return opts

@@ -16,8 +16,9 @@ const usualParents = 4
 // screen refuses packets for their provenance: from a stranger, or with a source that cannot be
 // behind its neighbour. It belongs to the lock of the session.
 type screen struct {
-	// on is set by [WithNeighborsOnly]. Without it the screen remembers and refuses nothing.
-	on bool
+	// on is set by [WithNeighborsOnly]. Without it the screen refuses only news. Without news, either,
+	// it remembers nothing.
+	on, remembers bool
 	// sources are the keys of the only sources, or nil for no such limit; see [WithSources].
 	sources map[string]struct{}
 	// me is the text of the address of this node.
@@ -27,7 +28,7 @@ type screen struct {
 
 // opened remembers that a table has led to a child, to which the session opens a link now.
 func (sc *screen) opened(via *parent, key string, child mino.Address) {
-	if sc.on {
+	if sc.remembers {
 		via.led = true
 		sc.book.Opened(provenance.Node{Key: key, Addr: child})
 	}
@@ -35,7 +36,7 @@ func (sc *screen) opened(via *parent, key string, child mino.Address) {
 
 // over remembers a parent whose registration is over.
 func (sc *screen) over(par *parent) {
-	if sc.on {
+	if sc.remembers {
 		sc.book.Over(par.registration())
 	}
 }
@@ -43,6 +44,10 @@ func (sc *screen) over(par *parent) {
 // passedOver returns the texts of the lost children in whose place this node opens a stream to
 // a child that was behind them.
 func (sc *screen) passedOver(via *parent, key string, child mino.Address) []string {
+	if !sc.on {
+		return nil
+	}
+
 	return sc.book.PassedOver(via.table, provenance.Node{Key: key, Addr: child})
 }
 

@@ -192,6 +192,7 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 	if err != nil {
 		s.witness.fault(err)
 		s.witness.packetRefused(in.addr, err)
+		s.witness.newsRefused(in.addr, err)
 	}
 
 	return err
@@ -215,6 +216,10 @@ func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipient
 
 	in.from = s.parents.sender(in.from, packet)
 	err := s.screen.check(in, packet, s.parents)
+
+	if err == nil && in.GetNews() != nil {
+		in.news, err = s.checkNewsLocked(in, packet, to)
+	}
 
 	switch {
 	case err != nil:
@@ -241,6 +246,11 @@ func (s *session) Recv(ctx context.Context) (mino.Address, serde.Message, error)
 		return nil, nil, err
 	}
 
+	return s.open(packet)
+}
+
+// open returns the message of a packet that has been taken out of the queue, and its sender.
+func (s *session) open(packet router.Packet) (mino.Address, serde.Message, error) {
 	s.witness.depth()
 
 	var from mino.Address

@@ -3,12 +3,14 @@ package session
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -65,7 +67,7 @@ func (s *session) registerAgain(relay *DuplexRelay) (occupancy, error) {
 	s.mu.Unlock()
 
 	resumed := l.Resume(relay.wire, relay.offer.Epoch, relay.offer.Received, func(received uint64) {
-		relay.header = s.framing.acceptance(relay, "", received, wait)
+		relay.header = metadata.Pairs(LinkKey, s.framing.acceptance(relay, "", received, wait).Value())
 	})
 
 	if !resumed {
@@ -149,6 +151,8 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 	}
 
 	s.turnLocked(nil, &e)
+	s.rootReachedLocked(par.addr)
+	s.repeatReportsLocked(&e)
 	s.mu.Unlock()
 
 	s.reporter.carryOut(&e)
@@ -233,8 +237,15 @@ func (s *session) attach(par *parent, relay Relay) *link.Link {
 			cfg.Patience = s.rootPatience()
 		}
 
-		return link.Attached(cfg, s.framing.relayed(own, s.waitFor(par)))
-	case *streamRelay:
+		frames := s.framing.relayed(own, s.waitFor(par), s.nextTenureLocked())
+		cfg.News = slices.Contains(frames.Can, link.CanNews)
+
+		return link.Attached(cfg, frames)
+	case carrier:
+		cfg.News = own.takesNews()
+	}
+
+	if _, ok := relay.(*streamRelay); ok {
 		// One writer and no lanes: the packets leave in the order of the sends.
 		cfg.Calls, cfg.PerLane = 1, 0
 	}

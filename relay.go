@@ -127,7 +127,7 @@ type RelayOption interface {
 }
 
 type relayConfig struct {
-	goodbye, root bool
+	goodbye, root, news bool
 }
 
 type relayOptionFunc func(*relayConfig)
@@ -150,6 +150,12 @@ func WithRoot() RelayOption {
 	return relayOptionFunc(func(c *relayConfig) { c.root = true })
 }
 
+// withNews says that the node at the other end takes news of players. The node has said so with
+// [LinkNews].
+func withNews() RelayOption {
+	return relayOptionFunc(func(c *relayConfig) { c.news = true })
+}
+
 // carrier is implemented by the relays of this package. A session uses it instead of Send,
 // because it also carries the identity of a packet.
 type carrier interface {
@@ -160,6 +166,9 @@ type carrier interface {
 	// said that it is the root.
 	saysGoodbye() bool
 	isRoot() bool
+
+	// takesNews tells whether the neighbour has said that it takes news of players.
+	takesNews() bool
 }
 
 // unicastRelay implements Relay and carrier with one call per packet.
@@ -323,6 +332,10 @@ func (e *endpoint) isRoot() bool {
 	return e.root
 }
 
+func (e *endpoint) takesNews() bool {
+	return e.news
+}
+
 // GetDistantAddress implements Relay.
 func (e *endpoint) GetDistantAddress() mino.Address {
 	return e.gw
@@ -350,7 +363,7 @@ func (e *endpoint) encode(p *link.Parcel) (*ptypes.Packet, error) {
 		return nil, fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
 	}
 
-	packet := &ptypes.Packet{Serialized: data}
+	packet := &ptypes.Packet{Serialized: data, News: p.News}
 	if len(p.Origin) > 0 {
 		packet.Origin = p.Origin
 		packet.Sequence = p.Sequence

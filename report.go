@@ -129,7 +129,11 @@ func writeFailure(err *DeliveryError) *ptypes.Failure {
 // come from a neighbour, and this node passes it on for each destination.
 func textOf(err error, limit int) string {
 	// The error may not be ours: fmt makes a text of its panic.
-	text := coarse(err, fmt.Sprint(err))
+	return cutText(coarse(err, fmt.Sprint(err)), limit)
+}
+
+// cutText returns a text as it travels.
+func cutText(text string, limit int) string {
 	if len(text) > limit {
 		text = text[:limit] + "…"
 	}

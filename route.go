@@ -259,6 +259,8 @@ func (r *reporter) hand(l *link.Link, h link.Header, part router.Packet, e *effe
 	switch {
 	case errors.Is(err, link.ErrClosed):
 		e.fail(h.Pending, p.Keys, p.Dests, r.failureOf(err))
+	case errors.Is(err, link.ErrNews):
+		e.fail(h.Pending, p.Keys, p.Dests, r.failure(ReasonRejected, err))
 	case err != nil:
 		e.fail(h.Pending, p.Keys, p.Dests, r.failure(ReasonOverflow, err))
 	default:

@@ -41,7 +41,7 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	}
 
 	data, err := serialize(msg, s.ctx, s.maxMessage)
-	set := pending.New(to.keys, reuse.Guard(outcomes(errs), msg, data))
+	set := pending.New(to.keys, s.newsroom.watch(reuse.Guard(outcomes(errs), msg, data), to.keys))
 	e := effects{}
 
 	if err != nil {

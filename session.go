@@ -160,6 +160,7 @@ type session struct {
 	mu        sync.Mutex
 	numbering numbering
 	mailbox   mailbox
+	newsroom  newsroom // It has a lock of its own.
 	screen    screen
 	parents   parents
 	children  children
@@ -173,10 +174,12 @@ type session struct {
 	cause, reason error
 	// alive counts the links and readers that have not ended yet.
 	alive int
+	// tenure is the number of the last registration, if there are news.
+	tenure uint64
 }
 
-// NewSession returns a session without parents. The metadata has apiuri, streamid and protocol, but
-// not gateway, handshake or addr. The session sends it with every stream and call to a child, and
+// NewSession returns a session without parents. The metadata has apiuri, streamid and protocol, and may
+// have [AncestorKey], [OrchestratorKey] and [NewsKey], but not gateway, handshake or addr. The session sends it with every stream and call to a child, and
 // adds the gateway and the handshake. The session gets the connections to children from the
 // manager.
 func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac router.PacketFactory,
@@ -194,10 +197,12 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 
 	// An address without a text fails when the first packet is for it.
 	s.meKey, _ = keyOf(s.me)
-	s.screen.on, s.screen.me, s.screen.sources = s.neighborsOnly, s.meKey, s.sources
-
 	s.mailbox.key = s.meKey
 	s.mailbox.queue = inbox.New(s.queuePackets, s.queueBytes, s.memory())
+	s.gatherNews(md)
+
+	s.screen.on, s.screen.me, s.screen.sources = s.neighborsOnly, s.meKey, s.sources
+	s.screen.remembers = s.neighborsOnly || s.newsroom.isOpen()
 	s.witness.logger, s.witness.observer = s.logger, s.observer
 	s.witness.queue, s.witness.leave = s.mailbox.queue, s.Leave
 	s.reporter = reporter{me: s.me, meKey: s.meKey, witness: &s.witness}
@@ -242,15 +247,34 @@ func (s *session) Leave(cause error) {
 	}
 }
 
+// gatherNews prepares for the news of players, if the metadata ask for them.
+func (s *session) gatherNews(md metadata.MD) {
+	if asksForNews(md) && isOrchestrator(s.me) {
+		s.mailbox.roster = newRoster(s.mailbox.queue)
+	}
+
+	s.newsroom.to, s.newsroom.me = newsTo(md, s.me), s.meKey
+	s.newsroom.resend, s.newsroom.end = s.reportAgain, s.reportEnd
+
+	if s.newsroom.isOpen() {
+		s.newsroom.toKey, _ = keyOf(s.newsroom.to)
+	}
+}
+
 // closeWith ends the session, and parts from each child with a goodbye or without.
 func (s *session) closeWith(cause error, part func(*link.Link)) {
+	var e effects
+
 	// The cause may not be ours, and is not asked under the lock.
 	clean := errors.Is(cause, io.EOF)
 
 	s.mu.Lock()
+	s.endReportsLocked(&e)
 	s.closeLocked(cause, clean, part)
 	left := s.leftLinks
 	s.mu.Unlock()
+
+	s.reporter.carryOut(&e)
 
 	patience, over := deadline.After(closeWait)
 	defer patience.Stop()
@@ -292,6 +316,11 @@ func (s *session) closeLocked(cause error, clean bool, part func(*link.Link)) {
 	// After the queue: who hears of this finds a queue that is closed.
 	close(s.over)
 	s.mailbox.seen.Forget()
+	s.newsroom.close()
+
+	if s.mailbox.roster != nil {
+		s.mailbox.roster.leaveBudget()
+	}
 
 	s.leftLinks = s.children.end()
 	for _, l := range s.leftLinks {

@@ -26,6 +26,9 @@ type witness struct {
 	// warned is set when a packet has been refused for its provenance, and dropping when a message
 	// has been dropped that was coming.
 	warned, dropping atomic.Bool
+
+	// refusedNews counts the news of players that were refused.
+	refusedNews atomic.Uint64
 }
 
 // fault ends the session if the error is a contained panic: nobody knows the state of the code
@@ -151,6 +154,16 @@ func (w *witness) packetRefused(from mino.Address, err error) {
 	if w.observer.PacketRefused != nil {
 		w.observe(func() { w.observer.PacketRefused(from, err) })
 	}
+}
+
+// newsRefused counts news of a player that were refused. It does nothing for other errors.
+func (w *witness) newsRefused(from mino.Address, err error) {
+	if !errors.Is(err, errNews) {
+		return
+	}
+
+	w.refusedNews.Add(1)
+	w.logger.Debug().Err(err).Stringer("peer", printed{from}).Msg("news refused")
 }
 
 // stalled tells about a message of a neighbour that was dropped before all of it had come.

@@ -34,6 +34,9 @@ func (setupError) Is(target error) bool { return target == context.DeadlineExcee
 // GRPCStatus is that of a deadline.
 func (e setupError) GRPCStatus() *status.Status { return status.New(codes.DeadlineExceeded, e.Error()) }
 
+// newsWanted is the value of the key that asks for news of players.
+const newsWanted = "1"
+
 // Stream opens a stream, as [mino.RPC] says. The first player becomes the root of the tree: the
 // others are reached through it, and the stream lasts as long as its part in it. Stream
 // waits until that player has answered, up to the time of [session.WithSetupTimeout]. The stream ends when
@@ -49,8 +52,11 @@ func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 	)
 
 	// Both are code of the caller.
+	news := false
+
 	err := p.host.contain(func() (err error) {
 		if err = contain.Context(ctx); err == nil {
+			news = mino.WantsNews(ctx)
 			addrs, err = playersOf(players, p.host.maxPlayers)
 		}
 
@@ -61,7 +67,7 @@ func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 	}
 
 	err = p.host.contain(func() (err error) {
-		sess, err = p.open(ctx, addrs)
+		sess, err = p.open(ctx, addrs, news)
 
 		return err
 	})
@@ -84,11 +90,15 @@ type orchestration struct {
 }
 
 // open sets up a stream to the players, the first of whom is the root.
-func (p *Procedure) open(ctx context.Context, players []session.Address) (liveSession, error) {
+func (p *Procedure) open(ctx context.Context, players []session.Address, news bool) (liveSession, error) {
 	h := p.host
 	key := streamKey{uri: p.uri, id: newStreamID()}
 	md := metadata.Pairs(session.URIKey, key.uri, session.StreamIDKey, key.id, session.ProtocolKey, textOfTag(ctx))
 	me := session.NewOrchestratorAddress(h.me)
+
+	if news {
+		md.Set(session.NewsKey, newsWanted)
+	}
 
 	table, err := h.router.New(mino.NewAddresses(), me)
 	if err != nil {

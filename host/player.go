@@ -22,6 +22,10 @@ func (h *Host) newStream(in *incoming) (*stream, error) {
 	md := metadata.Pairs(session.URIKey, in.key.uri, session.StreamIDKey, in.key.id, session.ProtocolKey, tag)
 	in.nameOrchestrator(md)
 
+	if len(in.md.Get(session.NewsKey)) > 0 {
+		md.Set(session.NewsKey, newsWanted)
+	}
+
 	if h.policy.Lineage != AnyParent {
 		in.nameAncestors(md)
 	}

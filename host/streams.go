@@ -23,6 +23,7 @@ type liveSession interface {
 	session.Lifecycle
 	session.Registrar
 	session.Ancestry
+	session.NewsReporter
 }
 
 // errNotParent is why a caller must not be a parent of a stream.
@@ -64,6 +65,9 @@ func newStream(key streamKey, parents lineage, sess liveSession) *stream {
 // orchestrator waits for it. Where it has panicked, the node cannot be trusted with
 // the rest and leaves it to the others. Else nobody reads any more, and that is all.
 func (st *stream) handlerEnded(err error) {
+	// Before the session has nothing to say any more.
+	st.HandlerEnded(err)
+
 	switch {
 	case err != nil && st.root.Load():
 		st.CloseWithError(err)

@@ -25,6 +25,62 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// PlayerState is what has become of a player.
+type PlayerState int32
+
+const (
+	PlayerState_PLAYER_STATE_UNSPECIFIED PlayerState = 0
+	PlayerState_PLAYER_STATE_REACHED     PlayerState = 1
+	PlayerState_PLAYER_STATE_LOST        PlayerState = 2
+	PlayerState_PLAYER_STATE_FINISHED    PlayerState = 3
+	PlayerState_PLAYER_STATE_FAILED      PlayerState = 4
+)
+
+// Enum value maps for PlayerState.
+var (
+	PlayerState_name = map[int32]string{
+		0: "PLAYER_STATE_UNSPECIFIED",
+		1: "PLAYER_STATE_REACHED",
+		2: "PLAYER_STATE_LOST",
+		3: "PLAYER_STATE_FINISHED",
+		4: "PLAYER_STATE_FAILED",
+	}
+	PlayerState_value = map[string]int32{
+		"PLAYER_STATE_UNSPECIFIED": 0,
+		"PLAYER_STATE_REACHED":     1,
+		"PLAYER_STATE_LOST":        2,
+		"PLAYER_STATE_FINISHED":    3,
+		"PLAYER_STATE_FAILED":      4,
+	}
+)
+
+func (x PlayerState) Enum() *PlayerState {
+	p := new(PlayerState)
+	*p = x
+	return p
+}
+
+func (x PlayerState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PlayerState) Descriptor() protoreflect.EnumDescriptor {
+	return file_overlay_proto_enumTypes[0].Descriptor()
+}
+
+func (PlayerState) Type() protoreflect.EnumType {
+	return &file_overlay_proto_enumTypes[0]
+}
+
+func (x PlayerState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PlayerState.Descriptor instead.
+func (PlayerState) EnumDescriptor() ([]byte, []int) {
+	return file_overlay_proto_rawDescGZIP(), []int{0}
+}
+
 // Reason says why a destination was not reached.
 type Reason int32
 
@@ -71,11 +127,11 @@ func (x Reason) String() string {
 }
 
 func (Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_overlay_proto_enumTypes[0].Descriptor()
+	return file_overlay_proto_enumTypes[1].Descriptor()
 }
 
 func (Reason) Type() protoreflect.EnumType {
-	return &file_overlay_proto_enumTypes[0]
+	return &file_overlay_proto_enumTypes[1]
 }
 
 func (x Reason) Number() protoreflect.EnumNumber {
@@ -84,7 +140,7 @@ func (x Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reason.Descriptor instead.
 func (Reason) EnumDescriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{0}
+	return file_overlay_proto_rawDescGZIP(), []int{1}
 }
 
 // CertificateChain is the certificate of one node.
@@ -418,7 +474,10 @@ type Packet struct {
 	// also in one without content.
 	Cut bool `protobuf:"varint,30,opt,name=cut,proto3" json:"cut,omitempty"`
 	// ask asks the other end to say at once what it has received.
-	Ask           bool `protobuf:"varint,31,opt,name=ask,proto3" json:"ask,omitempty"`
+	Ask bool `protobuf:"varint,31,opt,name=ask,proto3" json:"ask,omitempty"`
+	// news makes the packet one that tells what has become of a player. It is a packet to the
+	// orchestrator without a message. A frame does not have this field.
+	News          *News `protobuf:"bytes,32,opt,name=news,proto3" json:"news,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -565,6 +624,13 @@ func (x *Packet) GetAsk() bool {
 	return false
 }
 
+func (x *Packet) GetNews() *News {
+	if x != nil {
+		return x.News
+	}
+	return nil
+}
+
 // Parcel is a packet on its way over a duplex link.
 type Parcel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -588,7 +654,9 @@ type Parcel struct {
 	Unordered bool `protobuf:"varint,9,opt,name=unordered,proto3" json:"unordered,omitempty"`
 	// header_size is how many bytes of what comes in chunks are the header. Zero says
 	// that the parcel has its header itself.
-	HeaderSize    uint64 `protobuf:"varint,10,opt,name=header_size,json=headerSize,proto3" json:"header_size,omitempty"`
+	HeaderSize uint64 `protobuf:"varint,10,opt,name=header_size,json=headerSize,proto3" json:"header_size,omitempty"`
+	// news is as in Packet.
+	News          *News `protobuf:"bytes,11,opt,name=news,proto3" json:"news,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -693,6 +761,85 @@ func (x *Parcel) GetHeaderSize() uint64 {
 	return 0
 }
 
+func (x *Parcel) GetNews() *News {
+	if x != nil {
+		return x.News
+	}
+	return nil
+}
+
+// News is what a node tells the orchestrator about a player: itself or one of its children.
+type News struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// player is the text form of the address of the player.
+	Player []byte      `protobuf:"bytes,1,opt,name=player,proto3" json:"player,omitempty"`
+	State  PlayerState `protobuf:"varint,2,opt,name=state,proto3,enum=ptypes.PlayerState" json:"state,omitempty"`
+	// version orders what several nodes say about the player. The largest one wins.
+	Version uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// text says why the player was lost, or with which error its handler has returned.
+	Text          string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *News) Reset() {
+	*x = News{}
+	mi := &file_overlay_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *News) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*News) ProtoMessage() {}
+
+func (x *News) ProtoReflect() protoreflect.Message {
+	mi := &file_overlay_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use News.ProtoReflect.Descriptor instead.
+func (*News) Descriptor() ([]byte, []int) {
+	return file_overlay_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *News) GetPlayer() []byte {
+	if x != nil {
+		return x.Player
+	}
+	return nil
+}
+
+func (x *News) GetState() PlayerState {
+	if x != nil {
+		return x.State
+	}
+	return PlayerState_PLAYER_STATE_UNSPECIFIED
+}
+
+func (x *News) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *News) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // Chunk is a piece of a large message. Its pieces come in order, and a parcel ends
 // it.
 type Chunk struct {
@@ -710,7 +857,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_overlay_proto_msgTypes[7]
+	mi := &file_overlay_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +869,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[7]
+	mi := &file_overlay_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +882,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{7}
+	return file_overlay_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Chunk) GetId() uint64 {
@@ -782,7 +929,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_overlay_proto_msgTypes[8]
+	mi := &file_overlay_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +941,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[8]
+	mi := &file_overlay_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +954,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{8}
+	return file_overlay_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Receipt) GetParcelId() uint64 {
@@ -851,7 +998,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_overlay_proto_msgTypes[9]
+	mi := &file_overlay_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1010,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[9]
+	mi := &file_overlay_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1023,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{9}
+	return file_overlay_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Ack) GetErrors() []string {
@@ -909,7 +1056,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_overlay_proto_msgTypes[10]
+	mi := &file_overlay_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1068,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[10]
+	mi := &file_overlay_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1081,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{10}
+	return file_overlay_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Failure) GetDestination() []byte {
@@ -986,7 +1133,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\atelling\x18\x11 \x01(\bR\atelling\"7\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x18\n" +
-	"\apayload\x18\x02 \x01(\fR\apayload\"\xd1\x03\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"\xf3\x03\n" +
 	"\x06Packet\x12\x1e\n" +
 	"\n" +
 	"serialized\x18\x01 \x01(\fR\n" +
@@ -1005,7 +1152,8 @@ const file_overlay_proto_rawDesc = "" +
 	"\x04read\x18\x1c \x01(\x04R\x04read\x12\x19\n" +
 	"\bquiet_ms\x18\x1d \x01(\x04R\aquietMs\x12\x10\n" +
 	"\x03cut\x18\x1e \x01(\bR\x03cut\x12\x10\n" +
-	"\x03ask\x18\x1f \x01(\bR\x03ask\"\x8b\x02\n" +
+	"\x03ask\x18\x1f \x01(\bR\x03ask\x12 \n" +
+	"\x04news\x18  \x01(\v2\f.ptypes.NewsR\x04news\"\xad\x02\n" +
 	"\x06Parcel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1a\n" +
@@ -1018,7 +1166,13 @@ const file_overlay_proto_rawDesc = "" +
 	"\tunordered\x18\t \x01(\bR\tunordered\x12\x1f\n" +
 	"\vheader_size\x18\n" +
 	" \x01(\x04R\n" +
-	"headerSize\"Y\n" +
+	"headerSize\x12 \n" +
+	"\x04news\x18\v \x01(\v2\f.ptypes.NewsR\x04news\"w\n" +
+	"\x04News\x12\x16\n" +
+	"\x06player\x18\x01 \x01(\fR\x06player\x12)\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x13.ptypes.PlayerStateR\x05state\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"Y\n" +
 	"\x05Chunk\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x14\n" +
@@ -1036,7 +1190,13 @@ const file_overlay_proto_rawDesc = "" +
 	"\vdestination\x18\x01 \x01(\fR\vdestination\x12&\n" +
 	"\x06reason\x18\x02 \x01(\x0e2\x0e.ptypes.ReasonR\x06reason\x12\x10\n" +
 	"\x03hop\x18\x03 \x01(\fR\x03hop\x12\x14\n" +
-	"\x05cause\x18\x04 \x01(\tR\x05cause*\x9e\x01\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause*\x90\x01\n" +
+	"\vPlayerState\x12\x1c\n" +
+	"\x18PLAYER_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14PLAYER_STATE_REACHED\x10\x01\x12\x15\n" +
+	"\x11PLAYER_STATE_LOST\x10\x02\x12\x19\n" +
+	"\x15PLAYER_STATE_FINISHED\x10\x03\x12\x17\n" +
+	"\x13PLAYER_STATE_FAILED\x10\x04*\x9e\x01\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fREASON_NO_ROUTE\x10\x01\x12\x16\n" +
@@ -1064,46 +1224,51 @@ func file_overlay_proto_rawDescGZIP() []byte {
 	return file_overlay_proto_rawDescData
 }
 
-var file_overlay_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_overlay_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_overlay_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_overlay_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_overlay_proto_goTypes = []any{
-	(Reason)(0),              // 0: ptypes.Reason
-	(*CertificateChain)(nil), // 1: ptypes.CertificateChain
-	(*CertificateAck)(nil),   // 2: ptypes.CertificateAck
-	(*JoinRequest)(nil),      // 3: ptypes.JoinRequest
-	(*JoinResponse)(nil),     // 4: ptypes.JoinResponse
-	(*Message)(nil),          // 5: ptypes.Message
-	(*Packet)(nil),           // 6: ptypes.Packet
-	(*Parcel)(nil),           // 7: ptypes.Parcel
-	(*Chunk)(nil),            // 8: ptypes.Chunk
-	(*Receipt)(nil),          // 9: ptypes.Receipt
-	(*Ack)(nil),              // 10: ptypes.Ack
-	(*Failure)(nil),          // 11: ptypes.Failure
+	(PlayerState)(0),         // 0: ptypes.PlayerState
+	(Reason)(0),              // 1: ptypes.Reason
+	(*CertificateChain)(nil), // 2: ptypes.CertificateChain
+	(*CertificateAck)(nil),   // 3: ptypes.CertificateAck
+	(*JoinRequest)(nil),      // 4: ptypes.JoinRequest
+	(*JoinResponse)(nil),     // 5: ptypes.JoinResponse
+	(*Message)(nil),          // 6: ptypes.Message
+	(*Packet)(nil),           // 7: ptypes.Packet
+	(*Parcel)(nil),           // 8: ptypes.Parcel
+	(*News)(nil),             // 9: ptypes.News
+	(*Chunk)(nil),            // 10: ptypes.Chunk
+	(*Receipt)(nil),          // 11: ptypes.Receipt
+	(*Ack)(nil),              // 12: ptypes.Ack
+	(*Failure)(nil),          // 13: ptypes.Failure
 }
 var file_overlay_proto_depIdxs = []int32{
-	1,  // 0: ptypes.JoinRequest.chain:type_name -> ptypes.CertificateChain
-	1,  // 1: ptypes.JoinResponse.peers:type_name -> ptypes.CertificateChain
-	9,  // 2: ptypes.Packet.receipts:type_name -> ptypes.Receipt
-	8,  // 3: ptypes.Packet.chunks:type_name -> ptypes.Chunk
-	7,  // 4: ptypes.Packet.parcels:type_name -> ptypes.Parcel
-	11, // 5: ptypes.Receipt.failures:type_name -> ptypes.Failure
-	11, // 6: ptypes.Ack.failures:type_name -> ptypes.Failure
-	0,  // 7: ptypes.Failure.reason:type_name -> ptypes.Reason
-	3,  // 8: ptypes.Overlay.Join:input_type -> ptypes.JoinRequest
-	1,  // 9: ptypes.Overlay.Share:input_type -> ptypes.CertificateChain
-	5,  // 10: ptypes.Overlay.Call:input_type -> ptypes.Message
-	6,  // 11: ptypes.Overlay.Stream:input_type -> ptypes.Packet
-	6,  // 12: ptypes.Overlay.Forward:input_type -> ptypes.Packet
-	4,  // 13: ptypes.Overlay.Join:output_type -> ptypes.JoinResponse
-	2,  // 14: ptypes.Overlay.Share:output_type -> ptypes.CertificateAck
-	5,  // 15: ptypes.Overlay.Call:output_type -> ptypes.Message
-	6,  // 16: ptypes.Overlay.Stream:output_type -> ptypes.Packet
-	10, // 17: ptypes.Overlay.Forward:output_type -> ptypes.Ack
-	13, // [13:18] is the sub-list for method output_type
-	8,  // [8:13] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	2,  // 0: ptypes.JoinRequest.chain:type_name -> ptypes.CertificateChain
+	2,  // 1: ptypes.JoinResponse.peers:type_name -> ptypes.CertificateChain
+	11, // 2: ptypes.Packet.receipts:type_name -> ptypes.Receipt
+	10, // 3: ptypes.Packet.chunks:type_name -> ptypes.Chunk
+	8,  // 4: ptypes.Packet.parcels:type_name -> ptypes.Parcel
+	9,  // 5: ptypes.Packet.news:type_name -> ptypes.News
+	9,  // 6: ptypes.Parcel.news:type_name -> ptypes.News
+	0,  // 7: ptypes.News.state:type_name -> ptypes.PlayerState
+	13, // 8: ptypes.Receipt.failures:type_name -> ptypes.Failure
+	13, // 9: ptypes.Ack.failures:type_name -> ptypes.Failure
+	1,  // 10: ptypes.Failure.reason:type_name -> ptypes.Reason
+	4,  // 11: ptypes.Overlay.Join:input_type -> ptypes.JoinRequest
+	2,  // 12: ptypes.Overlay.Share:input_type -> ptypes.CertificateChain
+	6,  // 13: ptypes.Overlay.Call:input_type -> ptypes.Message
+	7,  // 14: ptypes.Overlay.Stream:input_type -> ptypes.Packet
+	7,  // 15: ptypes.Overlay.Forward:input_type -> ptypes.Packet
+	5,  // 16: ptypes.Overlay.Join:output_type -> ptypes.JoinResponse
+	3,  // 17: ptypes.Overlay.Share:output_type -> ptypes.CertificateAck
+	6,  // 18: ptypes.Overlay.Call:output_type -> ptypes.Message
+	7,  // 19: ptypes.Overlay.Stream:output_type -> ptypes.Packet
+	12, // 20: ptypes.Overlay.Forward:output_type -> ptypes.Ack
+	16, // [16:21] is the sub-list for method output_type
+	11, // [11:16] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_overlay_proto_init() }
@@ -1116,8 +1281,8 @@ func file_overlay_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_overlay_proto_rawDesc), len(file_overlay_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   11,
+			NumEnums:      2,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,8 @@ type Inbox struct {
 	left   bool
 	// waiting is the number of goroutines that wait in Pop.
 	waiting int
+	// pushed and popped count the packets that have ever been put in and taken out.
+	pushed, popped uint64
 	// cause is set when the inbox is closed.
 	cause error
 }
@@ -70,6 +72,7 @@ func (b *Inbox) Push(entry Entry) error {
 
 	b.bounds.Add(entry.Size)
 	b.backlog.Push(entry)
+	b.pushed++
 	b.wakeLocked()
 
 	return nil
@@ -79,6 +82,34 @@ func (b *Inbox) Push(entry Entry) error {
 // is there wins over everything else. Otherwise Pop returns the cause of Close, or the
 // error of the context when that is done first.
 func (b *Inbox) Pop(ctx context.Context) (router.Packet, error) {
+	return b.pop(ctx, Other{})
+}
+
+// Other is something else that the caller of PopOr waits for.
+type Other struct {
+	// Next takes it if its turn has come, now that so many packets have been taken out. It is called
+	// under the lock of the inbox.
+	Next func(popped uint64) bool
+	// Wake holds a token when Next has to be called again. One goroutine may take the token of
+	// another, so that Next leaves one when there is more.
+	Wake <-chan struct{}
+}
+
+// PopOr is Pop, but returns neither a packet nor an error when Next of the other has returned true. That
+// comes before everything else.
+func (b *Inbox) PopOr(ctx context.Context, other Other) (router.Packet, error) {
+	return b.pop(ctx, other)
+}
+
+// Pushed returns how many packets have ever been put in.
+func (b *Inbox) Pushed() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	return b.pushed
+}
+
+func (b *Inbox) pop(ctx context.Context, other Other) (router.Packet, error) {
 	// A context of somebody's own may panic, but not while the lock is given away below.
 	done := ctx.Done()
 
@@ -86,6 +117,13 @@ func (b *Inbox) Pop(ctx context.Context) (router.Packet, error) {
 	defer b.mu.Unlock()
 
 	for {
+		if other.Next != nil && other.Next(b.popped) {
+			// The token that has woken this goroutine may have been for a packet.
+			b.wakeIfLocked(b.backlog.Len() > 0 || b.cause != nil)
+
+			return nil, nil
+		}
+
 		if b.backlog.Len() > 0 {
 			return b.takeLocked(), nil
 		}
@@ -101,7 +139,7 @@ func (b *Inbox) Pop(ctx context.Context) (router.Packet, error) {
 			return nil, ctx.Err()
 		}
 
-		b.waitLocked(done)
+		b.waitLocked(done, other.Wake)
 	}
 }
 
@@ -164,6 +202,7 @@ func (b *Inbox) Discard() {
 // takeLocked takes out the oldest packet.
 func (b *Inbox) takeLocked() router.Packet {
 	entry := b.backlog.Pop()
+	b.popped++
 	b.bounds.Free(entry.Size)
 
 	if !b.left {
@@ -172,25 +211,31 @@ func (b *Inbox) takeLocked() router.Packet {
 
 	// One token may stand for several packets, so the goroutine that takes one passes the
 	// token on.
-	if b.backlog.Len() > 0 {
-		b.wakeLocked()
-	}
+	b.wakeIfLocked(b.backlog.Len() > 0)
 
 	return entry.Packet
 }
 
-// waitLocked gives the lock away until there is a token or a context is done.
-func (b *Inbox) waitLocked(done <-chan struct{}) {
+// waitLocked gives the lock away until there is a token, something else, or a context is done.
+func (b *Inbox) waitLocked(done, other <-chan struct{}) {
 	b.waiting++
 	b.mu.Unlock()
 
 	select {
 	case <-b.wake:
+	case <-other:
 	case <-done:
 	}
 
 	b.mu.Lock()
 	b.waiting--
+}
+
+// wakeIfLocked is wakeLocked under a condition.
+func (b *Inbox) wakeIfLocked(needed bool) {
+	if needed {
+		b.wakeLocked()
+	}
 }
 
 // wakeLocked wakes one of the goroutines in Pop. A token that nobody takes does no harm:

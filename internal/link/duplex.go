@@ -19,6 +19,9 @@ const MaxUnsettled = frames.MaxUnsettled
 // CanCut is the name of what a link can do whose parent says whether its way up is cut.
 const CanCut = "cut"
 
+// CanNews is the name of what a link can do that takes news of players.
+const CanNews = "news"
+
 // Arrival is a parcel that has come over a duplex link.
 type Arrival = frames.Arrival
 

@@ -48,6 +48,10 @@ var (
 	// ErrSetup is the loss of a neighbour that did not answer in time.
 	ErrSetup = errors.New("the neighbour did not answer within the set-up deadline")
 
+	// ErrNews is the error of a parcel with news for a neighbour that may not know them. It would take
+	// them for a message.
+	ErrNews = errors.New("the neighbour takes no news of players")
+
 	// ErrHurry is the same when nobody had the time to wait for the whole of it.
 	ErrHurry = fmt.Errorf("%w, which the packets for it have shortened", ErrSetup)
 )
@@ -78,6 +82,9 @@ type Connection struct {
 
 	// Frames is that to a neighbour with which the link is duplex.
 	Frames *Frames
+
+	// Tenure is what the neighbour has said of this registration of its parent, or 0.
+	Tenure uint64
 }
 
 // Owner is told what happens to a link and its parcels.
@@ -147,6 +154,9 @@ type Config struct {
 
 	// Down is set for the link to a parent, whose packets only go down.
 	Down bool
+
+	// News is set for a link that takes parcels with news.
+	News bool
 
 	// Owner is told what happens.
 	Owner Owner
@@ -222,6 +232,9 @@ type Link struct {
 	cut    bool
 	expiry expiry
 	setup  setup
+
+	// tenure is set before the owner is told that the link has opened.
+	tenure uint64
 }
 
 // Dial returns a connecting link. The dial runs in a goroutine of the link, with a
@@ -272,9 +285,14 @@ func newLink(cfg Config) *Link {
 }
 
 // Add takes a parcel, or returns why there is no room for it. It returns ErrClosed, and
-// keeps nothing, when the link is closing, and when a lost link has been drained. Flush
-// has to follow, as soon as the locks of the caller are free.
+// keeps nothing, when the link is closing, and when a lost link has been drained. It returns
+// ErrNews for news that the neighbour may not know. Flush has to follow, as soon as the locks
+// of the caller are free.
 func (l *Link) Add(p *Parcel) error {
+	if p.News != nil && !l.News {
+		return ErrNews
+	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
@@ -334,6 +352,13 @@ func (l *Link) Heard() time.Time {
 	return d.machine.Heard()
 }
 
+// Tenure returns what the neighbour has said of the registration that this link is to it: a number
+// above those of its earlier registrations, or 0 if it has said none. Only Opened, of the owner, may
+// call it.
+func (l *Link) Tenure() uint64 {
+	return l.tenure
+}
+
 // Duplex tells whether the link has become duplex.
 func (l *Link) Duplex() bool {
 	return l.duplex() != nil
@@ -369,6 +394,8 @@ func (l *Link) run(dial func(context.Context) (Connection, error)) {
 
 		return
 	}
+
+	l.tenure = conn.Tenure
 
 	// Before anything can be sent, so that the owner is told things in their order.
 	l.tell(func() { l.Owner.Opened(l) })

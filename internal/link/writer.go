@@ -290,6 +290,7 @@ func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
 		HopLimit:  p.HopLimit,
 		BudgetMs:  BudgetFor(p.Deadline.Sub(now)),
 		Unordered: p.Unordered,
+		News:      p.News,
 	}
 
 	err := d.encodePacket(p, wire)

@@ -19,6 +19,7 @@ const (
 	fieldSession  = "session"
 	fieldCan      = "can"
 	fieldWait     = "wait"
+	fieldTenure   = "tenure"
 )
 
 // fields are the names and the texts that a value holds, in their order.

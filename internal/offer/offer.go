@@ -132,6 +132,9 @@ type Acceptance struct {
 	// Wait is how long the callee waits for another stream after a break, or 0 if it does not
 	// say. It travels in milliseconds, and is at most [MaxWait].
 	Wait time.Duration
+	// Tenure is a number that is larger than that of each earlier parent of the callee, or 0 if the
+	// callee does not say one.
+	Tenure uint64
 }
 
 // ParseAcceptance finds the answer to an offer among the values of the header. It returns
@@ -149,6 +152,7 @@ func ParseAcceptance(values []string) (a Acceptance, ok bool) {
 		Session:  f.get(fieldSession),
 		Can:      f.list(fieldCan),
 		Wait:     time.Duration(min(f.number(fieldWait), uint64(MaxWait.Milliseconds()))) * time.Millisecond,
+		Tenure:   f.number(fieldTenure),
 	}
 
 	if a.Frame < MinFrame || a.Session == "" {
@@ -167,7 +171,17 @@ func (a Acceptance) Value() string {
 		{fieldSession, a.Session},
 		{fieldCan, strings.Join(a.Can, "+")},
 		{fieldWait, a.wait()},
+		{fieldTenure, a.tenure()},
 	}.value()
+}
+
+// tenure prints the tenure, or nothing if there is none.
+func (a Acceptance) tenure() string {
+	if a.Tenure == 0 {
+		return ""
+	}
+
+	return strconv.FormatUint(a.Tenure, 10)
 }
 
 // wait prints the wait. A callee that does not say how long it waits prints nothing.

@@ -47,6 +47,10 @@ type Header struct {
 	// order of the sends.
 	Unordered bool
 
+	// News are what the packet tells the orchestrator of a player. They are nil for a packet with a
+	// message. Nobody changes them.
+	News *ptypes.News
+
 	// Deadline is when the outcomes are reported as unknown.
 	Deadline time.Time
 
@@ -181,18 +185,23 @@ func (p *Parcel) rest() *Parcel {
 
 // Size returns what the parcel costs this node, in bytes.
 func (p *Parcel) Size() int {
-	return Size(p.Packet.GetMessage(), p.Source, p.Keys)
+	return Size(p.Packet.GetMessage(), p.Source, p.Keys) + p.newsLength()
 }
 
 // Length returns about how many bytes the parcel has on its way: those of its message, and of the
 // texts of its addresses.
 func (p *Parcel) Length() int {
-	length := len(p.Packet.GetMessage()) + len(p.Source)
+	length := len(p.Packet.GetMessage()) + len(p.Source) + p.newsLength()
 	for _, key := range p.Keys {
 		length += len(key)
 	}
 
 	return length
+}
+
+// newsLength returns about how many bytes the news take.
+func (h *Header) newsLength() int {
+	return len(h.News.GetPlayer()) + len(h.News.GetText())
 }
 
 // Share notes that the parcel is about to leave. From now on nobody may change its packet.

@@ -83,6 +83,12 @@ func (b *Book) Admits(me string, from, source Node, current []Registration) bool
 	return b.fromAbove(q, from, current) || b.fromBelow(q, from, current)
 }
 
+// Behind tells whether a player can be behind a neighbour that is or was a child, or is that neighbour.
+// It is Admits for what the neighbour tells about the player.
+func (b *Book) Behind(me string, from, player Node, current []Registration) bool {
+	return b.fromBelow(question{me: me, source: player}, from, current)
+}
+
 // fromAbove asks the table of the neighbour's registration, or of its last one.
 func (b *Book) fromAbove(q question, from Node, current []Registration) bool {
 	i := find(current, from.Key)

@@ -105,7 +105,7 @@ func smallSize(p *ptypes.Packet) int {
 	}
 
 	for _, parcel := range p.GetParcels() {
-		size += 80 + smallPart(parcel.GetHeader()) + smallPart(parcel.GetBody())
+		size += 80 + smallPart(parcel.GetHeader()) + smallPart(parcel.GetBody()) + sizeOfNews(parcel.GetNews())
 	}
 
 	return size
@@ -211,6 +211,7 @@ func (w *writer) packet(p *ptypes.Packet) {
 	w.number(packetQuiet, p.GetQuietMs())
 	w.number(packetCut, protowire.EncodeBool(p.GetCut()))
 	w.number(packetAsk, protowire.EncodeBool(p.GetAsk()))
+	w.news(packetNews, p.GetNews())
 }
 
 func (w *writer) parcel(p *ptypes.Parcel) {
@@ -225,6 +226,14 @@ func (w *writer) parcel(p *ptypes.Parcel) {
 	w.number(parcelChunked, p.GetChunked())
 	w.number(parcelUnordered, protowire.EncodeBool(p.GetUnordered()))
 	w.number(parcelHeaderSize, p.GetHeaderSize())
+	w.news(parcelNews, p.GetNews())
+}
+
+// news writes what a packet tells of a player, if it does.
+func (w *writer) news(field protowire.Number, n *ptypes.News) {
+	if n != nil {
+		w.message(field, n)
+	}
 }
 
 func (w *writer) delivered(ids []uint64) {
@@ -257,7 +266,15 @@ func sizeOfParcel(p *ptypes.Parcel) int {
 		sizeOfNumber(parcelBudget, uint64(p.GetBudgetMs())) + sizeOfBytes(parcelHeader, p.GetHeader()) +
 		sizeOfBytes(parcelBody, p.GetBody()) + sizeOfNumber(parcelChunked, p.GetChunked()) +
 		sizeOfNumber(parcelUnordered, protowire.EncodeBool(p.GetUnordered())) +
-		sizeOfNumber(parcelHeaderSize, p.GetHeaderSize())
+		sizeOfNumber(parcelHeaderSize, p.GetHeaderSize()) + sizeOfNews(p.GetNews())
+}
+
+func sizeOfNews(n *ptypes.News) int {
+	if n == nil {
+		return 0
+	}
+
+	return protowire.SizeTag(parcelNews) + protowire.SizeBytes(protobuf.Size(n))
 }
 
 func sizeOfNumber(field protowire.Number, n uint64) int {

@@ -22,9 +22,13 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 	t.Helper()
 
 	content := func(first byte) []byte { return bytes.Repeat([]byte{first}, max(size, 1)) }
+	news := &ptypes.News{
+		Player: []byte("FAa:1"), State: ptypes.PlayerState_PLAYER_STATE_FAILED, Version: 1 << 60, Text: "why",
+	}
 	parcel := &ptypes.Parcel{
 		Id: 1 << 20, Origin: []byte("0123456789abcdef"), Sequence: 1 << 40, HopLimit: 132, BudgetMs: 30_000,
 		Header: content('h'), Body: content('b'), Chunked: 5, Unordered: true, HeaderSize: 300,
+		News: news,
 	}
 	chunk := &ptypes.Chunk{Id: 6, Offset: 1 << 32, Total: 1 << 33, Data: content('c')}
 	p := &ptypes.Packet{
@@ -47,11 +51,13 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 		Read:      1 << 40,
 		QuietMs:   400,
 		Ask:       true,
+		News:      news,
 	}
 
 	requireAll(t, p.ProtoReflect())
 	requireAll(t, parcel.ProtoReflect())
 	requireAll(t, chunk.ProtoReflect())
+	requireAll(t, news.ProtoReflect())
 
 	return p
 }
@@ -83,6 +89,14 @@ func TestCodec_WritesWhatGRPCWrites(t *testing.T) {
 	data, err := New().Marshal(ack)
 	require.NoError(t, err)
 	require.Equal(t, []byte{0x0a, 2, 'e', '1'}, data.Materialize())
+}
+
+// newsField returns a packet with nothing but news.
+func newsField(text string) []byte {
+	content := protowire.AppendTag(nil, 4, protowire.BytesType)
+	content = protowire.AppendString(content, text)
+
+	return protowire.AppendBytes(protowire.AppendTag(nil, packetNews, protowire.BytesType), content)
 }
 
 // inPieces returns the data as they come from the network.
@@ -118,6 +132,8 @@ func TestCodec_ReadsWhatGRPCReads(t *testing.T) {
 		"delivered unpacked":  append(protowire.AppendTag(nil, packetDelivered, protowire.VarintType), 1),
 		"number of bytes":     append(protowire.AppendTag(nil, packetOrigin, protowire.VarintType), 1),
 		"field 0":             {0, 0},
+		"news twice":          append(newsField("first"), newsField("")...),
+		"news of no text":     newsField("\xff"),
 		"large":               large,
 		"a field twice":       append(bytes.Clone(large), rest...),
 		"other order":         append(bytes.Clone(rest), large...),
@@ -152,6 +168,7 @@ func FuzzCodec(f *testing.F) {
 		{Frame: 1, Parcels: []*ptypes.Parcel{parcel}, Delivered: []uint64{1, 2}},
 		{Frame: 2, Chunks: []*ptypes.Chunk{{Id: 1, Data: []byte("hi")}}, Receipts: []*ptypes.Receipt{{ParcelId: 1}}},
 		{Goodbye: true, Received: 3},
+		{Serialized: []byte("to"), News: &ptypes.News{Player: []byte("FAa:1"), Version: 7, Text: "why"}},
 	} {
 		data, err := proto.Marshal(p)
 		require.NoError(f, err)

@@ -29,6 +29,7 @@ const (
 	packetQuiet      protowire.Number = 29
 	packetCut        protowire.Number = 30
 	packetAsk        protowire.Number = 31
+	packetNews       protowire.Number = 32
 
 	parcelID         protowire.Number = 1
 	parcelOrigin     protowire.Number = 2
@@ -40,6 +41,7 @@ const (
 	parcelChunked    protowire.Number = 8
 	parcelUnordered  protowire.Number = 9
 	parcelHeaderSize protowire.Number = 10
+	parcelNews       protowire.Number = 11
 
 	chunkID     protowire.Number = 1
 	chunkOffset protowire.Number = 2
@@ -223,6 +225,8 @@ func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int)
 	case packetParcels:
 		r.items.parcels++
 		p.Parcels = append(p.Parcels, r.parcel(end))
+	case packetNews:
+		p.News = r.news(size, p.News)
 	case packetDelivered:
 		for r.left > end && !r.failed {
 			p.Delivered = append(p.Delivered, r.varint())
@@ -247,6 +251,15 @@ func (r *reader) receipt(size int) *ptypes.Receipt {
 	}
 
 	return receipt
+}
+
+// news reads what a packet tells of a player. What is there twice is put together, as protobuf
+// does, or the whole is left to that.
+func (r *reader) news(size int, before *ptypes.News) *ptypes.News {
+	n := &ptypes.News{}
+	r.failed = r.failed || before != nil || protobuf.Unmarshal(r.content(size), n) != nil
+
+	return n
 }
 
 func (r *reader) chunk(end int) *ptypes.Chunk {
@@ -316,6 +329,8 @@ func (r *reader) parcelBytes(p *ptypes.Parcel, field protowire.Number, size int)
 		p.Header = r.content(size)
 	case parcelBody:
 		p.Body = r.content(size)
+	case parcelNews:
+		p.News = r.news(size, p.News)
 	default:
 		r.failed = true
 	}
