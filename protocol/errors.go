@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/minogrpc/session/mino"
 )
@@ -22,7 +23,7 @@ const (
 	// ReasonUndelivered: the request was not delivered, and will not be. The cause is the error of the
 	// overlay's Send (session.DeliveryError), of the set-up of the stream, or of the codec.
 	ReasonUndelivered Reason = iota + 1
-	// ReasonLost: the overlay has lost the player after the request was sent. The player may have acted on it.
+	// ReasonLost: the overlay has lost the player before it knew an answer. The player may have acted on the request.
 	ReasonLost
 	// ReasonFailed: the player says that it has failed: its play has returned the error or panicked, or it has
 	// called [In.Fail]. The cause has the text.
@@ -101,12 +102,12 @@ type QuorumError struct {
 
 // Error implements error.
 func (e *QuorumError) Error() string {
-	text := fmt.Sprintf("%d good answers instead of %d", e.Got, e.Want)
+	lines := []string{fmt.Sprintf("%d good answers instead of %d", e.Got, e.Want)}
 	for _, player := range e.Players {
-		text += "\n" + player.Error()
+		lines = append(lines, player.Error())
 	}
 
-	return text
+	return strings.Join(lines, "\n")
 }
 
 // Unwrap returns the errors of the players.
