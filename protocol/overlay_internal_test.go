@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/minogrpc/session/mino"
@@ -82,12 +83,12 @@ func (p *played) CreateRPC(_ string, h mino.Handler, f serde.Factory) (mino.RPC,
 }
 
 func (p *played) Stream(ctx context.Context, players mino.Players) (mino.Sender, mino.Receiver, error) {
-	order := ""
+	var order []string
 	for it := players.AddressIterator(); it.HasNext(); {
-		order += it.GetNext().String()
+		order = append(order, it.GetNext().String())
 	}
 
-	p.opened = append(p.opened, order)
+	p.opened = append(p.opened, strings.Join(order, ""))
 
 	if !mino.WantsNews(ctx) {
 		return nil, nil, errors.New("nobody wants news")
