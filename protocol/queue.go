@@ -103,12 +103,13 @@ func (q *queue) tryPush(r request) (pushed bool, wait <-chan struct{}) {
 // a handler is done together with the stream: then take first returns the requests that have come.
 func (q *queue) take(ctx, stream context.Context) (request, error) {
 	for {
-		done := ctx.Done()
+		// The order matters: a stream that ends the context has ended before it.
+		given, ended, done := ctx.Err() != nil, stream.Err() != nil, ctx.Done()
 
 		switch {
-		case stream.Err() != nil:
+		case ended:
 			done = nil // The reader of the stream is about to say how it ended.
-		case ctx.Err() != nil:
+		case given:
 			return request{}, context.Cause(ctx)
 		}
 
