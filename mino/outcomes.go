@@ -28,9 +28,9 @@ type DeliveryFailure interface {
 // known, and is the caller's own value. A destination that is named twice counts once. A Sender tells failures
 // as they happen, and successes only when all outcomes are known.
 //
-// The loop ends after the last outcome, by break, or when the context is done. In the last case the rest of
-// the destinations have the cause of the context as their outcome. What was sent is still delivered. The result can be ranged over
-// once, by one goroutine; who does not want the outcomes need not range over it at all.
+// The loop ends after the last outcome, by break, or when the context is done. In the last case the rest of the
+// destinations have the cause of the context as their outcome. What was sent is still delivered. One goroutine can
+// range over the result once. A caller that does not want the outcomes need not range over it at all.
 //
 // If the overlay does not say which destination an error is about (see [DeliveryFailure]), every destination
 // without an outcome of its own has all such errors as its outcome.

@@ -105,7 +105,7 @@ func TestOutcomes_EndByBreak(t *testing.T) {
 // Promise M2: messages arrive in the order of the calls, so Outcomes does not send later than it is called.
 func TestOutcomes_SendsWhenItIsCalled(t *testing.T) {
 	sent := 0
-	mino.Outcomes(t.Context(), sender{sent: &sent}, nil, name("a"))
+	_ = mino.Outcomes(t.Context(), sender{sent: &sent}, nil, name("a"))
 
 	require.Equal(t, 1, sent)
 }

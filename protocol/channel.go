@@ -111,7 +111,7 @@ func (c *channel) finish(err error) error {
 
 // asked takes a request of another node. One that has no room is refused, because its sender waits.
 func (c *channel) asked(from mino.Address, e envelope) {
-	if !c.queue.push(request{from, e}, c.quit) && e.id != 0 {
+	if !c.queue.push(request{e, from}, c.quit) && e.id != 0 {
 		c.refuse(from, e.id, errors.New("too many requests are waiting"))
 	}
 }

@@ -102,7 +102,9 @@ type QuorumError struct {
 
 // Error implements error.
 func (e *QuorumError) Error() string {
-	lines := []string{fmt.Sprintf("%d good answers instead of %d", e.Got, e.Want)}
+	lines := make([]string, 0, 1+len(e.Players))
+	lines = append(lines, fmt.Sprintf("%d good answers instead of %d", e.Got, e.Want))
+
 	for _, player := range e.Players {
 		lines = append(lines, player.Error())
 	}

@@ -43,12 +43,9 @@ func withDeadline(t *testing.T) context.Context {
 func TestGather_OneResultForEachPlayer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, procedure := newPlayed(t)
-		p.outcomes = map[mino.Address]error{name("b"): unreached{inDoubt{name("b")}}}
+		p.outcomes = map[mino.Address]error{name("b"): unreachedError{doubtError{name("b")}}}
 
 		go func() {
-			request := <-p.sent
-			require.Equal(t, envelope{kindRequest, 1, []byte("7")}, request)
-
 			for _, do := range []func(){
 				func() { p.says("c", kindAnswer, 1, "14") },
 				func() { p.says("d", kindAnswer, 1, "fourteen") },
@@ -76,6 +73,7 @@ func TestGather_OneResultForEachPlayer(t *testing.T) {
 			"j: finished without an answer after 8s, 1 left",
 			"k: late: context deadline exceeded after 1m0s, 0 left",
 		}, gather(procedure.Gather(withDeadline(t), 7, mino.NewAddresses(names("bcdefghijk")...))))
+		require.Equal(t, envelope{kindRequest, 1, []byte("7")}, <-p.sent)
 		require.Error(t, p.ctx.Err(), "the stream has ended with the loop")
 	})
 }
@@ -119,7 +117,7 @@ func TestGather_IgnoresWhatIsNoAnswerToIt(t *testing.T) {
 func TestGather_WaitsForARequestInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, procedure := newPlayed(t)
-		p.outcomes = map[mino.Address]error{name("b"): inDoubt{name("b")}, name("c"): inDoubt{name("c")}}
+		p.outcomes = map[mino.Address]error{name("b"): doubtError{name("b")}, name("c"): doubtError{name("c")}}
 
 		time.AfterFunc(time.Second, func() { p.says("b", kindAnswer, 1, "1") })
 

@@ -16,7 +16,7 @@ import (
 
 // startNodes starts n nodes on loopback, for examples.
 func startNodes(n int) (nodes []mino.Mino, stop func()) {
-	var running []*minogrpc.Minogrpc
+	running := make([]*minogrpc.Minogrpc, 0, n)
 
 	for range n {
 		node, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil,

@@ -108,17 +108,17 @@ func (p *played) Stream(ctx context.Context, players mino.Players) (mino.Sender,
 	return p, p, nil
 }
 
-// inDoubt is the error of a message that may be delivered.
-type inDoubt struct{ to mino.Address }
+// doubtError is the error of a message that may be delivered.
+type doubtError struct{ to mino.Address }
 
-func (inDoubt) Error() string               { return "no outcome in time" }
-func (d inDoubt) Undelivered() mino.Address { return d.to }
-func (inDoubt) InDoubt() bool               { return true }
+func (doubtError) Error() string               { return "no outcome in time" }
+func (d doubtError) Undelivered() mino.Address { return d.to }
+func (doubtError) InDoubt() bool               { return true }
 
-// unreached is the error of a message that is not delivered.
-type unreached struct{ inDoubt }
+// unreachedError is the error of a message that is not delivered.
+type unreachedError struct{ doubtError }
 
-func (unreached) InDoubt() bool { return false }
+func (unreachedError) InDoubt() bool { return false }
 
 func (p *played) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	data, err := msg.Serialize(json.NewContext())

@@ -15,8 +15,9 @@ const (
 
 // request is one that waits.
 type request struct {
-	from mino.Address
 	envelope
+
+	from mino.Address
 }
 
 // queue holds the requests that wait. Past a bound the reader of the stream waits for room, so that the

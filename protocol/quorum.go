@@ -7,8 +7,8 @@ import (
 	"github.com/minogrpc/session/mino"
 )
 
-// Quorum ranges over a gathering until it has k good answers, and returns them as they came. It ends the gathering then.
-// An answer is good if verify returns nil for it; a nil verify accepts all. If verify returns an error, the
+// Quorum ranges over a gathering until it has k good answers, and returns them as they came. It then ends the
+// gathering. An answer is good if verify returns nil for it; a nil verify accepts all. If verify returns an error, the
 // player counts as a [ReasonBadAnswer].
 //
 // As soon as k good answers cannot be reached any more, Quorum ends the gathering and returns a [*QuorumError]

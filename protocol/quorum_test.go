@@ -49,16 +49,16 @@ func TestQuorum_EndsWhenItIsDecided(t *testing.T) {
 	}{
 		"enough":      {[]int{2, -1, 3, 4, 6}, 2, []int{2, 4}, 4, ""},
 		"just enough": {[]int{2, 4}, 2, []int{2, 4}, 2, ""},
-		"cannot be reached": {[]int{-1, 3, 2, 4}, 3, nil, 2, "0 good answers instead of 3\ngrpc://a:1: lost\n" +
+		"cannot be reached": {[]int{-1, 3, 2, 4}, 3, []int{}, 2, "0 good answers instead of 3\ngrpc://a:1: lost\n" +
 			"grpc://a:1: bad answer: odd"},
 		"more than there are": {[]int{2, 4}, 4, []int{2}, 1, "1 good answers instead of 4"},
-		"nobody":              {nil, 1, nil, 0, "0 good answers instead of 1"},
-		"none":                {[]int{2}, 0, nil, 0, "a quorum needs at least one answer"},
+		"nobody":              {nil, 1, []int{}, 0, "0 good answers instead of 1"},
+		"none":                {[]int{2}, 0, []int{}, 0, "a quorum needs at least one answer"},
 	} {
 		yielded := 0
 		good, err := protocol.Quorum(gathered(&yielded, tt.values...), tt.k, even)
 
-		var values []int
+		values := make([]int, 0, len(good))
 		for _, r := range good {
 			values = append(values, r.Value)
 		}

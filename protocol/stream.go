@@ -47,13 +47,13 @@ type In[Req, Resp any] struct {
 	id      uint64
 }
 
-// Requests yields the requests that come to this node, in order. Several loops share them. It ends when the stream
-// ends. If that is not a clean end, or the context is done, it first yields the cause. The only error after
+// Requests yields the requests that come to this node, in order. Several loops share them. It ends when the
+// stream ends. If that is not a clean end, or the context is done, it first yields the cause. The only error after
 // which the loop can go on is [ErrDropped].
 //
 // The node refuses a request that it cannot decode: the sender has [ReasonRefused], and the loop goes on.
-// At most 1024 requests and 16 MiB wait for the loop. Past that the overlay's queue fills up, and its bounds hold. While
-// this node gathers answers in the same stream, requests past that are refused.
+// At most 1024 requests and 16 MiB wait for the loop. Past that the overlay's queue fills up, and its bounds hold.
+// While this node gathers answers in the same stream, it refuses requests past that.
 func (s *Stream[Req, Resp]) Requests(ctx context.Context) iter.Seq2[In[Req, Resp], error] {
 	return func(yield func(In[Req, Resp], error) bool) {
 		for {
@@ -165,8 +165,8 @@ func (s *Stream[Req, Resp]) Send(ctx context.Context, req Req, to ...mino.Addres
 }
 
 // Gather is [Procedure.Gather] in this stream. Several gatherings may go on at once, and each has only the answers
-// to its own request. Gather sends the request when the result is ranged over, after it has waited for room in the window.
-// Break ends this gathering alone. Only an orchestrator has news of players.
+// to its own request. Gather sends the request when the result is ranged over, after it has waited for room in the
+// window. Break ends this gathering alone. Only an orchestrator has news of players.
 func (s *Stream[Req, Resp]) Gather(
 	ctx context.Context, req Req, players ...mino.Address,
 ) iter.Seq2[mino.Address, Result[Resp]] {
@@ -189,10 +189,10 @@ func (s *Stream[Req, Resp]) gather(
 		s.ask(ctx, g, data, asked)
 	}
 
-	for left := len(players.addrs) - 1; left >= 0; left-- {
+	for i := range players.addrs {
 		r := s.next(ctx, g)
 
-		if !yield(r.player, read[Resp](s.codec, r, left)) {
+		if !yield(r.player, read[Resp](s.codec, r, len(players.addrs)-1-i)) {
 			return
 		}
 	}

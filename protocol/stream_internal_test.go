@@ -55,7 +55,7 @@ func TestSend_TellsTheOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		p, procedure := newPlayed(t)
-		p.outcomes = map[mino.Address]error{name("b"): unreached{inDoubt{name("b")}}, name("d"): inDoubt{name("d")}}
+		p.outcomes = map[mino.Address]error{name("b"): unreachedError{doubtError{name("b")}}, name("d"): doubtError{name("d")}}
 		s, err := procedure.Open(ctx, mino.NewAddresses(names("bcd")...))
 		require.NoError(t, err)
 

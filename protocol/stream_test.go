@@ -17,14 +17,14 @@ func TestStream_PlayersAskOneAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes, players, _ := startIn(t, 4)
 
-		var (
-			addrs []mino.Address
-			proc  *protocol.Procedure[string, int]
-		)
+		var proc *protocol.Procedure[string, int]
+
+		addrs := make([]mino.Address, len(nodes))
+		for i, node := range nodes {
+			addrs[i] = node.GetAddress()
+		}
 
 		for i, node := range nodes {
-			addrs = append(addrs, node.GetAddress())
-
 			play := func(ctx context.Context, s *protocol.Stream[string, int]) error {
 				for in, err := range s.Requests(ctx) {
 					if err != nil {
@@ -78,7 +78,8 @@ func TestGather_AnotherPlayerIsTheRoot(t *testing.T) {
 
 		for i, node := range nodes {
 			p, err := protocol.Define(node, "double",
-				protocol.Answer(func(_ context.Context, n int) (int, error) { return 2 * n, nil }), protocol.WithRootFallback(1))
+				protocol.Answer(func(_ context.Context, n int) (int, error) { return 2 * n, nil }),
+				protocol.WithRootFallback(1))
 			require.NoError(t, err)
 
 			if proc = p; i > 0 {

@@ -56,14 +56,18 @@ func TestThreshold_DeadPlayerIsFoundWithinTheLivenessBound(t *testing.T) {
 		asked := make(chan struct{})
 		signing, players, isolate := faulty(t, map[int]protocol.Play[Ask, Share]{
 			2: func(ctx context.Context, s *protocol.Stream[Ask, Share]) error {
-				for range s.Requests(ctx) {
+				for _, err := range s.Requests(ctx) {
+					if err != nil {
+						return err
+					}
+
 					close(asked) // It dies after the request was delivered.
 				}
 
 				return nil
 			},
 			3: protocol.Answer(func(context.Context, Ask) (Share, error) { return Share{Message: "goodbye"}, nil }),
-			4: protocol.Answer(func(ctx context.Context, ask Ask) (Share, error) {
+			4: protocol.Answer(func(_ context.Context, ask Ask) (Share, error) {
 				<-time.After(30 * time.Second)
 
 				return Share{"grpc://n4:1", ask.Message}, nil

@@ -98,7 +98,7 @@ func (t types[Msg]) Unmarshal(data []byte, v any) error {
 		return err
 	}
 
-	*msg, _ = value.Elem().Interface().(Msg) // It was one when it was named.
+	*msg, _ = reflect.TypeAssert[Msg](value.Elem()) // It was one when it was named.
 
 	return nil
 }

@@ -15,7 +15,7 @@ type Codec struct{}
 
 // Marshal implements protocol.Codec.
 func (Codec) Marshal(v any) ([]byte, error) {
-	msg, ok := reflect.ValueOf(v).Elem().Interface().(proto.Message)
+	msg, ok := reflect.TypeAssert[proto.Message](reflect.ValueOf(v).Elem())
 	if !ok {
 		return nil, fmt.Errorf("%v is no message of protobuf", reflect.TypeOf(v).Elem())
 	}
@@ -32,7 +32,7 @@ func (Codec) Unmarshal(data []byte, v any) error {
 
 	fresh := reflect.New(value.Type().Elem())
 
-	msg, ok := fresh.Interface().(proto.Message)
+	msg, ok := reflect.TypeAssert[proto.Message](fresh)
 	if !ok {
 		return fmt.Errorf("%v is no message of protobuf", value.Type())
 	}
