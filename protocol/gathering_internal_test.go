@@ -251,7 +251,8 @@ func TestOpen_RoundsAreNotConfused(t *testing.T) {
 		}
 
 		require.Equal(t, []string{"c = 2 after 0s, 0 left"}, gather(s.Gather(ctx, 0, names("c")...)))
-		require.Equal(t, []string{"d: failed: the root has gone after 0s, 0 left"}, gather(s.Gather(ctx, 0, names("d")...)))
+		require.Equal(t, []string{"d: failed: the root has gone after 0s, 0 left"},
+			gather(s.Gather(ctx, 0, names("d")...)))
 
 		// Two at once.
 		for addr := range s.Gather(ctx, 0, append(names("bc"), heardName{"d"})...) {
@@ -267,6 +268,7 @@ func TestOpen_RoundsAreNotConfused(t *testing.T) {
 		cancel()
 		<-s.done
 
-		require.Equal(t, []string{"b: late: context canceled after 0s, 0 left"}, gather(s.Gather(t.Context(), 0, names("b")...)))
+		require.Equal(t, []string{"b: late: context canceled after 0s, 0 left"},
+			gather(s.Gather(t.Context(), 0, names("b")...)))
 	})
 }

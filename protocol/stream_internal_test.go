@@ -55,7 +55,10 @@ func TestSend_TellsTheOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		p, procedure := newPlayed(t)
-		p.outcomes = map[mino.Address]error{name("b"): unreachedError{doubtError{name("b")}}, name("d"): doubtError{name("d")}}
+		p.outcomes = map[mino.Address]error{
+			name("b"): unreachedError{doubtError{name("b")}},
+			name("d"): doubtError{name("d")},
+		}
 		s, err := procedure.Open(ctx, mino.NewAddresses(names("bcd")...))
 		require.NoError(t, err)
 
@@ -307,11 +310,11 @@ func TestOpen_FallsBackToOtherRoots(t *testing.T) {
 		opened []string
 		want   string
 	}{
-		"not by default":  {nil, []error{first}, []string{"bcd"}, "first"},
-		"the next":        {[]Option{WithRootFallback(2)}, []error{first}, []string{"bcd", "cbd"}, ""},
-		"the one after":   {[]Option{WithRootFallback(9)}, []error{first, second}, []string{"bcd", "cbd", "dbc"}, ""},
-		"not for ever":    {[]Option{WithRootFallback(1)}, []error{first, second}, []string{"bcd", "cbd"}, "first\nsecond"},
-		"negative is not": {[]Option{WithRootFallback(1), WithRootFallback(-1)}, []error{first}, []string{"bcd", "cbd"}, ""},
+		"not by default": {nil, []error{first}, []string{"bcd"}, "first"},
+		"the next":       {[]Option{WithRootFallback(2)}, []error{first}, []string{"bcd", "cbd"}, ""},
+		"the one after":  {[]Option{WithRootFallback(9)}, []error{first, second}, []string{"bcd", "cbd", "dbc"}, ""},
+		"not for ever":   {[]Option{WithRootFallback(1)}, []error{first, second}, []string{"bcd", "cbd"}, "first\nsecond"},
+		"not negative":   {[]Option{WithRootFallback(1), WithRootFallback(-1)}, []error{first}, []string{"bcd", "cbd"}, ""},
 	} {
 		p, procedure := newPlayed(t, tt.opts...)
 		p.roots = tt.roots
