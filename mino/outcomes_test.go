@@ -70,7 +70,8 @@ func TestOutcomes_OneForEachDestination(t *testing.T) {
 			[]string{"b: sent in vain: no route to b", "a: no route to a", "c: <nil>"}},
 		"twice the same":  {[]error{failure{a}}, []mino.Address{a, b, a}, []string{"a: no route to a", "b: <nil>"}},
 		"one destination": {[]error{errOther}, []mino.Address{a}, []string{"a: " + errOther.Error()}},
-		"a nil address":   {[]error{failure{nil}}, []mino.Address{a, nil}, []string{"<nil>: no route to <nil>", "a: <nil>"}},
+		"a nil address": {[]error{failure{nil}}, []mino.Address{a, nil},
+			[]string{"<nil>: no route to <nil>", "a: <nil>"}},
 		"errors that do not say about whom": {[]error{errOther, failure{b}}, []mino.Address{a, b, c},
 			[]string{"b: no route to b", "a: " + errOther.Error(), "c: " + errOther.Error()}},
 		"an error about a stranger": {[]error{failure{c}}, []mino.Address{a, b},
@@ -105,7 +106,8 @@ func TestOutcomes_EndByBreak(t *testing.T) {
 // Promise M2: messages arrive in the order of the calls, so Outcomes does not send later than it is called.
 func TestOutcomes_SendsWhenItIsCalled(t *testing.T) {
 	sent := 0
-	_ = mino.Outcomes(t.Context(), sender{sent: &sent}, nil, name("a"))
+	outcomes := mino.Outcomes(t.Context(), sender{sent: &sent}, nil, name("a"))
 
 	require.Equal(t, 1, sent)
+	require.NotNil(t, outcomes)
 }
