@@ -95,8 +95,9 @@ func TestOutcomes_EndWithTheContext(t *testing.T) {
 
 func TestOutcomes_EndByBreak(t *testing.T) {
 	for _, s := range []sender{{}, {errs: []error{failure{name("a")}}}} {
-		for addr := range mino.Outcomes(t.Context(), s, nil, name("a"), name("b")) {
+		for addr, err := range mino.Outcomes(t.Context(), s, nil, name("a"), name("b")) {
 			require.Equal(t, name("a"), addr)
+			require.Equal(t, len(s.errs) > 0, err != nil)
 
 			break
 		}

@@ -219,7 +219,10 @@ func TestGather_HasPatienceWithALostPlayer(t *testing.T) {
 		})
 
 		time.AfterFunc(2*time.Second, func() { p.says("d", kindAnswer, 1, "4"); p.news("b", mino.PlayerBack, nil) })
-		time.AfterFunc(4*time.Second, func() { p.news("e", mino.PlayerBack, nil); p.news("e", mino.PlayerLost, errLost) })
+		time.AfterFunc(4*time.Second, func() {
+			p.news("e", mino.PlayerBack, nil)
+			p.news("e", mino.PlayerLost, errLost)
+		})
 		time.AfterFunc(20*time.Second, func() { p.says("b", kindAnswer, 1, "2") })
 
 		require.Equal(t, []string{

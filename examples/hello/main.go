@@ -40,9 +40,8 @@ func start(name string) (addr mino.Address, greeting *protocol.Procedure[string,
 	node, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil, router, minogrpc.NoTLS())
 	check(err)
 
-	greeting, err = protocol.Define(node, "hello", protocol.Answer(func(_ context.Context, hello string) (string, error) {
-		return hello + ", I am " + name, nil
-	}))
+	answer := func(_ context.Context, hello string) (string, error) { return hello + ", I am " + name, nil }
+	greeting, err = protocol.Define(node, "hello", protocol.Answer(answer))
 	check(err)
 
 	return node.GetAddress(), greeting, func() { check(node.Stop()) }
