@@ -313,9 +313,9 @@ func TestOpen_FallsBackToOtherRoots(t *testing.T) {
 		"not by default": {nil, []error{first}, []string{"bcd"}, "first"},
 		"the next":       {[]Option{WithRootFallback(2)}, []error{first}, []string{"bcd", "cbd"}, ""},
 		"the one after":  {[]Option{WithRootFallback(9)}, []error{first, second}, []string{"bcd", "cbd", "dbc"}, ""},
-		"not for ever":   {[]Option{WithRootFallback(1)}, []error{first, second}, []string{"bcd", "cbd"},
+		"not for ever": {[]Option{WithRootFallback(1)}, []error{first, second}, []string{"bcd", "cbd"},
 			"first\nsecond"},
-		"not negative":   {[]Option{WithRootFallback(1), WithRootFallback(-1)}, []error{first},
+		"not negative": {[]Option{WithRootFallback(1), WithRootFallback(-1)}, []error{first},
 			[]string{"bcd", "cbd"}, ""},
 	} {
 		p, procedure := newPlayed(t, tt.opts...)
