@@ -68,13 +68,9 @@ func (r *roster) note(player mino.Address, n *ptypes.News, account *memory.Budge
 		return true
 	}
 
-	cost := entryCost + len(n.GetText())
-	if !account.Reserve(cost) {
+	if !e.charge(entryCost+len(n.GetText()), account) {
 		return false
 	}
-
-	e.account.Release(e.cost)
-	e.account, e.cost = account, cost
 
 	e.state, e.text, e.turn = state, n.GetText(), turn
 	e.version = max(e.version, n.GetVersion())
@@ -86,6 +82,24 @@ func (r *roster) note(player mino.Address, n *ptypes.News, account *memory.Budge
 
 	e.place = r.untold.PushBack(e)
 	r.wakeLocked()
+
+	return true
+}
+
+// charge takes what the entry costs now from its account, which is that of its first news. It returns
+// false if there is no room.
+func (e *entry) charge(cost int, account *memory.Budget) bool {
+	if e.cost == 0 {
+		e.account = account
+	}
+
+	if more := cost - e.cost; more < 0 {
+		e.account.Release(-more)
+	} else if !e.account.Reserve(more) {
+		return false
+	}
+
+	e.cost = cost
 
 	return true
 }

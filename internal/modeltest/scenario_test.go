@@ -64,6 +64,9 @@ type scenario struct {
 	// tls tells that the nodes prove who they are, but for the existing ones.
 	tls bool
 
+	// news tells that the orchestrator asks for news of the players, which changes nothing else.
+	news bool
+
 	tree  tree
 	steps []step
 }
@@ -110,6 +113,7 @@ func drawScenario(t *rapid.T, faults []action) *scenario {
 	sc.drawLinks(t)
 	sc.drawExisting(t)
 	sc.tls = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "tls")
+	sc.news = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "news")
 
 	// Most of what happens are messages, and time that passes.
 	actions := append([]action{drawSend, drawSend, drawSend, drawWait, drawWait, drawPause}, faults...)

@@ -131,6 +131,10 @@ func (w *world) open() {
 	var ctx context.Context
 	ctx, w.cancel = context.WithCancel(context.Background())
 
+	if w.news {
+		ctx = mino.WithNews(ctx)
+	}
+
 	out, in, err := stream(ctx, mino.NewAddresses(players...))
 	if err != nil {
 		panic(err)

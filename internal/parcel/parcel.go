@@ -27,9 +27,6 @@ type Header struct {
 	// for one of our own.
 	From string
 
-	// Down is set for a packet that came from a parent, which may only go down.
-	Down bool
-
 	// Account is the budget of the neighbour that the packet came from, or nil for one
 	// of our own.
 	Account *memory.Budget
@@ -46,6 +43,9 @@ type Header struct {
 	// Unordered is set for a packet that has come over a link that does not keep the
 	// order of the sends.
 	Unordered bool
+
+	// Down is set for a packet that came from a parent, which may only go down.
+	Down bool
 
 	// News are what the packet tells the orchestrator of a player. They are nil for a packet with a
 	// message. Nobody changes them.

@@ -67,9 +67,13 @@ func addrs(names ...string) []mino.Address {
 
 // session returns a session of a node. It dials the others over the network.
 func (w *world) session(me mino.Address, opts ...session.Option) session.Session {
+	return w.sessionWith(metadata.Pairs("apiuri", "test", "streamid", "1"), me, opts...)
+}
+
+// sessionWith is session with other metadata.
+func (w *world) sessionWith(md metadata.MD, me mino.Address, opts ...session.Option) session.Session {
 	from := session.FollowerOf(me).(session.Address).GetDialAddress()
 	mgr := session.NewConnManager(session.WithDialOptions(grpc.WithContextDialer(w.net.Dialer(from))))
-	md := metadata.Pairs("apiuri", "test", "streamid", "1")
 	sess := session.NewSession(md, me, fake.MessageFactory{}, routerOf(3).GetPacketFactory(), json.NewContext(), mgr,
 		opts...)
 

@@ -1,0 +1,83 @@
+package session
+
+import (
+	"math"
+	"testing"
+
+	"github.com/minogrpc/session/internal/inbox"
+	"github.com/minogrpc/session/internal/memory"
+	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
+	"github.com/stretchr/testify/require"
+)
+
+func reachedAt(version uint64) *ptypes.News {
+	return &ptypes.News{State: ptypes.PlayerState_PLAYER_STATE_REACHED, Version: version}
+}
+
+func lostAt(version uint64) *ptypes.News {
+	return &ptypes.News{State: ptypes.PlayerState_PLAYER_STATE_LOST, Version: version}
+}
+
+// Promise P2: of what several nodes say about a player the newest counts, in whatever order it comes.
+func TestRoster_FollowsTheNewest(t *testing.T) {
+	finished := &ptypes.News{State: ptypes.PlayerState_PLAYER_STATE_FINISHED}
+
+	for name, test := range map[string]struct {
+		news []*ptypes.News
+		want mino.PlayerState
+		told bool // that the last of the news is one
+	}{
+		"reached":                        {[]*ptypes.News{reachedAt(5)}, mino.PlayerReached, true},
+		"lost":                           {[]*ptypes.News{reachedAt(5), lostAt(6)}, mino.PlayerLost, true},
+		"back":                           {[]*ptypes.News{reachedAt(5), lostAt(6), reachedAt(9)}, mino.PlayerBack, true},
+		"adopted before the loss":        {[]*ptypes.News{reachedAt(5), reachedAt(9), lostAt(6)}, mino.PlayerReached, false},
+		"never reached":                  {[]*ptypes.News{lostAt(0)}, mino.PlayerLost, true},
+		"not reached any more":           {[]*ptypes.News{reachedAt(5), lostAt(0)}, mino.PlayerLost, true},
+		"still there":                    {[]*ptypes.News{reachedAt(5), lostAt(0), reachedAt(6)}, mino.PlayerBack, true},
+		"the same once more":             {[]*ptypes.News{reachedAt(5), lostAt(0), reachedAt(5)}, mino.PlayerLost, false},
+		"finished":                       {[]*ptypes.News{reachedAt(5), finished}, mino.PlayerFinished, true},
+		"finished, and lost":             {[]*ptypes.News{finished, reachedAt(5), lostAt(6)}, mino.PlayerFinished, false},
+		"adopted twice without any loss": {[]*ptypes.News{reachedAt(5), reachedAt(6)}, mino.PlayerReached, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoster(inbox.New(1, 1, nil))
+
+			for _, n := range test.news {
+				_, _ = r.next(0)
+
+				require.True(t, r.note(NewAddress("a:1"), n, nil))
+			}
+
+			require.Equal(t, test.want, r.entries[sourceKey(NewAddress("a:1"))].state)
+
+			_, told := r.next(0)
+			require.Equal(t, test.told, told)
+		})
+	}
+}
+
+// A hostile child may say any number.
+func TestNewsroom_VersionsDoNotOverflow(t *testing.T) {
+	room := &newsroom{to: NewAddress("o:1")}
+	require.Equal(t, uint64(math.MaxUint64), room.reached("a", math.MaxUint64).news.GetVersion())
+	require.Equal(t, uint64(math.MaxUint64), room.lost("a", "", true).news.GetVersion())
+	require.Nil(t, room.lost("a", "", true), "it is known")
+	require.Nil(t, room.lost("b", "", false), "this node is cut off itself")
+}
+
+// Promise P2: news that nobody reads take memory for each player once, and within the budget.
+func TestRoster_IsBounded(t *testing.T) {
+	budget := memory.NewBudget(entryCost + 1)
+	r := newRoster(inbox.New(1, 1, nil))
+
+	for i := range uint64(1_000) {
+		require.True(t, r.note(NewAddress("a:1"), reachedAt(2*i+1), budget))
+		require.True(t, r.note(NewAddress("a:1"), lostAt(2*i+2), budget))
+	}
+
+	require.Equal(t, 1, r.untold.Len())
+	require.False(t, r.note(NewAddress("b:1"), reachedAt(1), budget))
+	r.leaveBudget()
+	require.True(t, budget.Reserve(entryCost+1))
+}
