@@ -41,7 +41,7 @@ other-modes = printf '%s\n' $(MODES) | xargs -P 2 -I{} sh -c 'go test $(1) ./min
 
 # The packages whose tests also run with an int of 32 bits: all the library but the overlay,
 # whose tests take long.
-TESTS_386 := . ./host ./mino/... ./router/... ./serde/... $(addprefix ./internal/,chunk contain dedupe fifo inbox link/... memory offer opening parcel pending provenance worlds)
+TESTS_386 := . ./host ./mino/... ./protocol/... ./router/... ./serde/... $(addprefix ./internal/,chunk contain dedupe fifo inbox link/... memory offer opening parcel pending provenance worlds)
 
 # The generated code and what it is generated from. Building buf takes minutes, so
 # `make check` does not generate again: `make generate` notes the hashes of both and

@@ -106,6 +106,8 @@ type DeliveryError struct {
 	Cause error
 }
 
+var _ mino.DeliveryFailure = (*DeliveryError)(nil)
+
 // Error implements error. It uses the wording that nodes exchange.
 func (e *DeliveryError) Error() string {
 	cause := fmt.Sprint(e.Cause)
@@ -145,6 +147,17 @@ func (e *DeliveryError) phrase(cause string) string {
 // Unwrap returns the cause.
 func (e *DeliveryError) Unwrap() error {
 	return e.Cause
+}
+
+// Undelivered implements [mino.DeliveryFailure]. It returns the Destination.
+func (e *DeliveryError) Undelivered() mino.Address {
+	return e.Destination
+}
+
+// InDoubt implements [mino.DeliveryFailure]. Only [ReasonTimeout] leaves it open whether the message is
+// delivered.
+func (e *DeliveryError) InDoubt() bool {
+	return e.Reason == ReasonTimeout
 }
 
 // MessageError is the error that [Session] Recv returns for a message that it cannot decode. It

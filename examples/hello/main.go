@@ -1,4 +1,4 @@
-// Command hello sends a message to two nodes, and to one that does not exist.
+// Command hello asks two nodes, and one that does not exist.
 package main
 
 import (
@@ -10,60 +10,41 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
+	"github.com/minogrpc/session/protocol"
 	"github.com/minogrpc/session/router/tree"
-	"github.com/minogrpc/session/serde"
 )
-
-type text string // a message, and the factory that makes it again of its bytes
-
-func (t text) Serialize(serde.Context) ([]byte, error) { return []byte(t), nil }
-
-func (text) Deserialize(_ serde.Context, data []byte) (serde.Message, error) { return text(data), nil }
-
-type echo struct{ mino.UnsupportedHandler } // what runs on each of the players
-
-func (echo) Stream(out mino.Sender, in mino.Receiver) error {
-	from, msg, err := in.Recv(context.Background())
-	if err != nil {
-		return err
-	}
-
-	return <-out.Send(msg, from) // the first error, or nil when the message has arrived
-}
 
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 
-	alice, rpc, stop := start()
+	alice, greeting, stop := start("alice")
 	defer stop()
 
-	bob, _, stop := start()
+	bob, _, stop := start("bob")
 	defer stop()
-
-	out, in, err := rpc.Stream(ctx, mino.NewAddresses(alice, bob))
-	check(err)
 
 	nobody := session.NewAddress("grpc://nobody:1")
-	for err := range out.Send(text("hello"), alice, bob, nobody) {
-		fmt.Println(err) // one for each destination that is not reached
-	}
-
-	for range 2 {
-		from, msg, err := in.Recv(ctx)
-		check(err)
-		fmt.Println(from, "says", msg)
+	for addr, answer := range greeting.Gather(ctx, "hello", mino.NewAddresses(alice, bob, nobody)) {
+		if answer.Err != nil {
+			fmt.Println(answer.Err)
+		} else {
+			fmt.Println(addr, "says", answer.Value)
+		}
 	}
 }
 
-func start() (addr mino.Address, rpc mino.RPC, stop func()) {
+// start starts a node that answers what it is asked.
+func start(name string) (addr mino.Address, greeting *protocol.Procedure[string, string], stop func()) {
 	router := tree.NewRouter(minogrpc.NewAddressFactory())
 	node, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil, router, minogrpc.NoTLS())
 	check(err)
 
-	rpc = mino.MustCreateRPC(node, "hello", echo{}, text(""))
+	answer := func(_ context.Context, hello string) (string, error) { return hello + ", I am " + name, nil }
+	greeting, err = protocol.Define(node, "hello", protocol.Answer(answer))
+	check(err)
 
-	return node.GetAddress(), rpc, func() { check(node.Stop()) }
+	return node.GetAddress(), greeting, func() { check(node.Stop()) }
 }
 
 func check(err error) {

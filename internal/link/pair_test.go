@@ -74,7 +74,7 @@ type end struct {
 	// serving is the wire of the stream that the end has accepted last. It ends that when it is silent:
 	// the other end may be opening the next one already.
 	serving *wire
-	budget          *memory.Budget
+	budget  *memory.Budget
 
 	mu sync.Mutex
 	// arrived are the parcels from the other end, in their order, sent those that the
