@@ -75,6 +75,10 @@ demo: ## Run the tree of 15 nodes
 bench: ## Compare with raw gRPC, in a few minutes (BENCH=. chooses what)
 	go run ./internal/bench -only '$(BENCH)'
 
+.PHONY: scale
+scale: ## Print what a round costs each of 100 to 5,000 players, in some minutes
+	go run ./internal/bench -scale
+
 .PHONY: passage
 passage: ## Count the functions and files that one packet A -> B -> C and its outcome pass
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \

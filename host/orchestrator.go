@@ -5,10 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/headers"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
@@ -145,8 +145,11 @@ func (o *orchestration) dial(ctx context.Context) (session.Relay, error) {
 
 	defer done()
 
-	timer := time.AfterFunc(session.SetupTimeout(o.host.session...), func() { fail(setupError{}) })
-	defer timer.Stop()
+	// A thousand streams that are opened at once share the processor: what they wait for that is
+	// no fault of the root.
+	most := session.SetupTimeout(o.host.session...)
+	late := deadline.Start(most, most, func() { fail(setupError{}) })
+	defer late.Stop()
 
 	relay, err := session.DialRelay(setup, o.root, o.host.context, o.host.router.GetPacketFactory(), o.opener())
 

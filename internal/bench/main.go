@@ -41,6 +41,7 @@ type settings struct {
 	only    *regexp.Regexp
 	profile string
 	list    bool
+	scale   bool
 }
 
 // The two plans that the flags choose from.
@@ -63,6 +64,7 @@ func parse(args []string) (settings, error) {
 	among := flags.String("mode", "duplex,unicast,mixed", "how the players are linked, as a `list` with commas")
 	rounds := flags.Int("rounds", 0, "how many rounds each figure is the median of (default 15)")
 	profile := flags.String("cpuprofile", "", "write a CPU profile to the `file`; the tag side tells ours from raw")
+	scale := flags.Bool("scale", false, "print what a round costs with 100 to 5,000 players, and nothing else")
 	list := flags.Bool("list", false, "print what there is to measure, and do not")
 
 	if err := flags.Parse(args); err != nil {
@@ -74,7 +76,7 @@ func parse(args []string) (settings, error) {
 		return settings{}, fmt.Errorf("-only: %w", err)
 	}
 
-	s := settings{plan: thorough, only: pattern, profile: *profile, list: *list}
+	s := settings{plan: thorough, only: pattern, profile: *profile, list: *list, scale: *scale}
 	if *hurry {
 		s.plan = quick
 	}
@@ -109,6 +111,10 @@ func run(args []string, out io.Writer) (err error) {
 	if !s.list {
 		t.printf("%s, %s/%s, %d cores, grpc %s, median of %d rounds (and their quartiles)\n",
 			runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), grpc.Version, s.rounds)
+	}
+
+	if s.scale {
+		return measureScale(t, 100, 1000, 2000, 5000)
 	}
 
 	columns := make([]string, len(s.modes))

@@ -31,6 +31,12 @@ type shape struct {
 	// from one node to another. Without it they are on the loopback interface.
 	delay time.Duration
 
+	// inMemory puts the nodes on such a network without a delay.
+	inMemory bool
+
+	// defaults leaves the limits and the time-outs of the sessions as a user has them.
+	defaults bool
+
 	// liveness is how long a neighbour may be silent. Zero is the default.
 	liveness time.Duration
 
@@ -56,7 +62,7 @@ type world struct {
 	nodes   []*minogrpc.Minogrpc
 	rpc     mino.RPC // of the orchestrator
 	players []mino.Address
-	network *sessiontest.Network // nil without a delay
+	network *sessiontest.Network // nil on the loopback interface
 
 	// conns counts the connections between the nodes.
 	conns atomic.Int64
@@ -76,7 +82,7 @@ func newWorld(s shape) (*world, error) {
 		w.handler = func(int) mino.Handler { return echo{} }
 	}
 
-	if s.delay > 0 {
+	if s.delay > 0 || s.inMemory {
 		w.network = sessiontest.NewNetwork()
 	}
 
@@ -117,6 +123,10 @@ func (w *world) start() error {
 // introduce gives each node the certificates of the others, and the links their
 // delay.
 func (w *world) introduce() error {
+	if w.delay == 0 && !w.secure {
+		return nil
+	}
+
 	for _, node := range w.nodes {
 		for _, peer := range w.nodes {
 			if w.network != nil {
@@ -162,12 +172,15 @@ func (w *world) startNode(i int) (*minogrpc.Minogrpc, error) {
 	opts := []minogrpc.Option{
 		minogrpc.WithListener(listener),
 		minogrpc.WithDialOptions(grpc.WithContextDialer(w.counting(dial))),
-		// A burst of large messages is more than may wait by default.
-		minogrpc.WithSessionOptions(
+	}
+
+	if !w.defaults {
+		opts = append(opts, minogrpc.WithSessionOptions(
+			// A burst of large messages is more than may wait by default.
 			session.WithOutboxLimits(1<<20, 1<<30),
 			// What is measured may take long on a slow machine, and must not fail for that.
 			session.WithOutcomeTimeout(5*time.Minute),
-		),
+		))
 	}
 
 	opts = append(opts, w.mode.options(i)...)

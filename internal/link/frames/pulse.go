@@ -14,6 +14,14 @@ const beats = 3
 // progress while its connection is alive: they may wait behind those of other streams.
 const patientBounds = 3
 
+// A tick that is late by more than one part in lateParts of a heartbeat, and by more than leastLate,
+// says that the process lacks the processor. A heartbeat passes about eight goroutines on its way
+// from one session to the other. Each of them may wait as long as the tick did.
+const (
+	lateParts = 8
+	leastLate = 100 * time.Millisecond
+)
+
 // pulse is the sign of life that the two ends give each other: a frame is one, and an empty
 // one is written in regular intervals. Any bytes on the connection of the stream are one,
 // too, where the driver knows about them.
@@ -67,6 +75,11 @@ type Beat struct {
 
 func (m *Machine) interval() time.Duration {
 	return m.Silence / beats
+}
+
+// tolerance returns how late a tick may be that is not held up.
+func (m *Machine) tolerance() time.Duration {
+	return min(m.interval(), max(m.interval()/lateParts, leastLate))
 }
 
 // FirstTick returns how long it is until the first tick.
@@ -128,7 +141,7 @@ func (m *Machine) deadline() time.Time {
 
 // Tick asks for a heartbeat, and looks whether the neighbour is still there.
 func (m *Machine) Tick(now time.Time) Beat {
-	if now.Sub(m.due) > m.interval() {
+	if now.Sub(m.due) > m.tolerance() {
 		m.forgive(now)
 	}
 
