@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
