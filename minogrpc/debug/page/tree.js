@@ -106,7 +106,9 @@ export class Tree {
       name: element("text", g, { y: "-2" }),
       small: element("text", g, { y: "14", class: "small" }),
     };
-    for (const event of ["pointerenter", "focus", "click"]) g.addEventListener(event, () => this.select(key));
+    for (const event of ["focus", "click"]) g.addEventListener(event, () => this.select(key));
+    // A row that comes to lie below a pointer at rest has not been pointed at.
+    g.addEventListener("pointermove", (e) => { if (e.movementX || e.movementY) this.select(key); });
     this.rows.set(key, row);
     return row;
   }
