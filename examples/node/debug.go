@@ -18,7 +18,10 @@ func (n *node) serveDebug(ctx context.Context, addr string) (stop func(), err er
 		return nil, fmt.Errorf("-debug: %w", err)
 	}
 
-	srv := &http.Server{Handler: debug.Handler(n), ReadHeaderTimeout: time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 14}
+	srv := &http.Server{
+		Handler:           debug.Handler(n),
+		ReadHeaderTimeout: time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 14,
+	}
 	done := make(chan struct{})
 
 	go func() { // stop waits for it

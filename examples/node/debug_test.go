@@ -23,7 +23,10 @@ func TestNode_ServesItsDebugPage(t *testing.T) {
 	require.Contains(t, stdout, n.address+"  ")
 	require.Contains(t, stdout, "WHAT STANDS OUT\n  nothing\n")
 
-	re, err := http.Get("http://" + addr + "/snapshot.json")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/snapshot.json", nil)
+	require.NoError(t, err)
+
+	re, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 
 	var snap minogrpc.Snapshot

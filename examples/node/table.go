@@ -14,12 +14,13 @@ import (
 // maxName is how many characters of an address are printed.
 const maxName = 40
 
-// table returns what is printed about a snapshot. The one before it, which may be nil, is for the rates.
+// table returns what is printed about a snapshot. The time is that of the node. The snapshot before it,
+// which may be nil, is for the rates.
 func table(page, before *debug.Page) string {
 	var b strings.Builder
 
 	fmt.Fprintf(&b, "%s  %s  %s, memory %d KiB, %s, connections %d in and %d out\n\nWHAT STANDS OUT\n",
-		name(page.Address), page.At.Local().Format(time.TimeOnly),
+		name(page.Address), page.At.Format(time.TimeOnly),
 		screen.Count(len(page.Streams)+page.MoreStreams, "stream"), page.Memory.Used>>10,
 		screen.Count(page.Peers, "peer"), page.Accepted, page.Dialled)
 

@@ -22,7 +22,7 @@ func watched() minogrpc.Snapshot {
 		}
 	}
 
-	snap := minogrpc.Snapshot{At: time.Unix(1000, 0), Peers: 1, Accepted: 1, Dialled: 4}
+	snap := minogrpc.Snapshot{At: time.Unix(1000, 0).UTC(), Peers: 1, Accepted: 1, Dialled: 4}
 	snap.Address = "grpcs://me:1"
 	snap.Streams = []host.Stream{{Role: host.StreamRoot, Handler: host.HandlerRunning}}
 
@@ -62,7 +62,7 @@ func TestTop_NamesTheSlowAndTheFrozenNode(t *testing.T) {
 
 	tables := strings.Split(stdout, "grpcs://me:1  ")
 	require.Len(t, tables, 3)
-	require.Equal(t, time.Unix(1002, 0).Format(time.TimeOnly)+`  1 stream, memory 0 KiB, 1 peer, connections 1 in and 4 out
+	require.Equal(t, `00:16:42  1 stream, memory 0 KiB, 1 peer, connections 1 in and 4 out
 
 WHAT STANDS OUT
 ✗ grpcs://frozen:1  no sign of life for 6s; 3 packets for it without an outcome, the oldest for 5s

@@ -91,7 +91,8 @@ func Findings(snap minogrpc.Snapshot) []Finding {
 	}
 
 	if m := snap.Memory; m.Limit > 0 && m.Used > m.Limit/10*9 {
-		s.note(snap.Address, Note{Kind: Full, Text: "its memory is almost used up: " + size(m.Used) + " of " + size(m.Limit)})
+		s.note(snap.Address, Note{Kind: Full,
+			Text: "its memory is almost used up: " + size(m.Used) + " of " + size(m.Limit)})
 	}
 
 	return s.sorted()
@@ -129,8 +130,8 @@ func (s *search) stream(st *host.Stream, trips []time.Duration) {
 	for _, f := range st.Failures {
 		if f.Ago <= recent {
 			// The reason is one of a few. The cause is somebody else's text, and the page shows it elsewhere.
-			s.note(f.Destination, Note{Kind: Failed, Text: "a message was not delivered " + span(f.Ago) + " ago: " + reason(f.Reason),
-				Streams: 1, worst: recent - f.Ago})
+			s.note(f.Destination, Note{Kind: Failed, Streams: 1, worst: recent - f.Ago,
+				Text: "a message was not delivered " + span(f.Ago) + " ago: " + reason(f.Reason)})
 		}
 	}
 }

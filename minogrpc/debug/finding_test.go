@@ -58,7 +58,7 @@ func TestFindings_WhatIsWrong(t *testing.T) {
 			[]debug.Kind{debug.Slow}, false, "round trip 601ms, others 2ms"},
 		"waits": {with(func(n *session.Neighbor) { n.Waiting = session.Backlog{Packets: 1, Oldest: time.Second} }),
 			[]debug.Kind{debug.Waits}, false, "1 packet for it without an outcome, the oldest for 1s"},
-		"waits and silent": {with(func(n *session.Neighbor) { n.Waiting.Oldest, n.Heard = 5*time.Second, 5*time.Second }),
+		"both": {with(func(n *session.Neighbor) { n.Waiting.Oldest, n.Heard = 5*time.Second, 5*time.Second }),
 			[]debug.Kind{debug.Silent, debug.Waits}, true, "no sign of life for 5s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,6 +89,16 @@ func kinds(f debug.Finding) (list []debug.Kind) {
 	return list
 }
 
+// names returns who stands out.
+func names(found []debug.Finding) []string {
+	list := make([]string, len(found))
+	for i, f := range found {
+		list[i] = f.Address
+	}
+
+	return list
+}
+
 // A network that is slow everywhere has no slow node.
 func TestFindings_RoundTripIsComparedWithTheOthers(t *testing.T) {
 	const far = 300 * time.Millisecond
@@ -97,25 +107,20 @@ func TestFindings_RoundTripIsComparedWithTheOthers(t *testing.T) {
 		trips []time.Duration
 		slow  []string
 	}{
-		"all far":    {[]time.Duration{far, far, far}, nil},
+		"all far":    {[]time.Duration{far, far, far}, []string{}},
 		"one of two": {[]time.Duration{far, time.Millisecond}, []string{"a"}},
 		"two of four": {[]time.Duration{far, time.Millisecond, far, time.Millisecond},
 			[]string{"a", "c"}},
-		"alone":          {[]time.Duration{far}, nil},
+		"alone":          {[]time.Duration{far}, []string{}},
 		"alone and slow": {[]time.Duration{4 * far}, []string{"a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var children []session.Neighbor
+			children := make([]session.Neighbor, 0, len(test.trips))
 			for i, trip := range test.trips {
 				children = append(children, well(string(rune('a'+i)), trip))
 			}
 
-			var slow []string
-			for _, f := range debug.Findings(stream(children...)) {
-				slow = append(slow, f.Address)
-			}
-
-			require.Equal(t, test.slow, slow)
+			require.Equal(t, test.slow, names(debug.Findings(stream(children...))))
 		})
 	}
 }
@@ -137,11 +142,6 @@ func TestFindings_WorstFirst(t *testing.T) {
 	}
 	snap.Streams = append(snap.Streams, snap.Streams[0])
 
-	var names []string
-	for _, f := range debug.Findings(snap) {
-		names = append(names, f.Address)
-	}
-
-	require.Equal(t, []string{"longer", "silent", "slow", "above", "me", "leaf"}, names)
+	require.Equal(t, []string{"longer", "silent", "slow", "above", "me", "leaf"}, names(debug.Findings(snap)))
 	require.Equal(t, 2, debug.Findings(snap)[0].Notes[0].Streams)
 }

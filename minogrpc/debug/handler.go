@@ -78,7 +78,10 @@ type server struct {
 // By default it serves only requests to an IP address or to localhost. So no page of another site can
 // read it by giving its own name the address of this machine (DNS rebinding). [WithHosts] adds names.
 func Handler(node Node, opts ...Option) http.Handler {
-	s := &server{node: node, config: newConfig(opts), files: make(map[string]file), readers: make(chan struct{}, maxReaders)}
+	s := &server{
+		node: node, config: newConfig(opts),
+		files: make(map[string]file), readers: make(chan struct{}, maxReaders),
+	}
 
 	for path, f := range map[string]file{
 		"":         {kind: "text/html", data: read("page.html")},

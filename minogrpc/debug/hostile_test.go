@@ -31,9 +31,10 @@ func fill(v reflect.Value, text string, n int64) {
 			return
 		}
 
-		for i := range v.NumField() {
-			fill(v.Field(i), text, n)
+		for _, field := range v.Fields() {
+			fill(field, text, n)
 		}
+	default:
 	}
 }
 
@@ -58,27 +59,32 @@ func TestHandler_HostileTextsAreEscaped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			snap := hostile(text)
-			snap.Streams[0].Failures[0].Cause = strings.Repeat(text, 1<<20/len(text))
+
+			if name == "script" {
+				snap.Streams[0].Failures[0].Cause = strings.Repeat(text, 1<<20/len(text))
+			}
+
 			h := debug.Handler(always(snap))
 
 			for _, path := range paths[:4] {
-				require.Equal(t, body(t, get(debug.Handler(always(minogrpc.Snapshot{})), http.MethodGet, path)),
-					body(t, get(h, http.MethodGet, path)), "the files of the page are always the same")
+				require.Equal(t, get(debug.Handler(always(minogrpc.Snapshot{})), http.MethodGet, path).Body.String(),
+					get(h, http.MethodGet, path).Body.String(), "the files of the page are always the same")
 			}
 
 			re := get(h, http.MethodGet, "/snapshot.json")
-			answer := body(t, re)
+			answer := re.Body.String()
 			require.NotContains(t, answer, "<")
 			require.NotContains(t, answer, ">")
 			require.NotContains(t, answer, "&")
 			require.NotContains(t, answer, "\n")
 			require.NotContains(t, answer, "\u2028")
-			require.Len(t, re.Header, 8, "none is added: %v", re.Header)
+			require.Len(t, re.Header(), 8, "none is added: %v", re.Header())
 
 			var back debug.Page
 
 			require.NoError(t, json.Unmarshal([]byte(answer), &back))
-			require.Equal(t, strings.ToValidUTF8(text, "\uFFFD"), strings.ReplaceAll(back.Address, "\uFFFD\uFFFD", "\uFFFD"))
+			require.Equal(t, strings.ToValidUTF8(text, "\uFFFD"),
+				strings.ReplaceAll(back.Address, "\uFFFD\uFFFD", "\uFFFD"))
 			require.NotEmpty(t, back.StandsOut)
 
 			// A note has the texts of this node alone.

@@ -135,7 +135,7 @@ func TestPage_NamesTheSlowAndTheFrozenNode(t *testing.T) {
 	srv := httptest.NewServer(debug.Handler(w.root))
 	t.Cleanup(srv.Close)
 
-	tb := opens(t, 800, 1000)
+	tb := opens(t, 800, 1300)
 	tb.does(chromedp.Navigate(srv.URL))
 	tb.awaits(`document.getElementById("live").textContent.startsWith("live")`)
 	tb.awaits(drawn(w.name(w.slow), "open"))

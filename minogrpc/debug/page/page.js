@@ -113,6 +113,7 @@ class View {
     if (!this.box.open || !this.rows) return;
     this.tree.draw(this.rows);
     const more = (this.stream.more_parents || 0) + (this.stream.more_children || 0);
+    this.more.hidden = !more;
     this.more.textContent = more ? `and ${more} other neighbours` : "";
     this.failures.replaceChildren();
     for (const f of this.stream.failures ?? []) {

@@ -81,6 +81,7 @@ export class Tree {
     row.g.setAttribute("class", r.look);
     row.g.setAttribute("transform", `translate(0 ${y})`);
     row.g.setAttribute("aria-label", `${r.name}, ${r.side}, ${r.small}`);
+    row.hit.setAttribute("x", x - 14);
     row.circle.setAttribute("cx", x);
     row.name.setAttribute("x", x + 16);
     row.small.setAttribute("x", x + 16);
@@ -101,12 +102,14 @@ export class Tree {
     const link = element("g", this.links);
     const row = {
       g, link, path: element("path", link),
-      hit: element("rect", g, { class: "hit", x: "0", y: "-20", width: "100%", height: "40", rx: "6" }),
+      hit: element("rect", g, { class: "hit", y: "-20", width: "100%", height: "40", rx: "6" }),
       circle: element("circle", g, { r: "8" }),
       name: element("text", g, { y: "-2" }),
       small: element("text", g, { y: "14", class: "small" }),
     };
-    for (const event of ["focus", "click"]) g.addEventListener(event, () => this.select(key));
+    for (const event of ["focus", "click"]) {
+      g.addEventListener(event, () => { this.select(key); g.scrollIntoView({ block: "nearest" }); });
+    }
     // A row that comes to lie below a pointer at rest has not been pointed at.
     g.addEventListener("pointermove", (e) => { if (e.movementX || e.movementY) this.select(key); });
     this.rows.set(key, row);
