@@ -215,8 +215,7 @@ func TestHandler_AtMostFourSnapshotsAtOnce(t *testing.T) {
 	var readers sync.WaitGroup
 
 	ask := func() {
-		re := reads(t, srv)
-		if re.StatusCode == http.StatusServiceUnavailable && re.Header.Get("Retry-After") == "1" {
+		if refuses(t, srv) {
 			refused.Add(1)
 		}
 	}
@@ -243,8 +242,8 @@ func TestHandler_AtMostFourSnapshotsAtOnce(t *testing.T) {
 	require.EqualValues(t, 4, most.Load())
 }
 
-// reads asks a server for the snapshot, and returns the head of the answer.
-func reads(t *testing.T, srv *httptest.Server) *http.Response {
+// refuses asks a server for the snapshot, and tells whether the reader shall try again.
+func refuses(t *testing.T, srv *httptest.Server) bool {
 	t.Helper()
 
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/snapshot.json", nil)
@@ -254,12 +253,12 @@ func reads(t *testing.T, srv *httptest.Server) *http.Response {
 	if err != nil {
 		t.Error(err)
 
-		return &http.Response{}
+		return false
 	}
 
-	_ = re.Body.Close() // its head is of interest
+	defer func() { _ = re.Body.Close() }() // its head is of interest
 
-	return re
+	return re.StatusCode == http.StatusServiceUnavailable && re.Header.Get("Retry-After") == "1"
 }
 
 // A defect in a store of certificates must not shut out later readers.
