@@ -122,6 +122,15 @@ exhaustive: ## Try all that can happen to two ends of a link, in some minutes
 joining: ## Let 64 nodes join at three at once
 	go test -count=1 -run 'TestJoin_ManyAtOnce' ./minogrpc -newcomers 64
 
+# The page of minogrpc/debug, in Chromium: that is apt-get install chromium on Debian. The test is a
+# module of its own, and writes the picture of docs with SCREENSHOT=$PWD/docs/images/debug.png.
+BROWSER ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+
+.PHONY: browser
+browser: ## Look at the debug page in a real browser
+	@if test -z "$(BROWSER)"; then $(call could-not,browser,no Chromium and so the debug page was NOT looked at); \
+	else cd minogrpc/debug/browsertest && BROWSER="$(BROWSER)" go test -count=1 ./...; fi
+
 .PHONY: generate
 generate: ## Generate the code of ptypes from overlay.proto
 	$(BUF) generate

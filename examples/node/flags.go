@@ -20,6 +20,7 @@ var (
 	errNoData    = errors.New("-data is missing: the folder of the node")
 	errArguments = errors.New("too many arguments, see -h")
 	errNoJoin    = errors.New("-token and -digest are those of the node to join at: -join is missing")
+	errTop       = errors.New("-every is longer than zero, and -times not below it")
 	errNoURL     = errors.New("an address is like grpcs://host:port")
 )
 
@@ -35,6 +36,8 @@ type nodeFlags struct {
 
 	uses    int
 	expires time.Duration
+
+	debug string
 }
 
 // parseNode returns what runs a node. The error has been printed.
@@ -50,6 +53,8 @@ func parseNode(args []string, stdout, stderr io.Writer) (func(context.Context) e
 	flags.StringVar(&f.digest, "digest", "", "the digest of the certificate of that node, in `hex`")
 	flags.IntVar(&f.uses, "uses", 64, "how many nodes may join with the token that is printed")
 	flags.DurationVar(&f.expires, "expires", time.Hour, "how `long` they may do so")
+	flags.StringVar(&f.debug, "debug", "", "the `address`, such as 127.0.0.1:6060, at which a browser, or node top, "+
+		"sees what happens; whoever reaches it may read all (default nowhere)")
 
 	var opts nodeOptions
 
@@ -64,7 +69,7 @@ func parseNode(args []string, stdout, stderr io.Writer) (func(context.Context) e
 
 // options returns what the flags say.
 func (f nodeFlags) options() (opts nodeOptions, err error) {
-	opts = nodeOptions{data: f.data, token: f.token, uses: f.uses, expires: f.expires}
+	opts = nodeOptions{data: f.data, token: f.token, uses: f.uses, expires: f.expires, debug: f.debug}
 
 	opts.serve, err = filepath.Abs(f.serve)
 	if err != nil {
@@ -159,6 +164,27 @@ func parseCount(args []string, stdout, stderr io.Writer) (func(context.Context) 
 	return func(ctx context.Context) error { return count(ctx, stdout, opts) }, err
 }
 
+// parseTop returns what shows a node. The error has been printed.
+func parseTop(args []string, stdout, stderr io.Writer) (func(context.Context) error, error) {
+	var opts topOptions
+
+	flags := flag.NewFlagSet("node top", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&opts.debug, "debug", "127.0.0.1:6060", "the `address` of the -debug of the node")
+	flags.DurationVar(&opts.every, "every", time.Second, "how `long` from one table to the next")
+	flags.IntVar(&opts.times, "times", 0, "how `often` the table is printed (default until it is stopped)")
+
+	err := check(flags, flags.Parse(args), 0, func() error {
+		if opts.every <= 0 || opts.times < 0 {
+			return errTop
+		}
+
+		return nil
+	})
+
+	return func(ctx context.Context) error { return top(ctx, stdout, opts) }, err
+}
+
 // newFlags returns the flags that there are with every command.
 func newFlags(name string, stderr io.Writer, data *string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -170,19 +196,25 @@ func newFlags(name string, stderr io.Writer, data *string) *flag.FlagSet {
 
 // parse reads the flags and up to so many arguments, checks them, and prints what is
 // wrong.
-func parse(flags *flag.FlagSet, args []string, most int, check func() error) error {
-	err := flags.Parse(args)
+func parse(flags *flag.FlagSet, args []string, most int, sense func() error) error {
+	return check(flags, flags.Parse(args), most, func() error {
+		if flags.Lookup("data").Value.String() == "" {
+			return errNoData
+		}
+
+		return sense()
+	})
+}
+
+// check checks flags that have been read, with that error, and prints what is wrong.
+func check(flags *flag.FlagSet, err error, most int, sense func() error) error {
 	if err != nil {
 		return err // it has been printed
 	}
 
-	switch {
-	case flags.NArg() > most:
-		err = errArguments
-	case flags.Lookup("data").Value.String() == "":
-		err = errNoData
-	default:
-		err = check()
+	err = errArguments
+	if flags.NArg() <= most {
+		err = sense()
 	}
 
 	if err != nil {

@@ -13,6 +13,11 @@
 // asks the node that runs in DIR, over a socket there, to orchestrate the count over all
 // the nodes that it knows. Everybody must find FOLDER under the same path, in what -serve names.
 //
+//	node -data DIR -debug 127.0.0.1:6060
+//	node top -debug 127.0.0.1:6060
+//
+// serves a page that shows the streams of the node, and shows them in a terminal.
+//
 // The exit code is 1 when something fails, and 2 when the arguments make no sense.
 package main
 
@@ -51,8 +56,13 @@ func main() {
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	run := parseNode
 
-	if len(args) > 0 && args[0] == "count" {
-		run, args = parseCount, args[1:]
+	if len(args) > 0 {
+		switch args[0] {
+		case "count":
+			run, args = parseCount, args[1:]
+		case "top":
+			run, args = parseTop, args[1:]
+		}
 	}
 
 	start, err := run(args, stdout, stderr)

@@ -69,6 +69,11 @@ func TestCommand_ExitCodes(t *testing.T) {
 		{"no digest", []string{"-data", empty, "-join", peer, "-token", "a"}, exitFailure, "needs the -digest"},
 		{"long folder", []string{"-data", long}, exitFailure, "too long"},
 		{"no node", []string{"count", "-data", empty}, exitFailure, "no node runs in " + empty},
+		{"help on top", []string{"top", "-h"}, 0, "-every"},
+		{"top of two", []string{"top", "a"}, exitUsage, "too many arguments"},
+		{"no pause", []string{"top", "-every", "0s"}, exitUsage, "-every is longer than zero"},
+		{"nobody to show", []string{"top", "-debug", "127.0.0.1:1"}, exitFailure, "no node answers at 127.0.0.1:1"},
+		{"no debug address", []string{"-data", empty, "-debug", "nowhere"}, exitFailure, "-debug: "},
 		{"no time", []string{"count", "-data", empty, "-timeout", "1ns"}, exitFailure, "more than 1ns"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -46,6 +46,9 @@ type nodeOptions struct {
 	// uses and expires bound the token for others.
 	uses    int
 	expires time.Duration
+
+	// debug is where the debug page is, empty for nowhere.
+	debug string
 }
 
 // node is one node, and what can be done with it.
@@ -91,6 +94,15 @@ func runNode(ctx context.Context, stdout, stderr io.Writer, opts nodeOptions) (e
 	}
 
 	defer func() { err = errors.Join(err, n.GracefulStop(), n.screen.Err()) }()
+
+	if opts.debug != "" {
+		stop, err := n.serveDebug(ctx, opts.debug)
+		if err != nil {
+			return err
+		}
+
+		defer stop()
+	}
 
 	// Also a join that waits ends then.
 	stop := context.AfterFunc(ctx, func() {

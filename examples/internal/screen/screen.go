@@ -57,6 +57,20 @@ func (s *Screen) Printf(format string, args ...any) {
 	s.writeLocked(Printable(fmt.Sprintf(format, args...)))
 }
 
+// Redraw prints a text in place of all that is on the terminal. Elsewhere it prints it below.
+func (s *Screen) Redraw(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	text = Printable(text)
+	if s.terminal {
+		text = "\x1b[H\x1b[2J" + text
+	}
+
+	s.drawn = false
+	s.writeLocked(text)
+}
+
 // Printable returns the text without what would steer the terminal: others have a say in what the
 // examples print. The ends of lines stay.
 func Printable(text string) string {

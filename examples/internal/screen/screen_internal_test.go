@@ -36,6 +36,20 @@ func TestProgress_IsLinesElsewhere(t *testing.T) {
 	require.Equal(t, "   1 of 2 replies: a counted 10\n   2 of 2 replies: b counted 20\nbelow\n", out.String())
 }
 
+func TestRedraw_ReplacesWhatIsOnATerminal(t *testing.T) {
+	var out, lines bytes.Buffer
+
+	s := New(&out)
+	s.terminal = true
+	s.Redraw("a\x1b[1m\n")
+	require.Equal(t, "\x1b[H\x1b[2Ja\uFFFD[1m\n", out.String())
+
+	s = New(&lines)
+	s.Redraw("a\n")
+	s.Redraw("b\n")
+	require.Equal(t, "a\nb\n", lines.String())
+}
+
 func TestPrintf_RemembersWhatWentWrong(t *testing.T) {
 	full := errors.New("disk full")
 
