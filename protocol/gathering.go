@@ -20,8 +20,10 @@ type gathering struct {
 
 // waiting is a player without a result.
 type waiting struct {
-	doubt error       // The overlay does not know whether the request was delivered.
-	lost  *time.Timer // The patience with a player that is lost.
+	told  bool         // The outcome of the request is known, or there was no request.
+	doubt error        // The overlay does not know whether the request was delivered.
+	lost  *time.Timer  // The patience with a player that is lost.
+	gone  *PlayerError // The player is lost, and the outcome of the request will say more.
 }
 
 // result is the payload of an answer, or why there is none.
@@ -97,7 +99,7 @@ func (c *channel) ask(ctx context.Context, g *gathering, payload []byte, players
 
 // delivered takes the outcome of a request. One that is in doubt may still be answered.
 func (c *channel) delivered(g *gathering, addr mino.Address, err error) {
-	if err == nil || c.ctx.Err() != nil {
+	if err != nil && c.ctx.Err() != nil {
 		return
 	}
 
@@ -106,10 +108,20 @@ func (c *channel) delivered(g *gathering, addr mino.Address, err error) {
 
 	i, _ := g.players.find(addr) // It is one of them.
 
-	if w := g.open[i]; w != nil && isInDoubt(err) {
-		w.doubt = err
-	} else {
+	w := g.open[i]
+	if w == nil {
+		return
+	}
+
+	w.told = true
+
+	switch {
+	case err != nil && !isInDoubt(err):
 		g.settleLocked(i, nil, &PlayerError{Reason: ReasonUndelivered, Cause: err})
+	case w.gone != nil:
+		g.settleLocked(i, nil, w.gone)
+	default:
+		w.doubt = err
 	}
 }
 

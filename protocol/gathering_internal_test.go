@@ -92,6 +92,34 @@ func TestGather_YieldsTheOwnAddressOnce(t *testing.T) {
 	}
 }
 
+// Promise P2: the news that a player is lost may come before the outcome of its request. If the request was not
+// delivered, that is the result, and it is safe to ask again. The outcome is not waited for for long.
+func TestGather_LostPlayerThatHasNotGotTheRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, procedure := newPlayed(t)
+		p.outcomes = map[mino.Address]error{name("b"): unreachedError{doubtError{name("b")}}}
+		p.held = make(chan struct{})
+
+		p.asked(func() {
+			p.news("b", mino.PlayerLost, errLost)
+			p.news("c", mino.PlayerLost, errLost)
+			time.AfterFunc(500*time.Millisecond, func() { close(p.held) })
+		})
+
+		require.Equal(t, []string{
+			"b: not delivered: no outcome in time after 500ms, 1 left",
+			"c: lost: silent for 10s after 500ms, 0 left",
+		}, gather(procedure.Gather(withDeadline(t), 0, mino.NewAddresses(names("bc")...))))
+
+		p.held = make(chan struct{})
+		defer close(p.held)
+
+		p.asked(func() { p.news("b", mino.PlayerLost, errLost) })
+		require.Equal(t, []string{"b: lost: silent for 10s after 1s, 0 left"},
+			gather(procedure.Gather(withDeadline(t), 0, mino.NewAddresses(names("b")...))))
+	})
+}
+
 // What nobody has asked for is no answer: of a stranger, to another request, or a second one.
 func TestGather_IgnoresWhatIsNoAnswerToIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

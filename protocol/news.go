@@ -6,6 +6,9 @@ import (
 	"github.com/minogrpc/session/mino"
 )
 
+// outcomeWait is how long a lost player may still turn out not to have got the request.
+const outcomeWait = time.Second
+
 // heard takes the news of a player.
 func (c *channel) heard(event mino.Event) {
 	c.mu.Lock()
@@ -41,12 +44,18 @@ func (c *channel) heardLocked(g *gathering, i int, event mino.Event) {
 		lost := &PlayerError{Reason: ReasonLost, Cause: event.Cause}
 
 		switch {
+		case c.patience == 0 && !w.told:
+			// Whether the player has got the request decides what the caller may do next. That is soon known, but
+			// for a request to several of whom another one does not answer.
+			w.gone = lost
+			w.lost = time.AfterFunc(outcomeWait, func() { c.settle(g, i, w, lost) })
 		case c.patience == 0:
 			g.settleLocked(i, nil, lost)
 		case w.lost == nil:
 			w.lost = time.AfterFunc(c.patience, func() { c.settle(g, i, w, lost) })
 		}
 	case mino.PlayerReached, mino.PlayerBack:
+		w.gone = nil
 		w.keepLocked()
 	case mino.PlayerUnknown:
 	}
