@@ -33,15 +33,19 @@ type Screen struct {
 
 // New returns a screen that prints to out.
 func New(out io.Writer) *Screen {
-	s := &Screen{out: out}
+	return &Screen{out: out, terminal: IsTerminal(out)}
+}
 
+// IsTerminal tells whether a line can be drawn over there.
+func IsTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	if ok {
-		info, err := file.Stat()
-		s.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	if !ok {
+		return false
 	}
 
-	return s
+	info, err := file.Stat()
+
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // Printf prints, below the progress that has been shown.
