@@ -56,9 +56,9 @@ func WithDialOptions(opts ...grpc.DialOption) ConnOption {
 	return connOptionFunc(func(m *ConnManager) { m.dialOptions = append(m.dialOptions, opts...) })
 }
 
-// WithIdleTimeout sets how long the manager keeps a connection after its last Release. The default
-// is
-//  0. Zero and negative values close the connection at once.
+// WithIdleTimeout sets how long the manager keeps a connection after its last Release. By default, and
+// for zero and negative values, the manager closes the connection at once. So a node that makes single
+// calls should set a time, or each call makes a connection.
 func WithIdleTimeout(d time.Duration) ConnOption {
 	return connOptionFunc(func(m *ConnManager) { m.idle = d })
 }

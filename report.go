@@ -132,6 +132,12 @@ func textOf(err error, limit int) string {
 	return bounded(coarse(err, fmt.Sprint(err)), limit)
 }
 
+// detailOf returns the whole text of an error, for the log and the snapshot of this node: it does not
+// travel. It is as long as one that does.
+func detailOf(err error) string {
+	return bounded(fmt.Sprint(err), maxText)
+}
+
 // bounded returns a text of at most so many bytes and a mark, in UTF-8.
 func bounded(text string, limit int) string {
 	if len(text) > limit {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -303,8 +302,7 @@ func (r *record) failuresAt(now time.Time) []Failure {
 			Destination: printedOf(f.err.Destination),
 			Reason:      f.err.Reason.String(),
 			Hop:         printedOf(f.err.Hop),
-			// It stays on this node, so it may say all.
-			Cause: bounded(fmt.Sprint(f.err.Cause), maxText),
+			Cause:       detailOf(f.err.Cause),
 		}
 	}
 

@@ -63,7 +63,7 @@ func (w *witness) opened(peer mino.Address) {
 }
 
 func (w *witness) broken(peer mino.Address, cause error) {
-	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause, maxText)).Msg("relay broken")
+	w.logger.Info().Stringer("peer", printed{peer}).Str("error", detailOf(cause)).Msg("relay broken")
 
 	if w.observer.RelayBroken != nil {
 		w.observe(func() { w.observer.RelayBroken(w.stream, peer, cause) })
@@ -85,7 +85,7 @@ func (w *witness) measured(peer mino.Address, roundTrip time.Duration) {
 }
 
 func (w *witness) lost(peer mino.Address, cause error) {
-	w.logger.Info().Stringer("peer", printed{peer}).Str("error", textOf(cause, maxText)).Msg("relay lost")
+	w.logger.Info().Stringer("peer", printed{peer}).Str("error", detailOf(cause)).Msg("relay lost")
 
 	if w.observer.RelayLost != nil {
 		w.observe(func() { w.observer.RelayLost(w.stream, peer, cause) })

@@ -16,13 +16,15 @@ import (
 const maxAsked = 64
 
 // Asker asks one player a question and returns the answer. The context has the metadata of the
-// call, and ends with that of the caller, or when a stop of the host is hurried.
+// call. It ends with that of the caller, and with the cause [ErrStopped] when a stop of the host does not
+// wait any longer. An error after that becomes that of [EndOf].
 type Asker func(ctx context.Context, to mino.Address) (serde.Message, error)
 
 // Ask is Call of [mino.RPC] for an overlay that brings along how one player is asked. It asks up
 // to 64 players at once. The error, or the panic, of one is a response with an error. The
-// channel is closed after the last response, soon after the context is done or the host is
-// stopped. Ask returns an error without a context or players, and when one of them panics.
+// channel is closed after the last response, soon after the context is done. A stop of the host waits
+// for the responses as long as it may, and then ends the questions. Ask returns an error without a
+// context or players, and when one of them panics.
 func (p *Procedure) Ask(ctx context.Context, players mino.Players, ask Asker) (<-chan mino.Response, error) {
 	var addrs []mino.Address
 
@@ -85,7 +87,8 @@ func (p *Procedure) response(ctx context.Context, addr mino.Address, ask Asker) 
 		return err
 	})
 	if err != nil {
-		return mino.NewResponseWithError(addr, err)
+		// What ends with its context ends for the reason of that.
+		return mino.NewResponseWithError(addr, EndOf(ctx, err))
 	}
 
 	return mino.NewResponse(addr, answer)

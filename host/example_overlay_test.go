@@ -36,8 +36,11 @@ func (o Overlay) Start(name string) Node {
 	listener := bufconn.Listen(1 << 20)
 	o[name] = listener
 
-	conns := session.NewConnManager(session.WithDialOptions(grpc.WithContextDialer(
-		func(ctx context.Context, name string) (net.Conn, error) { return o[name].DialContext(ctx) })))
+	dial := func(ctx context.Context, name string) (net.Conn, error) { return o[name].DialContext(ctx) }
+	conns := session.NewConnManager(
+		session.WithIdleTimeout(time.Minute), // or each call makes a connection
+		session.WithDialOptions(grpc.WithContextDialer(dial),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(host.DefaultMaxFrame))))
 	n := Node{
 		Host:   host.New(session.NewAddress("grpc://"+name), tree.NewRouter(session.AddressFactory{}), conns),
 		conns:  conns,

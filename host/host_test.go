@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -125,6 +126,11 @@ func TestStream_NeedsAContextAndPlayers(t *testing.T) {
 		require.EqualError(w, err, "open stream: no players")
 		_, _, err = a.test.Stream(w.Context(), players(a, b))
 		require.EqualError(w, err, "open stream: 2 players are more than 1")
+
+		// A message for one of them would come to the other, and its answer from nobody.
+		twin := session.NewAddress("grpcs://" + a.me.GetDialAddress())
+		_, _, err = b.test.Stream(w.Context(), mino.NewAddresses(a.me, twin))
+		require.EqualError(w, err, fmt.Sprintf("open stream: the players %v and %v are the same node", a.me, twin))
 	})
 }
 

@@ -127,6 +127,7 @@ func playersOf(players mino.Players, limit int) ([]session.Address, error) {
 
 	addrs := make([]session.Address, 0, players.Len())
 	seen := make(map[session.Address]struct{}, players.Len())
+	nodes := make(map[string]session.Address, players.Len())
 
 	for it := players.AddressIterator(); it.HasNext(); {
 		addr, err := playerOf(it.GetNext())
@@ -138,12 +139,19 @@ func playersOf(players mino.Players, limit int) ([]session.Address, error) {
 			continue
 		}
 
+		// A message for one of them would come to the other.
+		key := session.KeyOf(addr)
+		if same, found := nodes[key]; found && same.ConnectionType() != addr.ConnectionType() {
+			return nil, fmt.Errorf("the players %v and %v are the same node", same, addr)
+		}
+
 		// An iterator may have more addresses than Len says.
 		if len(addrs) == limit {
 			return nil, fmt.Errorf("more than %d players", limit)
 		}
 
 		seen[addr] = struct{}{}
+		nodes[key] = addr
 
 		addrs = append(addrs, addr)
 	}

@@ -69,7 +69,7 @@ func (h *Host) Register(path Path, name string, handler mino.Handler, factory se
 	case path.bad:
 		return nil, fmt.Errorf("invalid segment in %q", path.prefix)
 	case !namePattern.MatchString(name):
-		return nil, fmt.Errorf("invalid name %q of a procedure", name)
+		return nil, fmt.Errorf("invalid name %q of a procedure: it is one or more ASCII letters and digits", name)
 	case handler == nil || factory == nil:
 		return nil, fmt.Errorf("procedure %q needs a handler and a factory", name)
 	}

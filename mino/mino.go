@@ -148,7 +148,8 @@ type Mino interface {
 
 	// CreateRPC registers the handler under the name, in the segment, and returns the procedure,
 	// with which this node calls it on other nodes. The factory makes the messages of both
-	// directions. CreateRPC returns an error when the name is not valid or is taken.
+	// directions. A name is one or more letters and digits of ASCII. CreateRPC returns an error for any other
+	// name or segment, and for a name that is taken.
 	CreateRPC(name string, h Handler, f serde.Factory) (RPC, error)
 }
 

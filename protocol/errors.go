@@ -103,7 +103,8 @@ type QuorumError struct {
 // Error implements error.
 func (e *QuorumError) Error() string {
 	lines := make([]string, 0, 1+len(e.Players))
-	lines = append(lines, fmt.Sprintf("%d good answers instead of %d", e.Got, e.Want))
+	lines = append(lines, fmt.Sprintf("a quorum of %d is out of reach: %d good so far, %d failed",
+		e.Want, e.Got, len(e.Players)))
 
 	for _, player := range e.Players {
 		lines = append(lines, player.Error())

@@ -110,7 +110,7 @@ func TestThreshold_FailedPlayersAreFoundAtOnce(t *testing.T) {
 		begin := time.Now()
 		_, err := Threshold(t.Context(), signing, "hello", players, 5)
 
-		require.ErrorContains(t, err, "good answers instead of 5")
+		require.ErrorContains(t, err, "a quorum of 5 is out of reach")
 		require.ErrorContains(t, err, "grpc://n2:1: ")
 		require.Less(t, time.Since(begin), time.Second)
 	})

@@ -18,7 +18,8 @@ func (c *Nodes) Freeze(i int) {
 
 // Slow delays everything between a node and each of the others by d in both directions, in place of
 // an earlier delay; between two slow nodes the delays add up. Zero, or less, ends it, and so does
-// [Nodes.Heal]. A round trip takes twice d, and so does a dial. See [Network.Delay].
+// [Nodes.Heal]. A round trip takes twice d, and so does a dial. So the first answer of a player takes about
+// seven times d over a new connection, four times d in a new stream, and twice d later. See [Network.Delay].
 func (c *Nodes) Slow(i int, d time.Duration) {
 	c.change(i, func(m *member) { m.delay = max(d, 0) })
 }

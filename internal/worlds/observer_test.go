@@ -54,6 +54,8 @@ func TestObserver_IsToldWhichStream(t *testing.T) {
 			require.Equal(t, session.StreamInfo{Node: addr("root"), Procedure: "test", Stream: "1"}, s)
 		}
 
+		require.Contains(t, log.String(), "connection refused", "the log says all that is known")
+
 		lines := bytes.Split(bytes.TrimSpace(log.Bytes()), []byte("\n"))
 		require.GreaterOrEqual(t, len(lines), 3)
 
