@@ -9,22 +9,19 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/protocol"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
 
 // Players may ask one another in the stream that asks them: each adds up the numbers of the others.
 func TestStream_PlayersAskOneAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes, players, _ := startIn(t, 4)
+		c := sessiontest.Cluster(t, 4)
+		addrs := c.Addresses()
 
 		var proc *protocol.Procedure[string, int]
 
-		addrs := make([]mino.Address, len(nodes))
-		for i, node := range nodes {
-			addrs[i] = node.GetAddress()
-		}
-
-		for i, node := range nodes {
+		for i := range addrs {
 			play := func(ctx context.Context, s *protocol.Stream[string, int]) error {
 				for in, err := range s.Requests(ctx) {
 					if err != nil {
@@ -50,7 +47,7 @@ func TestStream_PlayersAskOneAnother(t *testing.T) {
 				return nil
 			}
 
-			p, err := protocol.Define(node, "sum", play)
+			p, err := protocol.Define(c.Node(i), "sum", play)
 			require.NoError(t, err)
 
 			proc = p
@@ -59,7 +56,7 @@ func TestStream_PlayersAskOneAnother(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 
-		sums, err := protocol.Quorum(proc.Gather(ctx, "sum", players), 4, func(_ mino.Address, n int) error {
+		sums, err := protocol.Quorum(proc.Gather(ctx, "sum", c.Players()), 4, func(_ mino.Address, n int) error {
 			require.Equal(t, 6, n)
 
 			return nil
@@ -72,28 +69,23 @@ func TestStream_PlayersAskOneAnother(t *testing.T) {
 // Promise L7, P2: when the first player cannot be opened, another is the root, and the first alone has no answer.
 func TestGather_AnotherPlayerIsTheRoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes, players, network := startIn(t, 4)
-
 		var proc *protocol.Procedure[int, int]
 
-		for i, node := range nodes {
-			p, err := protocol.Define(node, "double",
-				protocol.Answer(func(_ context.Context, n int) (int, error) { return 2 * n, nil }),
-				protocol.WithRootFallback(1))
-			require.NoError(t, err)
+		double := protocol.Answer(func(_ context.Context, n int) (int, error) { return 2 * n, nil })
+		c := sessiontest.Cluster(t, 4, sessiontest.WithSetup(func(_ int, node mino.Mino) (err error) {
+			proc, err = protocol.Define(node, "double", double, protocol.WithRootFallback(1))
 
-			if proc = p; i > 0 {
-				network.Cut(hostOf(0), hostOf(i))
-			}
-		}
+			return err
+		}))
+		c.Isolate(0)
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 
 		answers := 0
 
-		for addr, r := range proc.Gather(ctx, 3, players) {
-			if addr != nodes[0].GetAddress() {
+		for addr, r := range proc.Gather(ctx, 3, c.Players()) {
+			if addr != c.Address(0) {
 				require.NoError(t, r.Err)
 				require.Equal(t, 6, r.Value)
 

@@ -12,41 +12,31 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/protocol"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
 
 // faulty starts seven nodes that sign, but for those that have another play, and returns the procedure of the first.
 func faulty(t *testing.T, plays map[int]protocol.Play[Ask, Share]) (
-	*protocol.Procedure[Ask, Share], mino.Players, func(int),
+	first *protocol.Procedure[Ask, Share], c *sessiontest.Nodes,
 ) {
 	t.Helper()
 
-	nodes, players, network := startIn(t, 7)
-
-	var first *protocol.Procedure[Ask, Share]
-
-	for i, node := range nodes {
+	c = sessiontest.Cluster(t, 7, sessiontest.WithSetup(func(i int, node mino.Mino) error {
 		play := plays[i]
 		if play == nil {
 			play = Sign(node)
 		}
 
 		p, err := protocol.Define(node, "sign", play)
-		require.NoError(t, err)
-
 		if i == 0 {
 			first = p
 		}
-	}
 
-	return first, players, func(i int) {
-		for j := range nodes {
-			if i != j {
-				network.Freeze(hostOf(i), hostOf(j))
-				network.Freeze(hostOf(j), hostOf(i))
-			}
-		}
-	}
+		return err
+	}))
+
+	return first, c
 }
 
 // Promise P2: one player is slow, one is dead, one sends garbage: five good shares of seven cannot be had, and this
@@ -54,7 +44,7 @@ func faulty(t *testing.T, plays map[int]protocol.Play[Ask, Share]) (
 func TestThreshold_DeadPlayerIsFoundWithinTheLivenessBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := make(chan struct{})
-		signing, players, isolate := faulty(t, map[int]protocol.Play[Ask, Share]{
+		signing, c := faulty(t, map[int]protocol.Play[Ask, Share]{
 			2: func(ctx context.Context, s *protocol.Stream[Ask, Share]) error {
 				for _, err := range s.Requests(ctx) {
 					if err != nil {
@@ -74,13 +64,13 @@ func TestThreshold_DeadPlayerIsFoundWithinTheLivenessBound(t *testing.T) {
 			}),
 		})
 
-		go func() { <-asked; isolate(2) }()
+		go func() { <-asked; c.Freeze(2) }()
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 
 		begin := time.Now()
-		shares, err := Threshold(ctx, signing, "hello", players, 6)
+		shares, err := Threshold(ctx, signing, "hello", c.Players(), 6)
 
 		var short *protocol.QuorumError
 		require.ErrorAs(t, err, &short)
@@ -91,7 +81,7 @@ func TestThreshold_DeadPlayerIsFoundWithinTheLivenessBound(t *testing.T) {
 
 		// The slow one is waited for, because it lives.
 		begin = time.Now()
-		shares, err = Threshold(ctx, signing, "hello", players, 5)
+		shares, err = Threshold(ctx, signing, "hello", c.Players(), 5)
 		require.NoError(t, err)
 		require.Len(t, shares, 5)
 		require.Less(t, time.Since(begin), 31*time.Second)
@@ -101,14 +91,14 @@ func TestThreshold_DeadPlayerIsFoundWithinTheLivenessBound(t *testing.T) {
 // Promise P2: a player whose play returns an error, panics, or returns without an answer is found at once.
 func TestThreshold_FailedPlayersAreFoundAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		signing, players, _ := faulty(t, map[int]protocol.Play[Ask, Share]{
+		signing, c := faulty(t, map[int]protocol.Play[Ask, Share]{
 			2: func(context.Context, *protocol.Stream[Ask, Share]) error { return errors.New("no key") },
 			3: func(context.Context, *protocol.Stream[Ask, Share]) error { panic("at the disco") },
 			4: func(context.Context, *protocol.Stream[Ask, Share]) error { return nil },
 		})
 
 		begin := time.Now()
-		_, err := Threshold(t.Context(), signing, "hello", players, 5)
+		_, err := Threshold(t.Context(), signing, "hello", c.Players(), 5)
 
 		require.ErrorContains(t, err, "a quorum of 5 is out of reach")
 		require.ErrorContains(t, err, "grpc://n2:1: ")
