@@ -36,8 +36,8 @@ func TestRegister_NamesAndSegments(t *testing.T) {
 			want    string
 		}{
 			{path.With("two"), "test", echo, texts{}, `procedure "one/two/test" is already registered`},
-			{path, "", echo, texts{}, `invalid name "" of a procedure`},
-			{path, "a/b", echo, texts{}, `invalid name "a/b" of a procedure`},
+			{path, "", echo, texts{}, `invalid name "" of a procedure: it is one or more ASCII letters and digits`},
+			{path, "a/b", echo, texts{}, `invalid name "a/b" of a procedure: it is one or more ASCII letters and digits`},
 			{path.With("a/b"), "test", echo, texts{}, `invalid segment in "one/a/b/"`},
 			{path.With("").With("good"), "test", echo, texts{}, `invalid segment in "one//good/"`},
 			{path, "test", nil, texts{}, `procedure "test" needs a handler and a factory`},
