@@ -13,7 +13,6 @@ import (
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router/tree"
 	"github.com/minogrpc/session/serde"
-	"github.com/minogrpc/session/serde/json"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 )
@@ -95,7 +94,7 @@ type rpc struct {
 func (r rpc) Call(ctx context.Context, req serde.Message, players mino.Players) (<-chan mino.Response, error) {
 	from, _ := r.node.GetAddress().MarshalText() // It never fails.
 
-	payload, err := req.Serialize(json.NewContext())
+	payload, err := r.Encode(req)
 	if err != nil {
 		return nil, err
 	}

@@ -116,7 +116,13 @@ func (p *Procedure) URI() string {
 	return p.uri
 }
 
-// Decode returns the message of a payload.
+// Encode returns the payload of a message, as the host serializes all messages. A panic of the message is an
+// error.
+func (p *Procedure) Encode(msg serde.Message) ([]byte, error) {
+	return contain.Call(func() ([]byte, error) { return msg.Serialize(p.host.context) })
+}
+
+// Decode returns the message of a payload. A panic of the factory is an error.
 func (p *Procedure) Decode(payload []byte) (serde.Message, error) {
 	return contain.Call(func() (serde.Message, error) {
 		return p.factory.Deserialize(p.host.context, payload)
@@ -167,7 +173,7 @@ func (p *Procedure) process(ctx context.Context, from mino.Address, payload []by
 		return nil, nil
 	}
 
-	data, err := answer.Serialize(p.host.context)
+	data, err := p.Encode(answer)
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "serialize message: %v", err)
 	}

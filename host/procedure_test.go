@@ -15,6 +15,8 @@ import (
 )
 
 func TestRegister_NamesAndSegments(t *testing.T) {
+	const rule = ": it is one or more ASCII letters and digits"
+
 	inWorld(t, func(w *world) {
 		a := w.start("a:1", echo)
 		path := host.Path{}.With("one")
@@ -36,8 +38,8 @@ func TestRegister_NamesAndSegments(t *testing.T) {
 			want    string
 		}{
 			{path.With("two"), "test", echo, texts{}, `procedure "one/two/test" is already registered`},
-			{path, "", echo, texts{}, `invalid name "" of a procedure: it is one or more ASCII letters and digits`},
-			{path, "a/b", echo, texts{}, `invalid name "a/b" of a procedure: it is one or more ASCII letters and digits`},
+			{path, "", echo, texts{}, `invalid name "" of a procedure` + rule},
+			{path, "a/b", echo, texts{}, `invalid name "a/b" of a procedure` + rule},
 			{path.With("a/b"), "test", echo, texts{}, `invalid segment in "one/a/b/"`},
 			{path.With("").With("good"), "test", echo, texts{}, `invalid segment in "one//good/"`},
 			{path, "test", nil, texts{}, `procedure "test" needs a handler and a factory`},

@@ -93,7 +93,7 @@ func TestGather_YieldsTheOwnAddressOnce(t *testing.T) {
 }
 
 // Promise P2: the news that a player is lost may come before the outcome of its request. If the request was not
-// delivered, that is the result, and it is safe to ask again. The outcome is not waited for for long.
+// delivered, that is the result, and it is safe to ask again. A gathering does not wait long for that.
 func TestGather_LostPlayerThatHasNotGotTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, procedure := newPlayed(t)

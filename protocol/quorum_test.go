@@ -49,8 +49,8 @@ func TestQuorum_EndsWhenItIsDecided(t *testing.T) {
 	}{
 		"enough":      {[]int{2, -1, 3, 4, 6}, 2, []int{2, 4}, 4, ""},
 		"just enough": {[]int{2, 4}, 2, []int{2, 4}, 2, ""},
-		"cannot be reached": {[]int{-1, 3, 2, 4}, 3, []int{}, 2, "a quorum of 3 is out of reach: 0 good so far, 2 failed\ngrpc://a:1: lost\n" +
-			"grpc://a:1: bad answer: odd"},
+		"cannot be reached": {[]int{-1, 3, 2, 4}, 3, []int{}, 2,
+			"a quorum of 3 is out of reach: 0 good so far, 2 failed\ngrpc://a:1: lost\ngrpc://a:1: bad answer: odd"},
 		"more than there are": {[]int{2, 4}, 4, []int{2}, 1, "a quorum of 4 is out of reach: 1 good so far, 0 failed"},
 		"nobody":              {nil, 1, []int{}, 0, "a quorum of 1 is out of reach: 0 good so far, 0 failed"},
 		"none":                {[]int{2}, 0, []int{}, 0, "a quorum needs at least one answer"},
