@@ -59,11 +59,18 @@ func TestRoster_FollowsTheNewest(t *testing.T) {
 	}
 }
 
-// A hostile child may say any number.
+// Promise P2: a hostile child may say any number, and its loss is told all the same.
 func TestNewsroom_VersionsDoNotOverflow(t *testing.T) {
 	room := &newsroom{to: NewAddress("o:1")}
-	require.Equal(t, uint64(math.MaxUint64), room.reached("a", math.MaxUint64).news.GetVersion())
-	require.Equal(t, uint64(math.MaxUint64), room.lost("a", "", true).news.GetVersion())
+	r := newRoster(inbox.New(1, 1, nil))
+
+	for range 3 {
+		require.True(t, r.note(NewAddress("a:1"), room.reached("a", math.MaxUint64).news, nil))
+		require.True(t, r.note(NewAddress("a:1"), room.lost("a", "", true).news, nil))
+		require.Equal(t, mino.PlayerLost, r.entries[sourceKey(NewAddress("a:1"))].state)
+	}
+
+	require.Equal(t, uint64(math.MaxUint64), after(math.MaxUint64))
 	require.Nil(t, room.lost("a", "", true), "it is known")
 	require.Nil(t, room.lost("b", "", false), "this node is cut off itself")
 }
