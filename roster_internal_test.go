@@ -90,3 +90,19 @@ func TestRoster_IsBounded(t *testing.T) {
 	r.leaveBudget()
 	require.True(t, budget.Reserve(entryCost+1))
 }
+
+// Promise P2: news wait for no packet that another goroutine has taken. They wake the goroutine that waits.
+func TestRoster_WakesAnotherReader(t *testing.T) {
+	queue := inbox.New(1, 1, nil)
+	r := newRoster(queue)
+
+	require.NoError(t, queue.Push(inbox.Entry{}))
+	require.True(t, r.note(NewAddress("a:1"), reachedAt(5), nil))
+
+	// The first reader has taken the token. It gets the packet, and is busy with that.
+	<-r.wake
+
+	_, told := r.next(0)
+	require.False(t, told)
+	require.Len(t, r.wake, 1)
+}
