@@ -84,6 +84,9 @@ func (room *newsroom) reached(key string, tenure uint64) *report {
 		tenure = uint64(time.Now().UnixNano())
 	}
 
+	// A child may say any number, but this node must be able to say something newer.
+	tenure = min(tenure, math.MaxInt64)
+
 	if before := room.reports[key]; before != nil {
 		tenure = max(tenure, after(before.news.GetVersion()))
 	}

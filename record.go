@@ -1,6 +1,8 @@
 package session
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,9 +31,17 @@ type failure struct {
 	err *DeliveryError
 }
 
-// fail notes a failure.
-func (r *record) fail(err *DeliveryError) {
+// fail notes a failure at the destination with that text.
+func (r *record) fail(key string, err *DeliveryError) {
 	now := time.Now()
+
+	// Another node may have sent to an address of any length, which counts for no budget here.
+	if len(key) > maxHop {
+		err = &DeliveryError{
+			Destination: AddressFactory{}.FromText([]byte(key[:maxHop])), Reason: err.Reason, Hop: err.Hop,
+			Cause: errors.New(bounded(fmt.Sprint(err.Cause), maxText)),
+		}
+	}
 
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -147,7 +147,7 @@ func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
 	}
 
 	if set.Settle(key, err) {
-		r.witness.record.fail(err)
+		r.witness.record.fail(key, err)
 		r.witness.outcome(set, key, err)
 		r.witness.dropped(err)
 	}

@@ -138,6 +138,9 @@ func (r *roster) next(popped uint64) (mino.Event, bool) {
 
 	e, _ := first.Value.(*entry)
 	if e.turn > popped {
+		// The caller takes a packet that comes before the news, and another goroutine may wait for these.
+		r.wakeLocked()
+
 		return mino.Event{}, false
 	}
 

@@ -59,11 +59,18 @@ func TestRoster_FollowsTheNewest(t *testing.T) {
 	}
 }
 
-// A hostile child may say any number.
+// Promise P2: a hostile child may say any number, and its loss is told all the same.
 func TestNewsroom_VersionsDoNotOverflow(t *testing.T) {
 	room := &newsroom{to: NewAddress("o:1")}
-	require.Equal(t, uint64(math.MaxUint64), room.reached("a", math.MaxUint64).news.GetVersion())
-	require.Equal(t, uint64(math.MaxUint64), room.lost("a", "", true).news.GetVersion())
+	r := newRoster(inbox.New(1, 1, nil))
+
+	for range 3 {
+		require.True(t, r.note(NewAddress("a:1"), room.reached("a", math.MaxUint64).news, nil))
+		require.True(t, r.note(NewAddress("a:1"), room.lost("a", "", true).news, nil))
+		require.Equal(t, mino.PlayerLost, r.entries[sourceKey(NewAddress("a:1"))].state)
+	}
+
+	require.Equal(t, uint64(math.MaxUint64), after(math.MaxUint64))
 	require.Nil(t, room.lost("a", "", true), "it is known")
 	require.Nil(t, room.lost("b", "", false), "this node is cut off itself")
 }
@@ -82,4 +89,20 @@ func TestRoster_IsBounded(t *testing.T) {
 	require.False(t, r.note(NewAddress("b:1"), reachedAt(1), budget))
 	r.leaveBudget()
 	require.True(t, budget.Reserve(entryCost+1))
+}
+
+// Promise P2: news wait for no packet that another goroutine has taken. They wake the goroutine that waits.
+func TestRoster_WakesAnotherReader(t *testing.T) {
+	queue := inbox.New(1, 1, nil)
+	r := newRoster(queue)
+
+	require.NoError(t, queue.Push(inbox.Entry{}))
+	require.True(t, r.note(NewAddress("a:1"), reachedAt(5), nil))
+
+	// The first reader has taken the token. It gets the packet, and is busy with that.
+	<-r.wake
+
+	_, told := r.next(0)
+	require.False(t, told)
+	require.Len(t, r.wake, 1)
 }

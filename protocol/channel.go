@@ -48,11 +48,17 @@ func newChannel(ctx context.Context, c config, out mino.Sender, quit <-chan stru
 	}
 }
 
-// pump receives until the stream ends, and returns why: io.EOF for a clean end.
+// pump receives until the stream ends or nobody wants anything from it, and returns why: io.EOF for a clean
+// end.
 func (c *channel) pump(in mino.Receiver) error {
 	defer close(c.done)
 
 	for {
+		// A receiver prefers a message to the context, and a player may send messages without end.
+		if isClosed(c.quit) {
+			return c.finish(nil)
+		}
+
 		event, err := receive(c.ctx, in)
 		if err != nil {
 			return c.finish(err)
@@ -91,6 +97,9 @@ func (c *channel) finish(err error) error {
 
 	switch {
 	case isClosed(c.quit):
+		// The context of a play that has returned is done a moment later.
+		<-c.ctx.Done()
+
 		reason, err = ReasonLate, context.Cause(c.ctx)
 	case errors.Is(err, io.EOF), errors.Is(context.Cause(c.ctx), io.EOF):
 		err = io.EOF

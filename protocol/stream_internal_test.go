@@ -335,3 +335,31 @@ func TestOpen_FallsBackToOtherRoots(t *testing.T) {
 		require.Equal(t, tt.opened, p.opened, name)
 	}
 }
+
+// flood is an overlay in which a player sends messages as fast as they are received.
+type flood struct{ *played }
+
+func (f flood) Stream(ctx context.Context, players mino.Players) (mino.Sender, mino.Receiver, error) {
+	_, _, err := f.played.Stream(ctx, players)
+
+	return f, f, err
+}
+
+// RecvEvent prefers a message to the context, as that of a session does.
+func (flood) RecvEvent(context.Context) (mino.Event, error) {
+	return mino.Event{From: name("b"), Message: envelope{kindAnswer, 7, nil}}, nil
+}
+
+// Promise L10: a player that goes on sending does not keep a play that has returned, or a gathering that has ended.
+func TestStream_EndsWhileMessagesCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, procedure := newPlayed(t)
+		require.NoError(t, p.handler.StreamContext(t.Context(), p, flood{p}))
+
+		ctx, cancel := context.WithCancel(t.Context())
+		procedure.rpc = flood{p}
+		p.asked(cancel)
+		require.Equal(t, []string{"b: late: context canceled after 0s, 0 left"},
+			gather(procedure.Gather(ctx, 1, mino.NewAddresses(names("b")...))))
+	})
+}
