@@ -48,6 +48,9 @@ type Snapshot struct {
 	Queue Backlog `json:"queue"`
 	// Outcomes counts the destinations of messages that were sent here or have passed here.
 	Outcomes OutcomeCounts `json:"outcomes"`
+	// RefusedNews counts the news of players that the session has refused, because their sender may not tell
+	// them.
+	RefusedNews uint64 `json:"refused_news,omitempty"`
 	// Failures are the last 16 of them that were not reached, the newest first.
 	Failures []Failure `json:"failures,omitempty"`
 }
@@ -174,6 +177,8 @@ func (s *session) Snapshot() Snapshot {
 		Queue:    backlog(queue, now),
 		Outcomes: s.witness.record.outcomes(),
 		Failures: s.witness.record.failuresAt(now),
+
+		RefusedNews: s.witness.refusedNews.Load(),
 	}
 	snap.Parents, snap.MoreParents = sorted(list[:parents:parents])
 	snap.Children, snap.MoreChildren = sorted(list[parents:])

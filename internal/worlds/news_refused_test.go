@@ -101,6 +101,7 @@ func TestNews_OfALiarAreRefused(t *testing.T) {
 				}
 
 				require.Equal(t, !test.taken, bytes.Contains(log.Bytes(), []byte(`"message":"news refused"`)))
+				require.Equal(t, !test.taken, sess.(session.Inspector).Snapshot().RefusedNews == 1)
 
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
