@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/minogrpc/session"
@@ -17,7 +18,7 @@ const maxAsked = 64
 
 // Asker asks one player a question and returns the answer. The context has the metadata of the
 // call. It ends with that of the caller, and with the cause [ErrStopped] when a stop of the host does not
-// wait any longer. An error after that becomes that of [EndOf].
+// wait any longer. An error after that which does not wrap the error of the context becomes that of [EndOf].
 type Asker func(ctx context.Context, to mino.Address) (serde.Message, error)
 
 // Ask is Call of [mino.RPC] for an overlay that brings along how one player is asked. It asks up
@@ -86,9 +87,13 @@ func (p *Procedure) response(ctx context.Context, addr mino.Address, ask Asker) 
 
 		return err
 	})
+	if end := ctx.Err(); err != nil && end != nil && !errors.Is(err, end) {
+		// What ends with its context ends for the reason of that, which an error of gRPC does not say.
+		err = EndOf(ctx, err)
+	}
+
 	if err != nil {
-		// What ends with its context ends for the reason of that.
-		return mino.NewResponseWithError(addr, EndOf(ctx, err))
+		return mino.NewResponseWithError(addr, err)
 	}
 
 	return mino.NewResponse(addr, answer)

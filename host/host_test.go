@@ -13,6 +13,7 @@ import (
 	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
+	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -211,5 +212,27 @@ func TestHost_RefusesMalformedCalls(t *testing.T) {
 			_, err := w.open(a, tc.md...)
 			require.Equal(w, tc.want, status.Code(err), "%s: %v", name, err)
 		}
+	})
+}
+
+// A question that ends with its context ends with the cause of that, whatever gRPC makes of it.
+func TestAsk_EndsWithTheCauseOfItsContext(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.start("a:1", echo)
+		cause := errors.New("not wanted any more")
+		ctx, cancel := context.WithCancelCause(w.Context())
+
+		responses, err := a.test.Ask(ctx, players(a), func(ctx context.Context, _ mino.Address) (serde.Message, error) {
+			cancel(cause)
+			<-ctx.Done()
+
+			return nil, status.FromContextError(ctx.Err()).Err()
+		})
+		require.NoError(w, err)
+
+		_, err = (<-responses).GetMessageOrError()
+		require.ErrorIs(w, err, cause)
+		require.ErrorIs(w, err, context.Canceled)
+		require.Equal(w, codes.Canceled, status.Code(err))
 	})
 }

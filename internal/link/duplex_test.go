@@ -105,7 +105,10 @@ func TestDuplex_FewHeartbeatsAreAnswered(t *testing.T) {
 		before := p.wire().sent()
 
 		pass(10 * silence)
-		require.EqualValues(t, 2*3*10+2*10, p.wire().sent()-before)
+		// An answer may come along with a heartbeat.
+		sent := p.wire().sent() - before
+		require.GreaterOrEqual(t, sent, int64(2*3*10))
+		require.LessOrEqual(t, sent, int64(2*3*10+2*10))
 	})
 }
 

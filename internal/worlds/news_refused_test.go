@@ -80,7 +80,7 @@ func TestNews_OfALiarAreRefused(t *testing.T) {
 				}
 
 				w.peer("b0", &sessiontest.Peer{})
-				sess := w.sessionWith(md, addr("a"), session.WithLogger(zerolog.New(&log)))
+				sess := w.sessionWith(md, addr("a"), session.WithLogger(zerolog.New(zerolog.SyncWriter(&log))))
 				w.listen(sess, fake.NewRelay(addr("p"), nil), w.table(2, addr("a"), below("b", "c")...))
 
 				for err := range sess.Send(fake.Message("hello"), addr("b0")) {
