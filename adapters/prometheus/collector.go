@@ -21,13 +21,13 @@ var (
 	streamsCut    = desc("streams_cut", "Streams in which no parent has a way up.", "procedure")
 	streamsMore   = desc("streams_omitted", "Streams that the other gauges leave out.")
 	handlers      = desc("handlers", "Handlers of streams, by state.", "procedure", "state")
-	handlerOldest = desc("handler_oldest_seconds", "Time since the oldest running handler of a stream began.", "procedure")
+	handlerOldest = desc("handler_oldest_seconds", "How long the oldest handler of a stream runs.", "procedure")
 	calls         = desc("calls", "Handlers of calls that run.", "procedure")
-	callOldest    = desc("call_oldest_seconds", "Time since the oldest running handler of a call began.", "procedure")
+	callOldest    = desc("call_oldest_seconds", "How long the oldest handler of a call runs.", "procedure")
 
 	queuePackets = desc("queue_packets", "Packets that wait for the handlers.", "procedure")
 	queueBytes   = desc("queue_bytes", "Size of the packets that wait for the handlers.", "procedure")
-	queueOldest  = desc("queue_oldest_seconds", "How long the oldest packet in a queue has been at the node.", "procedure")
+	queueOldest  = desc("queue_oldest_seconds", "How long the oldest packet in a queue is at the node.", "procedure")
 
 	neighbors = desc("neighbors", "Links to a neighbour, one for each stream, by state.",
 		"neighbor", "relation", "state")
