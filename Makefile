@@ -157,8 +157,8 @@ check-fix:
 check-mod:
 	go mod tidy -diff
 
-# Modules of their own, for examples whose dependencies the library must not have. ./... does not see them.
-NESTED := examples/threshold
+# Modules of their own, for examples and adapters whose dependencies the library must not have. ./... does not see them.
+NESTED := examples/threshold adapters/prometheus
 
 .PHONY: check-nested
 check-nested: ## Check and test the modules within this one
