@@ -18,6 +18,9 @@ type options struct {
 
 	// count is what the nodes count with.
 	count words.Counter
+
+	// picture is where a timeline goes. It is empty if nobody wants one.
+	picture string
 }
 
 // demo is everything but the stream.
@@ -35,7 +38,7 @@ type demo struct {
 // run starts the nodes, has the words counted twice, and stops the nodes. It
 // returns an error when a sum is wrong, or when it cannot go on.
 func run(ctx context.Context, out io.Writer, opts options) (err error) {
-	d := &demo{screen: screen.New(out), ways: new(ways), dir: opts.dir}
+	d := &demo{screen: screen.New(out), ways: newWays(), dir: opts.dir}
 
 	d.files, err = words.List(os.DirFS(opts.dir))
 	if err != nil {
@@ -44,7 +47,7 @@ func run(ctx context.Context, out io.Writer, opts options) (err error) {
 
 	d.nodes, err = startNodes(d.ways, opts.count)
 
-	defer func() { err = errors.Join(err, stopNodes(d.nodes), d.screen.Err()) }()
+	defer func() { err = errors.Join(err, stopNodes(d.nodes), d.screen.Err(), d.ways.draw(opts.picture)) }()
 
 	if err != nil {
 		return err

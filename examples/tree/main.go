@@ -39,6 +39,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 
 	dir := flags.String("dir", ".", "the `folder` whose words are counted, without its hidden and binary files")
+	picture := flags.String("picture", "", "the `file` for a timeline of who sent what to whom, as SVG")
 	timeout := flags.Duration("timeout", time.Minute, "how `long` everything may take")
 
 	err := flags.Parse(args)
@@ -57,7 +58,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
 	defer cancel()
 
-	err = run(ctx, stdout, options{dir: *dir, count: words.Count})
+	err = run(ctx, stdout, options{dir: *dir, count: words.Count, picture: *picture})
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "tree:", err)
 

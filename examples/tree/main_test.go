@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,4 +44,20 @@ func TestCommand_CountsAFolder(t *testing.T) {
 	require.Zero(t, command([]string{"-dir", "."}, &stdout, &stderr), stderr.String())
 	require.Empty(t, stderr.String())
 	require.Equal(t, 2, bytes.Count(stdout.Bytes(), []byte("add up")))
+}
+
+// The picture is one of all that has happened, with the node that was stopped.
+func TestCommand_DrawsAPicture(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+
+	name := filepath.Join(t.TempDir(), "picture.svg")
+	require.Zero(t, command([]string{"-dir", ".", "-picture", name}, &stdout, &stderr), stderr.String())
+
+	picture, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Contains(t, string(picture), "<title>16 nodes, ")
+	require.Contains(t, string(picture), `class="trouble"`)
+
+	require.Equal(t, exitFailure, command([]string{"-dir", ".", "-picture", t.TempDir()}, &stdout, &stderr))
+	require.Contains(t, stderr.String(), "picture: ")
 }

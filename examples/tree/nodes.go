@@ -59,7 +59,10 @@ func startNode(index int, ways *ways) (*node, error) {
 		minogrpc.ParseAddress("127.0.0.1", 0),
 		nil,
 		tree.NewRouter(minogrpc.NewAddressFactory()),
-		minogrpc.WithSessionOptions(session.WithObserver(ways.observer(index))),
+		minogrpc.WithSessionOptions(
+			session.WithObserver(ways.observer(index)),
+			session.WithObserver(ways.record.Observer()),
+		),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start a node: %w", err)

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"sync"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/traffic"
 )
 
 // ways notes which way the messages of the orchestrator take, so that the tree is
@@ -18,6 +22,27 @@ type ways struct {
 
 	// from has the neighbour that each node, by its index, got the last message from.
 	from map[int]mino.Address
+
+	// record has all that the nodes have done.
+	record *traffic.Record
+}
+
+func newWays() *ways {
+	return &ways{record: traffic.NewRecord()}
+}
+
+// draw writes a timeline to a file, if there is a name for it.
+func (w *ways) draw(name string) error {
+	if name == "" {
+		return nil
+	}
+
+	file, err := os.Create(name) //nolint:gosec // The user of the command chooses the file.
+	if err != nil {
+		return fmt.Errorf("picture: %w", err)
+	}
+
+	return errors.Join(w.record.WriteSVG(file), file.Close())
 }
 
 // begin forgets what was noted, and waits for a message of the orchestrator.
