@@ -115,6 +115,7 @@ func (i *StreamInfo) label(logger zerolog.Logger) zerolog.Logger {
 	if i.Protocol != "" {
 		fields = fields.Str("protocol", i.Protocol)
 	}
+
 	return fields.Logger()
 }
 
