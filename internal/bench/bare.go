@@ -165,6 +165,21 @@ func repeat(n int, op func() error) error {
 	return nil
 }
 
+// quiet is the hop limit of the packets that get no answer.
+const quiet = 1
+
+// pour sends messages of which only the last is answered, which it waits for.
+func (b *bare) pour(n int, payload []byte) error {
+	packet := &ptypes.Packet{Serialized: payload, HopLimit: quiet}
+	last := &ptypes.Packet{Serialized: payload, Frame: 1}
+
+	if err := repeat(n-1, func() error { return b.stream.Send(packet) }); err != nil {
+		return err
+	}
+
+	return b.exchange(1, 1, last)
+}
+
 // bareService does the least that a server can do.
 type bareService struct {
 	ptypes.UnimplementedOverlayServer
@@ -175,8 +190,8 @@ func (bareService) Forward(context.Context, *ptypes.Packet) (*ptypes.Ack, error)
 	return &ptypes.Ack{}, nil
 }
 
-// Stream answers each packet: one that has a number with that alone, as a receipt
-// would, another with itself.
+// Stream answers each packet: one that has a number with that alone, as a receipt would,
+// another with itself. A packet that may not be passed on gets no answer.
 func (bareService) Stream(stream grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
 	if err := stream.SendHeader(nil); err != nil {
 		return err
@@ -190,6 +205,10 @@ func (bareService) Stream(stream grpc.BidiStreamingServer[ptypes.Packet, ptypes.
 
 		if err != nil {
 			return err
+		}
+
+		if packet.GetHopLimit() == quiet {
+			continue
 		}
 
 		if number := packet.GetFrame(); number != 0 {

@@ -56,7 +56,7 @@ func (d *duel) unary(size, atOnce int) side {
 
 // bidi sends messages over a bare stream, each of which gets a receipt.
 func (d *duel) bidi(size, atOnce int) side {
-	packet := &ptypes.Packet{Serialized: payload(size), Sequence: 1}
+	packet := &ptypes.Packet{Serialized: payload(size), Frame: 1}
 
 	return side{name: raw, least: atOnce, run: func(n int) error { return d.bare.exchange(n, atOnce, packet) }}
 }

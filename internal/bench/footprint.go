@@ -13,7 +13,7 @@ func measureFootprint(p plan, t *table, secure bool) error {
 	const players = 32
 
 	n := len(p.modes)
-	first, further := make([]series, n), make([]series, n)
+	first, further, stacks, running := make([]series, n), make([]series, n), make([]series, n), make([]series, n)
 	goroutines, conns := make([]series, n), make([]series, n)
 
 	for range p.few() {
@@ -25,6 +25,8 @@ func measureFootprint(p plan, t *table, secure bool) error {
 
 			first[i] = append(first[i], f.first/players)
 			further[i] = append(further[i], f.further/players)
+			stacks[i] = append(stacks[i], f.stack/players)
+			running[i] = append(running[i], f.running/players)
 			goroutines[i] = append(goroutines[i], f.goroutines/players)
 			conns[i] = append(conns[i], f.conns/players)
 		}
@@ -32,7 +34,9 @@ func measureFootprint(p plan, t *table, secure bool) error {
 
 	what := ", tree of 32, " + transport(secure)
 	t.kibibytes("live heap per session"+what+", with its connections", goal{150, 100}, first...)
-	t.kibibytes("live heap per session"+what+", on connections that exist", goal{}, further...)
+	t.kibibytes("live heap per session"+what+", on connections that exist", goal{14, 10}, further...)
+	t.kibibytes("stack per session"+what+", on connections that exist", goal{22, 16}, stacks...)
+	t.count("goroutines per session"+what+", on connections that exist", goal{5, 4}, running...)
 	t.count("goroutines per neighbour"+what+", both ends, without gRPC's own", goal{2, 1}, goroutines...)
 	t.count("connections per neighbour"+what, goal{1, 1}, conns...)
 
@@ -42,8 +46,8 @@ func measureFootprint(p plan, t *table, secure bool) error {
 // footprint is what is held after one stream has been used by all its players, and
 // by each further stream.
 type footprint struct {
-	first, further    float64 // bytes
-	goroutines, conns float64
+	first, further, stack      float64 // bytes
+	running, goroutines, conns float64
 }
 
 // newFootprint makes an overlay of its own, which no earlier stream has left
@@ -58,7 +62,7 @@ func newFootprint(s shape) (f footprint, err error) {
 
 	const more = 4
 
-	heap, running := liveHeap(), ownGoroutines()
+	heap, own := live().heap, ownGoroutines()
 
 	if err = w.use(1); err != nil {
 		return f, err
@@ -67,16 +71,21 @@ func newFootprint(s shape) (f footprint, err error) {
 	// Links that are idle come to rest within two of three heartbeats.
 	time.Sleep(s.liveness)
 
-	afterOne := liveHeap()
-	f.first = afterOne - heap
-	f.goroutines = ownGoroutines() - running
+	one := live()
+	f.first = one.heap - heap
+	f.goroutines = ownGoroutines() - own
 	f.conns = float64(w.conns.Load())
 
 	if err = w.use(more); err != nil {
 		return f, err
 	}
 
-	f.further = (liveHeap() - afterOne) / more
+	time.Sleep(s.liveness)
+
+	all := live()
+	f.further = (all.heap - one.heap) / more
+	f.stack = (all.stack - one.stack) / more
+	f.running = (all.goroutines - one.goroutines) / more
 
 	return f, nil
 }
@@ -93,8 +102,11 @@ func (w *world) use(streams int) error {
 	})
 }
 
-// liveHeap returns the bytes in use once nothing happens any more.
-func liveHeap() float64 {
+// holding is what a process holds: bytes in use, and goroutines.
+type holding struct{ heap, stack, goroutines float64 }
+
+// live returns what is in use once nothing happens any more.
+func live() holding {
 	awaitSilence()
 
 	// What is in a sync.Pool goes with the second collection.
@@ -105,7 +117,7 @@ func liveHeap() float64 {
 
 	runtime.ReadMemStats(&stats)
 
-	return float64(stats.HeapAlloc)
+	return holding{float64(stats.HeapAlloc), float64(stats.StackInuse), float64(runtime.NumGoroutine())}
 }
 
 // awaitSilence waits until the number of goroutines has not changed for a while.

@@ -67,9 +67,11 @@ func transport(secure bool) string {
 
 // goal returns what the ratio to unary calls is to become.
 func (h hop) goal() goal {
-	one, many := goal{0.5, 0.4}, goal{0.25, 0.12}
+	one, many := goal{0.5, 0.4}, goal{0.15, 0.12}
 
 	switch h.size {
+	case 1 << 10:
+		many = goal{0.22, 0.19}
 	case 64 << 10:
 		one, many = goal{1, 0.85}, goal{0.5, 0.3}
 	case 1 << 20:
@@ -81,6 +83,18 @@ func (h hop) goal() goal {
 	}
 
 	return one
+}
+
+// bidiGoal is that of the ratio to a bare stream.
+func (h hop) bidiGoal() goal {
+	switch {
+	case h.many || h.size > 1<<10:
+		return goal{}
+	case h.size == 1<<10:
+		return goal{1.05, 1.02}
+	default:
+		return goal{1.15, 1.05}
+	}
 }
 
 // measure compares a hop from the root to its child with both kinds of call.
@@ -100,7 +114,7 @@ func (h hop) measure(p plan, t *table) error {
 	times, err := p.compare(sides...)
 	if err == nil {
 		t.ratio(h.String()+", vs unary", h.goal(), p.linkCells(allOver(times[2:], times[0]))...)
-		t.ratio(h.String()+", vs bidi", goal{}, p.linkCells(allOver(times[2:], times[1]))...)
+		t.ratio(h.String()+", vs bidi", h.bidiGoal(), p.linkCells(allOver(times[2:], times[1]))...)
 	}
 
 	return errors.Join(err, d.close())
@@ -134,7 +148,8 @@ func measureOrchestrator(p plan, t *table) (err error) {
 	return err
 }
 
-// measureAllocations counts what both ends allocate for one hop.
+// measureAllocations counts what both ends allocate for one hop, with one message at a time
+// and with many.
 func measureAllocations(p plan, t *table) (err error) {
 	d, err := newDuel(p, false)
 	if err != nil {
@@ -143,21 +158,18 @@ func measureAllocations(p plan, t *table) (err error) {
 
 	defer func() { err = errors.Join(err, d.close()) }()
 
-	hops := d.hops(1<<10, 1)
-	counts := make([]series, len(hops))
-
-	for range p.rounds {
-		for i, side := range hops {
-			n, err := allocations(side, p)
-			if err != nil {
-				return err
-			}
-
-			counts[i] = append(counts[i], n)
-		}
+	one, err := p.countAllocations(d.hops(1<<10, 1)...)
+	if err != nil {
+		return err
 	}
 
-	t.count("allocations per hop, 1 KiB, plain, one at a time", goal{50, 35}, p.linkCells(counts)...)
+	many, err := p.countAllocations(d.hops(1<<10, p.inFlight)...)
+	if err != nil {
+		return err
+	}
+
+	t.count("allocations per hop, 1 KiB, plain, one at a time", goal{35, 30}, p.linkCells(one)...)
+	t.count(fmt.Sprintf("allocations per hop, 1 KiB, plain, %d in flight", inFlight), goal{12, 8}, p.linkCells(many)...)
 
 	return nil
 }
@@ -169,20 +181,30 @@ func measureBareAllocations(p plan, t *table) error {
 		return err
 	}
 
-	var counts series
-
-	for range p.rounds {
-		n, err := allocations(d.unary(1<<10, 1), p)
-		if err != nil {
-			return errors.Join(err, d.close())
-		}
-
-		counts = append(counts, n)
+	counts, err := p.countAllocations(d.unary(1<<10, 1))
+	if err == nil {
+		t.count("allocations per unary call of raw gRPC, 1 KiB, plain", goal{}, counts...)
 	}
 
-	t.count("allocations per unary call of raw gRPC, 1 KiB, plain", goal{}, counts)
+	return errors.Join(err, d.close())
+}
 
-	return d.close()
+// countAllocations returns the allocations per operation of each side. They hardly vary.
+func (p plan) countAllocations(sides ...side) ([]series, error) {
+	counts := make([]series, len(sides))
+
+	for range p.few() {
+		for i, s := range sides {
+			n, err := allocations(s, p)
+			if err != nil {
+				return nil, err
+			}
+
+			counts[i] = append(counts[i], n)
+		}
+	}
+
+	return counts, nil
 }
 
 // allocations returns how many an operation takes, in the whole process.

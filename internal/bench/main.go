@@ -48,11 +48,11 @@ type settings struct {
 var (
 	thorough = plan{
 		rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers, large: largest,
-		rest: 2 * time.Second, modes: allModes,
+		burst: burst, rest: 2 * time.Second, modes: allModes,
 	}
 	quick = plan{
 		rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers, large: largest,
-		rest: 2 * time.Second, modes: allModes,
+		burst: burst, rest: 2 * time.Second, modes: allModes,
 	}
 )
 

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 
 // The figures of one tiny round mean nothing, but each has to come about.
 func TestMeasurements_FillTheTable(t *testing.T) {
-	tiny := plan{rounds: 1, inFlight: 2, players: 8, large: 4 << 20, modes: allModes}
+	tiny := plan{rounds: 1, inFlight: 2, players: 8, large: 4 << 20, burst: 10, modes: allModes}
 
 	for _, m := range slices.Concat(overModes(), once()) {
 		t.Run(m.name, func(t *testing.T) {

@@ -24,8 +24,11 @@ func overModes() []measurement {
 			{"wait behind a large message", measureWait},
 			{"depth", measureDepth},
 			{"round trips", measureRoundTrips},
+			{"first message at every player", measureArrival},
 		},
+		pours(),
 		rounds(),
+		shorts(),
 		[]measurement{
 			{"first broadcast", measureFirstBroadcast},
 			{"first broadcast over distance", measureDistance},
@@ -40,6 +43,8 @@ func once() []measurement {
 	return []measurement{
 		{"allocations of a call", measureBareAllocations},
 		{"set-up of a stream", measureSetup},
+		{"crowd", measureCrowd},
+		{"peak heap", measurePeak},
 		{"forward", measureForward},
 		{"queue", measureQueue},
 	}
@@ -54,9 +59,10 @@ type plan struct {
 	slice time.Duration
 
 	// inFlight is how many operations are under way in the rows about many at once,
-	// players how many there are at most in the rounds, and large the size of what is in the
-	// way of others, in bytes. Less than the rows say is for tests only.
-	inFlight, players, large int
+	// players how many there are at most in the rounds, large the size of what is in the
+	// way of others, in bytes, and burst how many messages each of a crowd sends. Less than the
+	// rows say is for tests only.
+	inFlight, players, large, burst int
 
 	// rest is how long a neighbour may be silent where idle links are looked at, and how
 	// long these are left alone before. It is not so short that a busy machine is taken
@@ -70,6 +76,11 @@ type plan struct {
 // few returns the number of rounds for what takes long, or hardly varies.
 func (p plan) few() int {
 	return max(1, p.rounds/5)
+}
+
+// some returns the number of rounds for what takes long and varies.
+func (p plan) some() int {
+	return max(1, p.rounds/2)
 }
 
 // The names of the sides, in profiles.

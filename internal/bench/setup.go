@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"sync"
+
+	"github.com/minogrpc/session/mino"
 )
 
 // measureFirstBroadcast compares the first broadcast of a new overlay with bare
@@ -138,8 +140,8 @@ func measureDistance(p plan, t *table) error {
 	return nil
 }
 
-// measureSetup compares the set-up of a stream to one player with that of a bare
-// one, each up to its header and over a connection that is there.
+// measureSetup compares the set-up of a stream to one player, until its handler runs, with that of
+// a bare one, up to its header, over connections that are there.
 func measureSetup(p plan, t *table) (err error) {
 	b, err := newBare(false)
 	if err != nil {
@@ -148,14 +150,16 @@ func measureSetup(p plan, t *table) (err error) {
 
 	defer func() { err = errors.Join(err, b.close()) }()
 
-	w, err := newWorld(shape{mode: duplex, players: 1})
+	door := door{came: make(chan struct{})}
+
+	w, err := newWorld(shape{mode: duplex, players: 1, handler: func(int) mino.Handler { return door }})
 	if err != nil {
 		return err
 	}
 
 	defer func() { err = errors.Join(err, w.close()) }()
 
-	times, err := p.compare(side{name: raw, run: func(n int) error {
+	sides := []side{{name: raw, run: func(n int) error {
 		return repeat(n, func() error {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
@@ -164,17 +168,48 @@ func measureSetup(p plan, t *table) (err error) {
 
 			return err
 		})
-	}}, side{name: ours, run: func(n int) error {
+	}}, {name: ours, run: func(n int) error {
 		return repeat(n, func() error {
 			line, err := w.open(w.players...)
+			if err == nil {
+				<-door.came
+			}
+
 			line.close()
 
 			return err
 		})
-	}})
-	if err == nil {
-		t.ratio("set-up of a stream to one player, plain, warm, vs bare stream", goal{}, times[1].over(times[0]))
+	}}}
+
+	times, err := p.compare(sides...)
+	if err != nil {
+		return err
 	}
 
-	return err
+	counts, err := p.countAllocations(sides...)
+	if err != nil {
+		return err
+	}
+
+	t.ratio("set-up of a stream to one player, plain, warm, vs bare stream", goal{1.8, 1.3}, times[1].over(times[0]))
+	t.ratio("allocations of that set-up, vs bare stream", goal{2, 1.5}, counts[1].over(counts[0]))
+
+	return nil
+}
+
+// door says when a handler has come in, which leaves with its stream.
+type door struct {
+	mino.UnsupportedHandler
+
+	came chan struct{}
+}
+
+// Stream implements mino.Handler.
+func (d door) Stream(_ mino.Sender, in mino.Receiver) error {
+	d.came <- struct{}{}
+
+	// It ends without a message, when the stream does.
+	_ = receive(stream{in: in})
+
+	return nil
 }

@@ -66,7 +66,7 @@ type table struct {
 
 // The widths of the columns, for the eye: the table is Markdown with any.
 const (
-	layout     = "| %-75s | %6s | %7s |"
+	layout     = "| %-79s | %6s | %7s |"
 	cellLayout = " %-25s |"
 )
 
@@ -146,7 +146,7 @@ func orNone(goal float64) string {
 		return none
 	}
 
-	return strconv.FormatFloat(goal, 'g', -1, 64)
+	return strconv.FormatFloat(goal, 'g', 3, 64)
 }
 
 // printf keeps the first error of the writer, so that nobody has to ask each time.
