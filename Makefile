@@ -72,8 +72,11 @@ demo: ## Run the tree of 15 nodes
 	go run ./examples/tree
 
 .PHONY: bench
-bench: ## Compare with raw gRPC, in a few minutes (BENCH=. chooses what)
+bench: ## Compare with raw gRPC and NATS, in six minutes (BENCH=. chooses what)
 	go run ./internal/bench -only '$(BENCH)'
+	@cd internal/bench/nats; if ! go list -deps . >/dev/null 2>&1; \
+	then $(call could-not,nats,its modules cannot be had and so nothing was compared with NATS); \
+	else go run . -only '$(BENCH)'; fi
 
 .PHONY: scale
 scale: ## Print what a round costs each of 100 to 5,000 players, in some minutes
@@ -158,7 +161,7 @@ check-mod:
 	go mod tidy -diff
 
 # Modules of their own, for examples and adapters whose dependencies the library must not have. ./... does not see them.
-NESTED := examples/threshold adapters/prometheus
+NESTED := examples/threshold adapters/prometheus internal/bench/nats
 
 .PHONY: check-nested
 check-nested: ## Check and test the modules within this one

@@ -15,7 +15,7 @@ import (
 // measureArrival counts the one-way delays until the first message of a new stream has come to every player
 // of a tree: its depth is the least. The connections are there, and earlier streams have used them.
 func measureArrival(p plan, t *table) error {
-	p.rounds = p.some()
+	p.Rounds = p.some()
 
 	for _, depth := range []int{2, 3, 4} {
 		players, err := playersOf(depth)
@@ -50,10 +50,10 @@ func timeArrivals(p plan, players int) (times []series, err error) {
 
 	sides := make([]side, len(all))
 	for i, w := range all {
-		sides[i] = side{name: ours, run: func(n int) error { return repeat(n, func() error { return w.arrive(came) }) }}
+		sides[i] = side{Name: ours, Run: func(n int) error { return repeat(n, func() error { return w.arrive(came) }) }}
 	}
 
-	times, err = p.compare(sides...)
+	times, err = p.Compare(sides...)
 
 	for _, s := range times {
 		for round := range s {

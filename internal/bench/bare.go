@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/minogrpc/session/internal/bench/paired"
 	"github.com/minogrpc/session/ptypes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -35,7 +36,7 @@ func newBare(secure bool) (*bare, error) {
 		err error
 	)
 
-	err = labelled(raw, func() error {
+	err = paired.Labelled(raw, func() error {
 		b, err = startBare(secure)
 
 		return err

@@ -41,18 +41,18 @@ func measureCrowd(p plan, t *table) (err error) {
 
 	defer func() { err = errors.Join(err, c.close()) }()
 
-	p.rounds = p.some()
+	p.Rounds = p.some()
 
-	times, err := p.compare(
-		side{name: raw, run: func(n int) error { return repeat(n, func() error { return star.pour(p.burst, c.msg) }) }},
-		side{name: ours, run: func(n int) error { return repeat(n, func() error { return c.send(window) }) }},
+	times, err := p.Compare(
+		side{Name: raw, Run: func(n int) error { return repeat(n, func() error { return star.pour(p.burst, c.msg) }) }},
+		side{Name: ours, Run: func(n int) error { return repeat(n, func() error { return c.send(window) }) }},
 	)
 	if err != nil {
 		return err
 	}
 
 	what := fmt.Sprintf("%d players send %d x 1 KiB to one, ", crowd, burst)
-	t.ratio(what+"messages/s vs one-way streams, at least", goal{0.7, 1}, times[0].over(times[1]))
+	t.ratio(what+"messages/s vs one-way streams, at least", goal{0.7, 1}, times[0].Over(times[1]))
 	t.count(what+"% without overflow, at least", goal{100, 100}, series{c.passed()})
 
 	c.sent, c.refused = 0, 0

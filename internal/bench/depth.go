@@ -20,7 +20,7 @@ func measureDepth(p plan, t *table) (err error) {
 	}
 
 	msg := payload(size)
-	sides := []side{{name: raw, run: func(n int) error { return repeat(n, func() error { return b.call(msg) }) }}}
+	sides := []side{{Name: raw, Run: func(n int) error { return repeat(n, func() error { return b.call(msg) }) }}}
 
 	var chains []*chain
 
@@ -42,7 +42,7 @@ func measureDepth(p plan, t *table) (err error) {
 		sides = append(sides, c.sides...)
 	}
 
-	times, err := p.compare(sides...)
+	times, err := p.Compare(sides...)
 	if err != nil || len(chains) == 0 {
 		return err
 	}
@@ -52,7 +52,7 @@ func measureDepth(p plan, t *table) (err error) {
 	for hops := range depths {
 		var cells []series
 		for i := range chains {
-			cells = append(cells, times[1+i*depths+hops].over(times[0]))
+			cells = append(cells, times[1+i*depths+hops].Over(times[0]))
 		}
 
 		t.ratio(fmt.Sprintf("orchestrator to a player %d hops away, 1 KiB, plain, vs unary", hops+1), goal{}, cells...)

@@ -53,7 +53,7 @@ func timeTrips(p plan, rtt time.Duration) (one, many []series, err error) {
 		}
 	}
 
-	times, err := p.compare(sides...)
+	times, err := p.Compare(sides...)
 	if err != nil {
 		return nil, nil, err
 	}

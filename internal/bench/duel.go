@@ -49,7 +49,7 @@ func (d *duel) close() error {
 func (d *duel) unary(size, atOnce int) side {
 	msg := payload(size)
 
-	return side{name: raw, least: atOnce, run: func(n int) error {
+	return side{Name: raw, Least: atOnce, Run: func(n int) error {
 		return share(n, atOnce, func() error { return d.bare.call(msg) })
 	}}
 }
@@ -58,7 +58,7 @@ func (d *duel) unary(size, atOnce int) side {
 func (d *duel) bidi(size, atOnce int) side {
 	packet := &ptypes.Packet{Serialized: payload(size), Frame: 1}
 
-	return side{name: raw, least: atOnce, run: func(n int) error { return d.bare.exchange(n, atOnce, packet) }}
+	return side{Name: raw, Least: atOnce, Run: func(n int) error { return d.bare.exchange(n, atOnce, packet) }}
 }
 
 // hops sends messages from the root to its child, in each mode.
@@ -129,7 +129,7 @@ func (p *pair) close() error {
 func deliveries(size, atOnce int, from, to stream, addr mino.Address) side {
 	msg := payload(size)
 
-	return side{name: ours, least: atOnce, run: func(n int) error {
+	return side{Name: ours, Least: atOnce, Run: func(n int) error {
 		if atOnce == 1 {
 			return repeat(n, func() error {
 				outcomes := from.out.Send(msg, addr)

@@ -111,7 +111,7 @@ func (h hop) measure(p plan, t *table) error {
 
 	sides := append([]side{d.unary(h.size, atOnce), d.bidi(h.size, atOnce)}, d.hops(h.size, atOnce)...)
 
-	times, err := p.compare(sides...)
+	times, err := p.Compare(sides...)
 	if err == nil {
 		t.ratio(h.String()+", vs unary", h.goal(), p.linkCells(allOver(times[2:], times[0]))...)
 		t.ratio(h.String()+", vs bidi", h.bidiGoal(), p.linkCells(allOver(times[2:], times[1]))...)
@@ -131,7 +131,7 @@ func measureOrchestrator(p plan, t *table) (err error) {
 
 	const size = 1 << 10
 
-	times, err := p.compare(append([]side{d.unary(size, 1)}, d.firsts(size, 1)...)...)
+	times, err := p.Compare(append([]side{d.unary(size, 1)}, d.firsts(size, 1)...)...)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func measureOrchestrator(p plan, t *table) (err error) {
 	t.ratio("orchestrator to root, 1 KiB, plain, one at a time, vs unary", goal{},
 		p.linkCells(allOver(times[1:], times[0]))...)
 
-	times, err = p.compare(append([]side{d.unary(size, p.inFlight)}, d.firsts(size, p.inFlight)...)...)
+	times, err = p.Compare(append([]side{d.unary(size, p.inFlight)}, d.firsts(size, p.inFlight)...)...)
 	if err == nil {
 		t.ratio(fmt.Sprintf("orchestrator to root, 1 KiB, plain, %d in flight, vs unary", inFlight), goal{},
 			p.linkCells(allOver(times[1:], times[0]))...)
@@ -209,7 +209,7 @@ func (p plan) countAllocations(sides ...side) ([]series, error) {
 
 // allocations returns how many an operation takes, in the whole process.
 func allocations(s side, p plan) (float64, error) {
-	n, err := p.calibrate(s)
+	n, err := p.Calibrate(s)
 	if err != nil {
 		return 0, err
 	}
@@ -218,7 +218,7 @@ func allocations(s side, p plan) (float64, error) {
 
 	runtime.ReadMemStats(&before)
 
-	if err := s.run(n); err != nil {
+	if err := s.Run(n); err != nil {
 		return 0, err
 	}
 

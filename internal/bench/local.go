@@ -43,13 +43,13 @@ func measureForward(p plan, t *table) error {
 		return err
 	}
 
-	times, err := p.compare(prebuilt, forwards(root, down), forwards(leaf, up))
+	times, err := p.Compare(prebuilt, forwards(root, down), forwards(leaf, up))
 	if err != nil {
 		return err
 	}
 
-	t.ratio("Forward, 10,000 destinations, at the root, vs prebuilt map", goal{2, 1.3}, times[1].over(times[0]))
-	t.ratio("Forward, 10,000 destinations, to the parent, vs prebuilt map", goal{2, 1.3}, times[2].over(times[0]))
+	t.ratio("Forward, 10,000 destinations, at the root, vs prebuilt map", goal{2, 1.3}, times[1].Over(times[0]))
+	t.ratio("Forward, 10,000 destinations, to the parent, vs prebuilt map", goal{2, 1.3}, times[2].Over(times[0]))
 
 	return nil
 }
@@ -78,7 +78,7 @@ func lookups(table router.RoutingTable, packet router.Packet) (side, error) {
 
 	dests := packet.GetDestination()
 
-	return side{name: raw, run: func(n int) error {
+	return side{Name: raw, Run: func(n int) error {
 		for range n {
 			parts := make([][]mino.Address, hops)
 
@@ -94,7 +94,7 @@ func lookups(table router.RoutingTable, packet router.Packet) (side, error) {
 
 // forwards has the table route the packet.
 func forwards(table router.RoutingTable, packet router.Packet) side {
-	return side{name: ours, run: func(n int) error {
+	return side{Name: ours, Run: func(n int) error {
 		for range n {
 			table.Forward(packet)
 		}
@@ -117,9 +117,9 @@ func measureQueue(p plan, t *table) error {
 	queue := session.NewNonBlockingQueue(session.WithMaxPackets(room))
 	out := queue.Channel()
 
-	times, err := p.compare(side{name: raw, least: room, run: func(n int) error {
+	times, err := p.Compare(side{Name: raw, Least: room, Run: func(n int) error {
 		return pass(n, channel, func() { channel <- packet })
-	}}, side{name: ours, least: room, run: func(n int) error {
+	}}, side{Name: ours, Least: room, Run: func(n int) error {
 		return pass(n, out, func() {
 			for queue.Push(packet) != nil {
 				runtime.Gosched() // it is full
@@ -128,7 +128,7 @@ func measureQueue(p plan, t *table) error {
 	}})
 	if err == nil {
 		t.ratio("queue, 1 producer, 1 consumer of its channel, vs buffered channel", goal{1.8, 1.2},
-			times[1].over(times[0]))
+			times[1].Over(times[0]))
 	}
 
 	return err

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/bench/paired"
 	"google.golang.org/grpc"
 )
 
@@ -47,12 +48,14 @@ type settings struct {
 // The two plans that the flags choose from.
 var (
 	thorough = plan{
-		rounds: 15, slice: 30 * time.Millisecond, inFlight: inFlight, players: maxPlayers, large: largest,
-		burst: burst, rest: 2 * time.Second, modes: allModes,
+		Plan:     paired.Plan{Rounds: 15, Slice: 30 * time.Millisecond},
+		inFlight: inFlight, players: maxPlayers, large: largest, burst: burst,
+		rest: 2 * time.Second, modes: allModes,
 	}
 	quick = plan{
-		rounds: 3, slice: 2 * time.Millisecond, inFlight: inFlight, players: maxPlayers, large: largest,
-		burst: burst, rest: 2 * time.Second, modes: allModes,
+		Plan:     paired.Plan{Rounds: 3, Slice: 2 * time.Millisecond},
+		inFlight: inFlight, players: maxPlayers, large: largest, burst: burst,
+		rest: 2 * time.Second, modes: allModes,
 	}
 )
 
@@ -82,7 +85,7 @@ func parse(args []string) (settings, error) {
 	}
 
 	if *rounds > 0 {
-		s.rounds = *rounds
+		s.Rounds = *rounds
 	}
 
 	s.modes, err = parseModes(*among)
@@ -110,7 +113,7 @@ func run(args []string, out io.Writer) (err error) {
 	t := &table{out: out}
 	if !s.list {
 		t.printf("%s, %s/%s, %d cores, grpc %s, median of %d rounds (and their quartiles)\n",
-			runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), grpc.Version, s.rounds)
+			runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), grpc.Version, s.Rounds)
 	}
 
 	if s.scale {

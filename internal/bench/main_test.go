@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minogrpc/session/internal/bench/paired"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) {
 
 // The figures of one tiny round mean nothing, but each has to come about.
 func TestMeasurements_FillTheTable(t *testing.T) {
-	tiny := plan{rounds: 1, inFlight: 2, players: 8, large: 4 << 20, burst: 10, modes: allModes}
+	tiny := plan{Plan: paired.Plan{Rounds: 1}, inFlight: 2, players: 8, large: 4 << 20, burst: 10, modes: allModes}
 
 	for _, m := range slices.Concat(overModes(), once()) {
 		t.Run(m.name, func(t *testing.T) {

@@ -30,10 +30,10 @@ func measurePour(p plan, t *table, what string, size int) error {
 	}
 
 	msg := payload(size)
-	sides := []side{{name: raw, run: func(n int) error { return d.bare.pour(n, msg) }}}
+	sides := []side{{Name: raw, Run: func(n int) error { return d.bare.pour(n, msg) }}}
 
 	for _, pair := range d.pairs {
-		sides = append(sides, side{name: ours, run: func(n int) error {
+		sides = append(sides, side{Name: ours, Run: func(n int) error {
 			return pour(n, pair.root, pair.child, pair.world.players[1], msg)
 		}})
 	}
@@ -43,7 +43,7 @@ func measurePour(p plan, t *table, what string, size int) error {
 		g = goal{1.2, 0.9}
 	}
 
-	times, err := p.compare(sides...)
+	times, err := p.Compare(sides...)
 	if err == nil {
 		t.ratio(what+", vs a one-way stream", g, p.linkCells(allOver(times[1:], times[0]))...)
 	}

@@ -62,7 +62,7 @@ func measureRound(p plan, t *table, what string, s shape) (err error) {
 		sides = append(sides, w.rounds(line, size))
 	}
 
-	times, err := p.compare(sides...)
+	times, err := p.Compare(sides...)
 	if err == nil {
 		t.ratio(what+", vs star of bidi", goal{1.7, 1.4}, allOver(times[1:], times[0])...)
 	}
@@ -74,7 +74,7 @@ func measureRound(p plan, t *table, what string, s shape) (err error) {
 func (w *world) rounds(line stream, size int) side {
 	msg := payload(size)
 
-	return side{name: ours, run: func(n int) error {
+	return side{Name: ours, Run: func(n int) error {
 		return repeat(n, func() error {
 			outcomes := line.out.Send(msg, w.players...)
 
@@ -128,7 +128,7 @@ func (s star) close() error {
 func (s star) rounds(size int) side {
 	packet := &ptypes.Packet{Serialized: payload(size)}
 
-	return side{name: raw, run: func(n int) error {
+	return side{Name: raw, Run: func(n int) error {
 		return repeat(n, func() error { return s.round(packet) })
 	}}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/minogrpc/session/internal/bench/paired"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -73,7 +74,7 @@ func scale(s shape) (first, further float64, err error) {
 	)
 
 	for number := range 1 + scaleRounds {
-		took, err := timed(func() (err error) {
+		took, err := paired.Timed(func() (err error) {
 			if number == 0 {
 				if line, err = w.open(w.players...); err != nil {
 					return err
@@ -89,7 +90,7 @@ func scale(s shape) (first, further float64, err error) {
 		times = append(times, took.Seconds()/float64(s.players))
 	}
 
-	return times[0], times[1:].quantile(0.5), nil
+	return times[0], times[1:].Quantile(0.5), nil
 }
 
 // ask sends a question to all the players. It returns when it has all the outcomes and one

@@ -16,7 +16,7 @@ func measureFirstBroadcast(p plan, t *table) error {
 
 	cold, warm := make([]series, len(p.modes)), make([]series, len(p.modes))
 
-	for range p.rounds {
+	for range p.Rounds {
 		shaken, err := timeHandshakes(players)
 		if err != nil {
 			return err
@@ -57,12 +57,12 @@ func timeHandshakes(n int) (float64, error) {
 
 	greeter.Go(func() { greet(listener) })
 
-	s := side{name: raw, run: func(n int) error {
+	s := side{Name: raw, Run: func(n int) error {
 		return repeat(n, func() error {
 			return shakeHands(context.Background(), listener.Addr().String(), config)
 		})
 	}}
-	took, err := s.time(n)
+	took, err := s.Time(n)
 
 	err = errors.Join(err, listener.Close())
 	greeter.Wait()
@@ -92,7 +92,7 @@ func timeBroadcasts(s shape) (cold, warm float64, err error) {
 // timeBroadcast returns how many seconds a new stream and its first broadcast take.
 func (w *world) timeBroadcast() (float64, error) {
 	msg := payload(1 << 10)
-	s := side{name: ours, run: func(int) error {
+	s := side{Name: ours, Run: func(int) error {
 		line, err := w.broadcast(msg)
 		if err != nil {
 			return err
@@ -103,7 +103,7 @@ func (w *world) timeBroadcast() (float64, error) {
 		return nil
 	}}
 
-	took, err := s.time(1)
+	took, err := s.Time(1)
 
 	return took.Seconds(), err
 }
@@ -115,7 +115,7 @@ func measureDistance(p plan, t *table) error {
 
 	ratios := make([]series, len(p.modes))
 
-	for range p.rounds {
+	for range p.Rounds {
 		for i, m := range p.modes {
 			far := shape{mode: m, players: 2, height: 1, delay: farAway / 2, secure: true}
 
@@ -159,7 +159,7 @@ func measureSetup(p plan, t *table) (err error) {
 
 	defer func() { err = errors.Join(err, w.close()) }()
 
-	sides := []side{{name: raw, run: func(n int) error {
+	sides := []side{{Name: raw, Run: func(n int) error {
 		return repeat(n, func() error {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
@@ -168,7 +168,7 @@ func measureSetup(p plan, t *table) (err error) {
 
 			return err
 		})
-	}}, {name: ours, run: func(n int) error {
+	}}, {Name: ours, Run: func(n int) error {
 		return repeat(n, func() error {
 			line, err := w.open(w.players...)
 			if err == nil {
@@ -181,7 +181,7 @@ func measureSetup(p plan, t *table) (err error) {
 		})
 	}}}
 
-	times, err := p.compare(sides...)
+	times, err := p.Compare(sides...)
 	if err != nil {
 		return err
 	}
@@ -191,8 +191,8 @@ func measureSetup(p plan, t *table) (err error) {
 		return err
 	}
 
-	t.ratio("set-up of a stream to one player, plain, warm, vs bare stream", goal{1.8, 1.3}, times[1].over(times[0]))
-	t.ratio("allocations of that set-up, vs bare stream", goal{2, 1.5}, counts[1].over(counts[0]))
+	t.ratio("set-up of a stream to one player, plain, warm, vs bare stream", goal{1.8, 1.3}, times[1].Over(times[0]))
+	t.ratio("allocations of that set-up, vs bare stream", goal{2, 1.5}, counts[1].Over(counts[0]))
 
 	return nil
 }

@@ -48,17 +48,17 @@ func measureShort(p plan, t *table, what string, players, atOnce int) (err error
 	}
 
 	msg := payload(size)
-	sides := []side{{name: raw, least: atOnce, run: func(n int) error {
+	sides := []side{{Name: raw, Least: atOnce, Run: func(n int) error {
 		return share(n, atOnce, func() error { return star.calls(msg) })
 	}}}
 
 	for _, w := range all {
-		sides = append(sides, side{name: ours, least: atOnce, run: func(n int) error {
+		sides = append(sides, side{Name: ours, Least: atOnce, Run: func(n int) error {
 			return share(n, atOnce, func() error { return w.shortStream(msg) })
 		}})
 	}
 
-	times, err := p.compare(sides...)
+	times, err := p.Compare(sides...)
 	if err == nil {
 		t.ratio(what, goal{1.5, 1}, allOver(times[1:], times[0])...)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/minogrpc/session/internal/bench/paired"
 	"github.com/minogrpc/session/mino"
 )
 
@@ -32,7 +33,7 @@ func (w *world) open(players ...mino.Address) (stream, error) {
 // broadcast opens a stream and sends its first message to all the players. It
 // returns when it is known to be with all of them.
 func (w *world) broadcast(msg blob) (s stream, err error) {
-	err = labelled(ours, func() error {
+	err = paired.Labelled(ours, func() error {
 		if s, err = w.open(w.players...); err != nil {
 			return err
 		}

@@ -3,43 +3,20 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/minogrpc/session/internal/bench/paired"
 )
-
-// series are the samples of one figure, one for each round.
-type series []float64
-
-// over returns the ratio of each round.
-func (s series) over(base series) series {
-	ratios := make(series, len(s))
-	for i := range s {
-		ratios[i] = s[i] / base[i]
-	}
-
-	return ratios
-}
 
 // allOver returns the ratios of several series to the same one.
 func allOver(all []series, base series) []series {
 	ratios := make([]series, len(all))
 	for i, s := range all {
-		ratios[i] = s.over(base)
+		ratios[i] = s.Over(base)
 	}
 
 	return ratios
-}
-
-// quantile returns the sample that the share of the others lies below, between two
-// samples as it falls.
-func (s series) quantile(share float64) float64 {
-	sorted := slices.Sorted(slices.Values(s))
-	at := share * float64(len(sorted)-1)
-	below := int(at)
-	above := min(below+1, len(sorted)-1)
-
-	return sorted[below] + (at-float64(below))*(sorted[above]-sorted[below])
 }
 
 // goal is what a figure is to become, and what would be better still. Zero is none.
@@ -86,21 +63,7 @@ func (t *table) head(columns ...string) {
 
 // ratio adds a row of ratios.
 func (t *table) ratio(what string, g goal, cells ...series) {
-	t.add(row{what, g, cells, func(f float64) string { return fmt.Sprintf("%.*f", decimals(f), f) }})
-}
-
-// decimals leaves three digits of a ratio.
-func decimals(f float64) int {
-	switch {
-	case f < 1:
-		return 3
-	case f < 10:
-		return 2
-	case f < 100:
-		return 1
-	default:
-		return 0
-	}
+	t.add(row{what, g, cells, paired.Ratio})
 }
 
 // count adds a row of numbers with one decimal.
@@ -137,7 +100,7 @@ func (r row) text(s series) string {
 		return none
 	}
 
-	return fmt.Sprintf("%s (%s–%s)", r.format(s.quantile(0.5)), r.format(s.quantile(0.25)), r.format(s.quantile(0.75)))
+	return s.Text(r.format)
 }
 
 // orNone returns a goal as it is printed.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session/internal/bench/paired"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 )
@@ -76,12 +77,12 @@ func (p *pair) waits(size int, ear *ear) (wait, silence time.Duration, err error
 	group.Go(func() error {
 		defer close(passed)
 
-		return labelled(ours, func() error { return settled(p.root.out.Send(large, child)) })
+		return paired.Labelled(ours, func() error { return settled(p.root.out.Send(large, child)) })
 	})
 
 	// There is a figure also where the large message is gone at once.
 	for sent == 1 || !isClosed(passed) {
-		took, err := timed(func() error { return settled(p.orchestrator.out.Send(small, child)) })
+		took, err := paired.Timed(func() error { return settled(p.orchestrator.out.Send(small, child)) })
 		if err != nil {
 			return 0, 0, errors.Join(err, group.Wait())
 		}

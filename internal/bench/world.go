@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/bench/paired"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/router/tree"
@@ -86,7 +87,7 @@ func newWorld(s shape) (*world, error) {
 		w.network = sessiontest.NewNetwork()
 	}
 
-	err := labelled(ours, w.start)
+	err := paired.Labelled(ours, w.start)
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
