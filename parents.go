@@ -41,6 +41,9 @@ type parent struct {
 	// parent.
 	follower string
 	table    router.RoutingTable
+	// oneWay and maker are what the table can do besides. They are nil where it cannot.
+	oneWay router.NextHop
+	maker  router.Maker
 	// goodbye is set when the parent says goodbye at the end. An end without it is a break.
 	goodbye bool
 	// root is set when the parent is the root of the tree, so that nobody adopts its children.

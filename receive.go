@@ -186,7 +186,7 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 
 	var e effects
 
-	err = s.dispatchArrival(in, packet, to, pending.New(to.keys, waiter), &e)
+	err = s.dispatchArrival(in, packet, to, to.pending(waiter), &e)
 	s.reporter.carryOut(&e)
 
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipient
 		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)))
 	default:
 		h := s.numbering.arrival(in, s.parents.byKey(in.from) != nil)
-		h.Pending = set
+		h.Pending, h.Room = set, to.room()
 		s.reporter.step(set, to.keys, to.addrs, e, func() { s.dispatchLocked(h, packet, e) })
 	}
 

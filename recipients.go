@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/link"
+	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
 )
@@ -19,16 +21,44 @@ type recipients struct {
 	bad []*DeliveryError
 	// size is the size of the message in bytes. It is only set for a packet that has arrived.
 	size int
+	// one is nil unless there is a single destination.
+	one *oneRecipient
 }
 
-// oneRecipient returns a single destination, which most packets have.
-func oneRecipient(key string, addr mino.Address) recipients {
-	one := &struct {
-		keys  [1]string
-		addrs [1]mino.Address
-	}{keys: [1]string{key}, addrs: [1]mino.Address{addr}}
+// oneRecipient is the memory for what a packet to a single destination needs, in one piece: most packets
+// have one.
+type oneRecipient struct {
+	keys   [1]string
+	addrs  [1]mino.Address
+	set    pending.Set
+	parcel link.Parcel
+}
 
-	return recipients{keys: one.keys[:], addrs: one.addrs[:]}
+// newRecipient returns a single destination.
+func newRecipient(key string, addr mino.Address) recipients {
+	one := &oneRecipient{keys: [1]string{key}, addrs: [1]mino.Address{addr}}
+
+	return recipients{keys: one.keys[:], addrs: one.addrs[:], one: one}
+}
+
+// pending returns the set of the destinations. It is called once.
+func (to recipients) pending(waiter pending.Waiter) *pending.Set {
+	if to.one == nil {
+		return pending.New(to.keys, waiter)
+	}
+
+	to.one.set.Init(to.keys, waiter)
+
+	return &to.one.set
+}
+
+// room returns memory for the parcel of the packet, or nil.
+func (to recipients) room() *link.Parcel {
+	if to.one == nil {
+		return nil
+	}
+
+	return &to.one.parcel
 }
 
 // recipientsOf returns the destinations that the caller of Send asks for, each once.
@@ -38,7 +68,7 @@ func (r *reporter) recipientsOf(addrs []mino.Address) recipients {
 
 		key, err := keyOf(addr)
 		if err == nil {
-			return oneRecipient(key, addr)
+			return newRecipient(key, addr)
 		}
 	}
 
@@ -91,7 +121,7 @@ func destinationsOf(packet router.Packet) (recipients, error) {
 			return recipients{}, fmt.Errorf("destination: %w", err)
 		}
 
-		to := oneRecipient(key, dests[0])
+		to := newRecipient(key, dests[0])
 		to.size = len(packet.GetMessage())
 
 		return to, nil

@@ -174,6 +174,8 @@ func newParent(relay Relay, table router.RoutingTable) (*parent, error) {
 	}
 
 	par := &parent{key: key, addr: addr, table: table}
+	par.oneWay, _ = table.(router.NextHop)
+	par.maker, _ = table.(router.Maker)
 
 	if isOrchestrator(addr) {
 		par.follower, _ = keyOf(FollowerOf(addr))

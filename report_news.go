@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/link"
-	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 )
@@ -75,10 +74,10 @@ func (s *session) reportLocked(r *report, e *effects) {
 		return
 	}
 
-	to := oneRecipient(s.newsroom.toKey, s.newsroom.to)
-	set := pending.New(to.keys, mailing{&s.newsroom, r})
+	to := newRecipient(s.newsroom.toKey, s.newsroom.to)
+	set := to.pending(mailing{&s.newsroom, r})
 	h := s.numbering.departure()
-	h.Pending, h.News = set, r.news
+	h.Pending, h.Room, h.News = set, to.room(), r.news
 
 	s.reporter.step(set, to.keys, to.addrs, e, func() {
 		packet := via.table.Make(s.me, to.addrs, nil)

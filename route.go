@@ -30,6 +30,12 @@ func (s *session) dispatchLocked(h link.Header, packet router.Packet, e *effects
 	// All sources without a text count as one.
 	h.Source, _ = keyOf(packet.GetSource())
 
+	if s.isForMeAlone(packet) {
+		s.deliverLocked(h, packet, e)
+
+		return
+	}
+
 	mine := packet.Slice(s.me)
 	if mine != nil {
 		s.deliverLocked(h, mine, e)
@@ -41,8 +47,21 @@ func (s *session) dispatchLocked(h link.Header, packet router.Packet, e *effects
 		e.failPacket(h.Pending, packet, s.reporter.failure(ReasonNoRoute, errHops))
 	default:
 		h.HopLimit--
-		s.routeLocked(h, packet, e)
+		s.routeNewLocked(h, packet, e)
 	}
+}
+
+// isForMeAlone tells whether this node is the only destination. Nothing has to be taken out of such a
+// packet.
+func (s *session) isForMeAlone(packet router.Packet) bool {
+	dests := packet.GetDestination()
+	if len(dests) != 1 {
+		return false
+	}
+
+	key, err := keyOf(dests[0])
+
+	return err == nil && key == s.meKey
 }
 
 // deliverLocked puts a packet into the mailbox, and notes its outcomes.
@@ -77,6 +96,27 @@ func (s *session) neighbourLocked(from string) string {
 	return strangers
 }
 
+// routeNewLocked is routeLocked for a packet that nobody else has. It goes on as it is if its table knows
+// that it goes one way.
+func (s *session) routeNewLocked(h link.Header, packet router.Packet, e *effects) {
+	via := s.parents.tableFor(h.From)
+	if via == nil || via.oneWay == nil {
+		s.routeLocked(h, packet, e)
+
+		return
+	}
+
+	gw, one := via.oneWay.NextHop(packet)
+	if !one {
+		s.routeLocked(h, packet, e)
+
+		return
+	}
+
+	h.Via = via
+	s.towardLocked(via, h, gw, packet, e)
+}
+
 // routeLocked puts the parts of a packet into the outboxes of the next hops.
 func (s *session) routeLocked(h link.Header, packet router.Packet, e *effects) {
 	via := s.parents.tableFor(h.From)
@@ -103,13 +143,18 @@ func (s *session) routeLocked(h link.Header, packet router.Packet, e *effects) {
 	}
 
 	for gw, part := range routes {
-		switch {
-		case part == nil:
-		case gw == nil:
-			s.upLocked(h, part, e)
-		default:
-			s.downLocked(via, h, gw, part, e)
+		if part != nil {
+			s.towardLocked(via, h, gw, part, e)
 		}
+	}
+}
+
+// towardLocked sends a part to the next hop, which is nil for a parent.
+func (s *session) towardLocked(via *parent, h link.Header, gw mino.Address, part router.Packet, e *effects) {
+	if gw == nil {
+		s.upLocked(h, part, e)
+	} else {
+		s.downLocked(via, h, gw, part, e)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/internal/reuse"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
 )
 
@@ -42,7 +43,7 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	}
 
 	data, err := serialize(msg, s.ctx, s.maxMessage)
-	set := pending.New(to.keys, s.newsroom.watch(reuse.Guard(outcomes(errs), msg, data), to.keys))
+	set := to.pending(s.newsroom.watch(reuse.Guard(outcomes(errs), msg, data), to.keys))
 	e := effects{}
 
 	if s.observer.OutcomeKnown != nil {
@@ -77,6 +78,8 @@ func newDispatched(to recipients) *dispatched {
 
 // send takes the sequence number and routes the packet in one step.
 func (s *session) send(set *pending.Set, to recipients, data []byte, e *effects) {
+	maker, packet := s.makeEarly(to, data)
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -94,16 +97,55 @@ func (s *session) send(set *pending.Set, to recipients, data []byte, e *effects)
 	}
 
 	h := s.numbering.departure()
-	h.Pending = set
+	h.Pending, h.Room = set, to.room()
+
+	if maker != via {
+		packet = nil
+		s.rememberMakerLocked(via)
+	}
 
 	s.reporter.step(set, to.keys, to.addrs, e, func() {
-		packet := via.table.Make(s.me, to.addrs, data)
+		if packet == nil {
+			packet = via.table.Make(s.me, to.addrs, data)
+		}
+
 		if packet == nil {
 			e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, errNoPacket))
 		} else {
 			s.dispatchLocked(h, packet, e)
 		}
 	})
+}
+
+// makeEarly makes the packet of a message before there is a lock, if the table allows that. It returns
+// whose table that was: the packet is of no use if it is another one's turn.
+func (s *session) makeEarly(to recipients, data []byte) (maker *parent, packet router.Packet) {
+	maker = s.maker.Load()
+	if maker == nil {
+		return nil, nil
+	}
+
+	packet, err := contain.Call(func() (router.Packet, error) {
+		return maker.maker.MakeAnytime(s.me, to.addrs, data), nil
+	})
+	if err != nil {
+		s.witness.fault(err)
+
+		return nil, nil
+	}
+
+	return maker, packet
+}
+
+// rememberMakerLocked makes the next packets by the table of that parent, if it allows that.
+func (s *session) rememberMakerLocked(via *parent) {
+	if via.maker == nil {
+		via = nil
+	}
+
+	if s.maker.Load() != via {
+		s.maker.Store(via)
+	}
 }
 
 // serialize returns the bytes of a message. It returns an error for more than limit bytes.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minogrpc/session/internal/deadline"
@@ -154,6 +155,10 @@ type session struct {
 	dialler  dialler
 	witness  witness
 	reporter reporter
+
+	// maker is the parent whose table makes packets before the lock is taken. It is nil before the first
+	// Send, and where the table does not do that.
+	maker atomic.Pointer[parent]
 
 	// over is closed when the session is closed, and done when alive is zero, too.
 	over, done chan struct{}
@@ -337,6 +342,7 @@ func (s *session) closeLocked(cause error, clean bool, part func(*link.Link)) {
 	}
 
 	s.parents, s.children = nil, nil
+	s.maker.Store(nil)
 	s.finishLocked()
 }
 

@@ -161,6 +161,25 @@ type RoutingTable interface {
 	OnFailure(to mino.Address) error
 }
 
+// NextHop is an optional interface of a [RoutingTable]. With it a session needs neither a map of routes
+// nor a copy of a packet that goes to one neighbour as it is, as most packets do.
+type NextHop interface {
+	// NextHop returns true, and the next hop, if Forward would send all the destinations of the packet
+	// there; nil is the parent. It returns false when they go several ways, when one of them would be
+	// among the voids, and whenever it would have to search for the answer: the session asks Forward
+	// then. NextHop does not change the packet, and allocates no memory. Its time is linear in the
+	// number of destinations.
+	NextHop(packet Packet) (hop mino.Address, one bool)
+}
+
+// Maker is an optional interface of a [RoutingTable]. With it a session makes a packet before it takes
+// its lock, so that the goroutines that send at once do not wait for each other that long.
+type Maker interface {
+	// MakeAnytime is Make, but may be called at any time and from several goroutines at once, also
+	// while another method of the table runs. It depends on nothing that a loss changes.
+	MakeAnytime(src mino.Address, to []mino.Address, msg []byte) Packet
+}
+
 // Subtree is an optional interface of a [RoutingTable]. With it a session can look after the nodes
 // behind a lost neighbour before the next packet for one of them.
 type Subtree interface {

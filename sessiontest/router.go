@@ -54,6 +54,8 @@ import (
 //   - SourcesComeTheWayThatRoutesGo: a table that implements router.Sources says true for the
 //     neighbour that leads to a source, and false for others, as router.Sources describes. Tables
 //     without MayCome pass.
+//   - ShortcutsSayTheSame: a table that implements router.NextHop names the way that Forward takes, and
+//     one that implements router.Maker makes the packet that Make makes. The session takes either.
 //   - OrchestratorSendsAllToItsParent: the table of New without players sends everything to the
 //     parent, its own address too: the player on its node has that.
 //   - PlayersMayNameANodeTwiceAndItself: New takes a list that names players twice and the node
@@ -111,6 +113,7 @@ var routerChecks = []routerCheck{
 	{name: "LostNeighbourIsTriedAgain", run: checkRetry, inBubble: true},
 	{name: "StrangerGoesToTheParentOrNowhere", run: checkStranger},
 	{name: "SourcesComeTheWayThatRoutesGo", run: checkSources},
+	{name: "ShortcutsSayTheSame", run: checkShortcuts},
 	{name: "OrchestratorSendsAllToItsParent", run: checkOrchestrator},
 	{name: "PlayersMayNameANodeTwiceAndItself", run: checkPlayers},
 	{name: "GarbageIsAnError", run: checkGarbage},

@@ -105,6 +105,7 @@ var brokenRouters = map[string][]brokenRouter{
 	"LostNeighbourIsTriedAgain":         {neverAgain(), {forward: failPlainly}},
 	"StrangerGoesToTheParentOrNowhere":  {{forward: sendDown}, {forward: forgetOne}},
 	"SourcesComeTheWayThatRoutesGo":     brokenSources,
+	"ShortcutsSayTheSame":               brokenShortcuts,
 	"OrchestratorSendsAllToItsParent":   {{forward: sendDown}, {forward: failWithoutReason}, {mayCome: mayNot}},
 	"PlayersMayNameANodeTwiceAndItself": {{forgetsMe: true}},
 	"GarbageIsAnError": {
@@ -129,6 +130,26 @@ var brokenSources = []brokenRouter{
 		return from != nil && source != nil && from.Equal(source) || s.MayCome(source, from)
 	}},
 	{onFailure: giveUp}, {onFailure: ignore},
+}
+
+// brokenShortcuts are wrong where Make and Forward are right.
+var brokenShortcuts = []brokenRouter{
+	{nextHop: func(router.NextHop, router.Packet) (mino.Address, bool) { return nil, true }},
+	{nextHop: func(_ router.NextHop, p router.Packet) (mino.Address, bool) { return p.GetDestination()[0], true }},
+	{nextHop: func(h router.NextHop, p router.Packet) (mino.Address, bool) {
+		defer p.Slice(p.GetDestination()[0])
+
+		return h.NextHop(p)
+	}},
+	{anytime: func(m router.Maker, src mino.Address, to []mino.Address, msg []byte) router.Packet {
+		return m.MakeAnytime(src, to[:1], msg)
+	}},
+	{anytime: func(m router.Maker, src mino.Address, to []mino.Address, msg []byte) router.Packet {
+		return m.MakeAnytime(src, to, bytes.Clone(msg))
+	}},
+	{anytime: func(m router.Maker, _ mino.Address, to []mino.Address, msg []byte) router.Packet {
+		return m.MakeAnytime(to[0], to, msg)
+	}},
 }
 
 // mayNot lets no packet come from anywhere.
@@ -261,6 +282,8 @@ type brokenRouter struct {
 	forward   func(router.RoutingTable, router.Packet) (router.Routes, router.Voids)
 	onFailure func(router.RoutingTable, mino.Address) error
 	mayCome   func(router.Sources, mino.Address, mino.Address) bool
+	nextHop   func(router.NextHop, router.Packet) (mino.Address, bool)
+	anytime   func(router.Maker, mino.Address, []mino.Address, []byte) router.Packet
 	packets   func(router.Packet, error) (router.Packet, error)
 	forgetsMe bool
 }
@@ -323,6 +346,24 @@ func (t brokenTable) MayCome(source, from mino.Address) bool {
 	}
 
 	return sources.MayCome(source, from)
+}
+
+func (t brokenTable) NextHop(p router.Packet) (mino.Address, bool) {
+	oneWay := t.RoutingTable.(router.NextHop)
+	if t.broken.nextHop != nil {
+		return t.broken.nextHop(oneWay, p)
+	}
+
+	return oneWay.NextHop(p)
+}
+
+func (t brokenTable) MakeAnytime(src mino.Address, to []mino.Address, msg []byte) router.Packet {
+	maker := t.RoutingTable.(router.Maker)
+	if t.broken.anytime != nil {
+		return t.broken.anytime(maker, src, to, msg)
+	}
+
+	return maker.MakeAnytime(src, to, msg)
 }
 
 // brokenFactory is the packet factory of a brokenRouter.

@@ -66,6 +66,9 @@ type Header struct {
 	Attempts int
 	Lost     error
 
+	// Room is memory for the parcel of the packet, if it goes one way, as most do. It may be nil.
+	Room *Parcel
+
 	// shared is set when the packet has been given to a connection, which may go on
 	// reading it after the link is lost. Then nobody may slice it any more.
 	shared bool
@@ -114,7 +117,13 @@ type Parcel struct {
 
 // New returns a parcel whose Keys are to be filled in.
 func New(h Header, packet router.Packet) *Parcel {
-	p := &Parcel{Header: h, Packet: packet, Dests: packet.GetDestination()}
+	p := h.Room
+	if p == nil || p.Pending != nil {
+		p = new(Parcel)
+	}
+
+	p.Header, p.Packet, p.Dests = h, packet, packet.GetDestination()
+	p.Room = nil
 
 	if len(p.Dests) == 1 {
 		p.Keys = p.key[:]

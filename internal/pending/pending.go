@@ -64,7 +64,15 @@ func (f Func) Settled(i, left int, err error) { f(i, left, err) }
 // New returns a set of the destinations with these address texts, which must not change
 // any more. A key that is there twice is one destination.
 func New(keys []string, waiter Waiter) *Set {
-	s := &Set{keys: keys, waiter: waiter}
+	s := new(Set)
+	s.Init(keys, waiter)
+
+	return s
+}
+
+// Init makes what New returns of a zero Set, for an owner that has the memory for it.
+func (s *Set) Init(keys []string, waiter Waiter) {
+	s.keys, s.waiter = keys, waiter
 
 	if len(keys) <= few {
 		s.left = distinct(keys)
@@ -76,8 +84,6 @@ func New(keys []string, waiter Waiter) *Set {
 
 		s.left = len(s.index)
 	}
-
-	return s
 }
 
 // distinct returns the number of different keys among a few.

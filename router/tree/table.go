@@ -23,7 +23,7 @@ var errAddress = errors.New("the address is empty or malformed")
 // in the list of a child and in the map. It was measured, and is rounded up.
 const perPlayer = 128
 
-// table implements router.RoutingTable, router.Subtree, router.Sources and router.Weighted.
+// table implements router.RoutingTable, and all its optional interfaces.
 type table struct {
 	router *treeRouter
 
@@ -128,6 +128,11 @@ func (t *table) Make(src mino.Address, to []mino.Address, msg []byte) router.Pac
 	return (*types.Packet)(message.MakePacket(t.router.reader, src, to, msg))
 }
 
+// MakeAnytime implements router.Maker: what a packet is does not depend on the players.
+func (t *table) MakeAnytime(src mino.Address, to []mino.Address, msg []byte) router.Packet {
+	return t.Make(src, to, msg)
+}
+
 // Weight implements router.Weighted.
 func (t *table) Weight() int {
 	return t.weight
@@ -169,6 +174,31 @@ func (t *table) Forward(p router.Packet) (router.Routes, router.Voids) {
 	}
 
 	return routes, voids
+}
+
+// NextHop implements router.NextHop.
+func (t *table) NextHop(p router.Packet) (mino.Address, bool) {
+	own, ok := p.(*types.Packet)
+	if !ok {
+		return nil, false
+	}
+
+	var hop *child
+
+	for _, text := range (*message.Packet)(own).Players().Texts {
+		next, err := t.next(text)
+		if err != nil || hop != nil && next != hop {
+			return nil, false
+		}
+
+		hop = next
+	}
+
+	if hop == nil {
+		return nil, false
+	}
+
+	return hop.addr, true
 }
 
 // hops appends the next hop of each destination, which is nil for one among the

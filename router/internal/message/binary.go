@@ -83,7 +83,9 @@ func (h *headerReader) packet() (*Packet, error) {
 		return nil, fmt.Errorf("source: %w", err)
 	}
 
-	dest, err := h.players()
+	p := &Packet{source: source.Addr, sourceText: source.Text}
+
+	err = h.destinations(p)
 	if err != nil {
 		return nil, fmt.Errorf("destination: %w", err)
 	}
@@ -92,27 +94,43 @@ func (h *headerReader) packet() (*Packet, error) {
 		return nil, fmt.Errorf("%d bytes are left over", len(h.rest))
 	}
 
-	return NewPacket(source, dest, nil), nil
+	return p, nil
 }
 
-// players reads the destinations.
-func (h *headerReader) players() (Players, error) {
+// destinations reads those of a packet.
+func (h *headerReader) destinations(p *Packet) error {
 	n, err := h.uvarint()
 	if err != nil {
-		return Players{}, err
+		return err
 	}
 
 	err = h.Admit(n)
 	if err != nil {
-		return Players{}, err
+		return err
 	}
 
 	// No text is empty, so that each takes two bytes at least. Without this check
 	// the number would allocate more than was received.
 	if n > uint64(len(h.rest)/2) {
-		return Players{}, errCut
+		return errCut
 	}
 
+	if n == 1 {
+		one, err := h.player()
+		if err == nil {
+			p.sendOne(one.Addr, one.Text)
+		}
+
+		return err
+	}
+
+	p.dest, err = h.players(n)
+
+	return err
+}
+
+// players reads so many of them.
+func (h *headerReader) players(n uint64) (Players, error) {
 	unique := NewDistinct(int(n))
 
 	for range n {

@@ -23,11 +23,35 @@ type Packet struct {
 	// dest holds each address once.
 	dest    Players
 	message []byte
+
+	// one is the memory of a list of one destination, which most packets have.
+	one struct {
+		addr [1]mino.Address
+		text [1]string
+	}
 }
 
 // NewPacket returns a packet between players that have been checked. The list is used up.
 func NewPacket(source Player, dest Players, message []byte) *Packet {
-	return &Packet{source: source.Addr, sourceText: source.Text, dest: dest, message: message}
+	p := &Packet{source: source.Addr, sourceText: source.Text, message: message}
+	p.send(dest)
+
+	return p
+}
+
+// send sets the destinations. A list of one is copied, and so takes no memory of its own.
+func (p *Packet) send(dest Players) {
+	if dest.Len() == 1 {
+		p.sendOne(dest.Addrs[0], dest.Texts[0])
+	} else {
+		p.dest = dest
+	}
+}
+
+// sendOne sets the only destination.
+func (p *Packet) sendOne(addr mino.Address, text string) {
+	p.one.addr[0], p.one.text[0] = addr, text
+	p.dest = Players{Addrs: p.one.addr[:], Texts: p.one.text[:]}
 }
 
 // MakePacket returns a packet between any addresses, without the duplicates. One that
@@ -37,12 +61,22 @@ func MakePacket(r *Reader, source mino.Address, to []mino.Address, message []byt
 	s := Borrow()
 	defer s.Return()
 
+	p := &Packet{source: source, sourceText: textOf(r, source, s), message: message}
+
+	if len(to) == 1 {
+		p.sendOne(to[0], textOf(r, to[0], s))
+
+		return p
+	}
+
 	dest := NewDistinct(len(to))
 	for _, addr := range to {
 		dest.AddAny(addr, textOf(r, addr, s))
 	}
 
-	return &Packet{source: source, sourceText: textOf(r, source, s), dest: dest.Players, message: message}
+	p.dest = dest.Players
+
+	return p
 }
 
 // textOf returns the text of an address, which is empty when it cannot be sent.
@@ -87,7 +121,7 @@ func (p *Packet) AddAll(list Players) {
 
 // To returns the same packet for other destinations. The list is used up.
 func (p *Packet) To(dest Players) *Packet {
-	return &Packet{source: p.source, sourceText: p.sourceText, dest: dest, message: p.message}
+	return NewPacket(p.Source(), dest, p.message)
 }
 
 // ToAll returns the same packet once more. What is added to one of them is not in the
@@ -113,8 +147,8 @@ func (p *Packet) Slice(addr mino.Address) *Packet {
 
 	p.dest = Room(n - 1).WithAll(all.Slice(0, i)).WithAll(all.Slice(i+1, n))
 
-	// A copy, so that what is queued here does not hold the list of the others.
-	return p.To(Room(1).With(all.Addrs[i], all.Texts[i]))
+	// A packet copies a list of one, so that what is queued here does not hold the list of the others.
+	return p.To(all.Slice(i, i+1))
 }
 
 // index returns the place of the address among the destinations, -1 for none.
