@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
@@ -65,7 +66,7 @@ type Event struct {
 	Destinations, Bytes int
 	// Latency is that of an outcome.
 	Latency time.Duration
-	// Text is at most 200 bytes of the error, if there is one.
+	// Text is at most 200 bytes of the error, if there is one, and an ellipsis if that is not all.
 	Text string
 }
 
@@ -182,9 +183,14 @@ func textOf(err error) string {
 	}
 
 	text := fmt.Sprint(err)
-	if len(text) > maxText {
-		text = text[:maxText] + "…"
+	if len(text) <= maxText {
+		return text
 	}
 
-	return text
+	end := maxText
+	for end > maxText-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end-- // No character is cut in two.
+	}
+
+	return text[:end] + "…"
 }

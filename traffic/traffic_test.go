@@ -161,6 +161,25 @@ func TestRecord_HostileTexts(t *testing.T) {
 	require.NotContains(t, text.String(), "<script")
 }
 
+// The text of an event is bounded, and cut between two characters.
+func TestRecord_KeepsWholeCharacters(t *testing.T) {
+	for _, c := range []struct{ name, text, kept string }{
+		{"short", strings.Repeat("é", 100), strings.Repeat("é", 100)},
+		{"two bytes", "a" + strings.Repeat("é", 100), "a" + strings.Repeat("é", 99) + "…"},
+		{"four bytes", "ab" + strings.Repeat("𝄞", 60), "ab" + strings.Repeat("𝄞", 49) + "…"},
+		{"between two", strings.Repeat("é", 101), strings.Repeat("é", 100) + "…"},
+		{"no text at all", strings.Repeat("\x80", 300), strings.Repeat("\x80", 196) + "…"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			record := traffic.NewRecord()
+			record.Observer().RelayLost(session.StreamInfo{}, nil, errors.New(c.text))
+
+			events, _ := record.Events()
+			require.Equal(t, c.kept, events[0].Text)
+		})
+	}
+}
+
 // drawn returns how many elements of each class a timeline has, and its titles.
 func drawn(t *testing.T, record *traffic.Record) (classes map[string]int, titles string) {
 	t.Helper()
