@@ -1,5 +1,6 @@
 // Command threshold lets seven nodes sign a message, each with its share of one key. Any five good shares make
-// the signature. One player is slow, one dies when it is asked, and one lies.
+// the signature. One player is slow, one dies when it is asked, and one lies. The exit code is 1 if there is no
+// signature, or one that is not valid.
 package main
 
 import (
@@ -26,7 +27,10 @@ const message = "pay 5 coins to the ferryman"
 // The players that are not as they should be.
 const slow, dead, liar = 2, 3, 4
 
-var errLie = errors.New("the share is not that of this player for this message")
+var (
+	errLie     = errors.New("the share is not that of this player for this message")
+	errInvalid = errors.New("the signature is not that of the key of all")
+)
 
 type signing = protocol.Procedure[string, bls.Signature]
 
@@ -95,9 +99,16 @@ func collect(
 	return combine(shares)
 }
 
-func main() { run(os.Stdout) }
+func main() {
+	err := run(os.Stdout)
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "threshold:", err)
 
-func run(out io.Writer) {
+		os.Exit(1)
+	}
+}
+
+func run(out io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 
@@ -106,25 +117,47 @@ func run(out io.Writer) {
 
 	for i := range players {
 		router := tree.NewRouter(minogrpc.NewAddressFactory())
+
 		node, err := minogrpc.NewMinogrpc(minogrpc.ParseAddress("127.0.0.1", 0), nil, router, minogrpc.NoTLS())
-		check(err)
+		if err != nil {
+			return err
+		}
 
 		stop := func() { check(node.Stop()) }
 		defer stop()
 
 		players[i] = node.GetAddress()
+
 		procedures[i], err = protocol.Define(node, "sign", sign(i, secrets[i], stop))
-		check(err)
+		if err != nil {
+			return err
+		}
 	}
 
-	_, _ = fmt.Fprintf(out, "Any 5 of 7 players can sign %q. Player 3 is slow, 4 dies, and 5 lies:\n", message)
+	_, err := fmt.Fprintf(out, "Any 5 of 7 players can sign %q. Player 3 is slow, 4 dies, and 5 lies:\n", message)
+	if err != nil {
+		return err
+	}
 
-	b := newBoard(out, len(players), screen.IsTerminal(out))
-	signature, err := collect(ctx, procedures[0], c, players, b)
-	check(err)
+	signature, err := collect(ctx, procedures[0], c, players, newBoard(out, len(players), screen.IsTerminal(out)))
+	if err != nil {
+		return err
+	}
 
+	return conclude(out, c, signature)
+}
+
+// conclude says what the signature is worth to those who know the key of all.
+func conclude(out io.Writer, c committee, signature bls.Signature) error {
 	valid := bls.Verify(c.group, []byte(message), signature)
-	_, _ = fmt.Fprintf(out, "Five good shares have made the signature %x..., valid: %t\n", signature[:8], valid)
+
+	_, err := fmt.Fprintf(out, "Five good shares have made the signature %x..., valid: %t\n",
+		signature[:min(8, len(signature))], valid)
+	if err == nil && !valid {
+		err = errInvalid
+	}
+
+	return err
 }
 
 func check(err error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"regexp"
 	"slices"
@@ -120,7 +121,7 @@ func TestCombine_AnyKSharesMakeTheSameSignature(t *testing.T) {
 func TestRun_PrintsALineForEachPlayer(t *testing.T) {
 	var out bytes.Buffer
 
-	run(&out)
+	require.NoError(t, run(&out))
 
 	text := out.String()
 	require.NotContains(t, text, "\x1b", "what is not a terminal has no colours")
@@ -130,6 +131,39 @@ func TestRun_PrintsALineForEachPlayer(t *testing.T) {
 	require.Len(t, regexp.MustCompile(`player \d .*✓ a good share`).FindAllString(text, -1), 5)
 	require.Contains(t, text, "valid: true")
 }
+
+// A signature that is not that of the key of all is a failure, and so the exit code is not zero.
+func TestConclude_InvalidSignatureIsAnError(t *testing.T) {
+	c, secrets := deal(1, 1)
+	good := bls.Sign(secrets[0], []byte(message))
+
+	var out bytes.Buffer
+
+	require.NoError(t, conclude(&out, c, good))
+	require.Contains(t, out.String(), "valid: true")
+
+	for name, bad := range map[string]bls.Signature{
+		"none":                nil,
+		"of another message":  bls.Sign(secrets[0], []byte("pay 500 coins to me")),
+		"no point of a curve": bytes.Repeat([]byte{7}, len(good)),
+	} {
+		out.Reset()
+		require.ErrorIs(t, conclude(&out, c, bad), errInvalid, name)
+		require.Contains(t, out.String(), "valid: false", name)
+	}
+}
+
+// Nobody takes a run for a good one whose result could not be printed.
+func TestRun_WriteErrorIsAnError(t *testing.T) {
+	full := errors.New("disk full")
+
+	require.ErrorIs(t, run(writer(func([]byte) (int, error) { return 0, full })), full)
+}
+
+// writer is an io.Writer that is a function.
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
 
 // A terminal has one line for each player, which is drawn over, fits, and obeys no text of others.
 func TestBoard_DrawsOverItsLinesOnATerminal(t *testing.T) {
