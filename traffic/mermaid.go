@@ -21,7 +21,7 @@ type line struct {
 // WriteMermaid writes a sequence diagram for Mermaid: an arrow for each packet between neighbours, and a note for
 // each failure and loss. It has at most 300 of them, and says how many are left out.
 func (r *Record) WriteMermaid(w io.Writer) error {
-	s := tell(r.Events())
+	s := r.tell()
 	names := make(map[string]string, len(s.nodes))
 	out := newPen(w)
 
@@ -29,7 +29,7 @@ func (r *Record) WriteMermaid(w io.Writer) error {
 
 	for i, node := range s.nodes {
 		names[node] = fmt.Sprintf("p%d", i)
-		out.printf("    participant p%d as %s\n", i, plain(short(node)))
+		out.printf("    participant p%d as %s\n", i, plain(node))
 	}
 
 	lines := s.lines(names)
@@ -76,12 +76,12 @@ func (h hop) label() string {
 		to = fmt.Sprintf("%d players", h.dests)
 	}
 
-	return fmt.Sprintf("%d bytes of %s for %s", h.bytes, short(h.source), to)
+	return fmt.Sprintf("%d bytes of %s for %s", h.bytes, h.source, to)
 }
 
 // label says what has happened.
 func (m mark) label() string {
-	text := fmt.Sprintf("%s %s", m.kind, short(m.peer))
+	text := fmt.Sprintf("%s %s", m.kind, m.peer)
 	if m.kind == Reached || m.kind == Failed {
 		text += fmt.Sprintf(" after %v", rounded(m.latency))
 	}

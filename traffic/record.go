@@ -83,10 +83,22 @@ func WithLimit(events int) Option {
 	}
 }
 
+// WithNames lets the pictures show each node under the name that the function returns for its address. It must give
+// different nodes different names. The methods that draw call it; the addresses in the texts of errors stay. Without
+// it a picture shows the address without its scheme. A nil function changes nothing.
+func WithNames(nameOf func(node string) string) Option {
+	return func(r *Record) {
+		if nameOf != nil {
+			r.names = nameOf
+		}
+	}
+}
+
 // Record keeps events. All methods may be called from several goroutines at once.
 type Record struct {
 	began time.Time
 	limit int
+	names func(node string) string
 
 	mu      sync.Mutex
 	events  []Event
@@ -95,7 +107,7 @@ type Record struct {
 
 // NewRecord returns an empty record.
 func NewRecord(opts ...Option) *Record {
-	r := &Record{began: time.Now(), limit: DefaultLimit}
+	r := &Record{began: time.Now(), limit: DefaultLimit, names: short}
 	for _, opt := range opts {
 		opt(r)
 	}

@@ -41,13 +41,20 @@ type way struct {
 	bytes                    int
 }
 
-// tell makes a story of the events.
-func tell(events []Event, dropped int) story {
+// tell makes a story of the events, in which the nodes have the names that the pictures show.
+func (r *Record) tell() story {
+	events, dropped := r.Events()
 	s := story{dropped: dropped}
 	known := make(map[string]bool)
 	match := matching{story: &s, left: make(map[way][]int), came: make(map[way][]time.Duration)}
 
 	for _, e := range events {
+		for _, name := range []*string{&e.Node, &e.Peer, &e.Source} {
+			if *name != "" {
+				*name = r.names(*name)
+			}
+		}
+
 		s.end = max(s.end, e.At)
 
 		for _, name := range []string{e.Node, e.Peer} {

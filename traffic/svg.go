@@ -14,7 +14,7 @@ const (
 	laneHeight  = 44
 	marginLeft  = 190
 	marginTop   = 56
-	marginRight = 30
+	marginRight = 60
 	innerWidth  = 1200
 	ticks       = 8
 )
@@ -49,7 +49,7 @@ type canvas struct {
 // WriteSVG writes a timeline as a picture of its own: a lane for each node, an arrow for each packet between
 // neighbours, and a dot for each outcome, loss and link. What each is shows when the pointer rests on it.
 func (r *Record) WriteSVG(w io.Writer) error {
-	s := tell(r.Events())
+	s := r.tell()
 	c := canvas{pen: newPen(w), lanes: make(map[string]int), end: max(s.end, time.Microsecond)}
 	height := marginTop + laneHeight*len(s.nodes) + laneHeight/2
 
@@ -68,7 +68,7 @@ func (r *Record) WriteSVG(w io.Writer) error {
 	for i, node := range s.nodes {
 		c.lanes[node] = i
 		c.printf(`<line class="lane" x1="%d" x2="%d" y1="%d" y2="%d"/><text x="10" y="%d">%s</text>`+"\n",
-			marginLeft, marginLeft+innerWidth, c.y(node), c.y(node), c.y(node)+4, escaped(short(node)))
+			marginLeft, marginLeft+innerWidth, c.y(node), c.y(node), c.y(node)+4, escaped(node))
 	}
 
 	for _, h := range s.hops {
@@ -115,7 +115,7 @@ func (c *canvas) hop(h hop) {
 
 	c.printf(`<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"><title>%s</title></line>`+"\n",
 		class, x1, y1, x2, y2, escaped(fmt.Sprintf("%v: %s to %s, %s, %s",
-			rounded(h.left), short(h.from), short(h.to), h.label(), end)))
+			rounded(h.left), h.from, h.to, h.label(), end)))
 }
 
 // mark draws a dot.
@@ -131,7 +131,7 @@ func (c *canvas) mark(m mark) {
 
 	c.printf(`<circle class="%s" cx="%.1f" cy="%d" r="%d"><title>%s</title></circle>`+"\n",
 		class, c.x(m.at), c.y(m.node), radius, escaped(fmt.Sprintf("%v: %s: %s",
-			rounded(m.at), short(m.node), m.label())))
+			rounded(m.at), m.node, m.label())))
 }
 
 // escaped returns a text as XML has it. Characters that XML does not know are left out.

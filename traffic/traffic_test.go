@@ -141,6 +141,32 @@ func TestRecord_WritesATimeline(t *testing.T) {
 	})
 }
 
+// A picture has the names that it is given, and addresses only in the texts of errors.
+func TestRecord_ShowsTheNamesOfNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := map[string]string{"grpc://n0:1": "alice", "Orchestrator:grpc://n0:1": "the one who asks"}
+		record := recorded(t, traffic.WithNames(nil), traffic.WithNames(func(node string) string {
+			if name, ok := names[node]; ok {
+				return name
+			}
+
+			return node
+		}))
+
+		var text bytes.Buffer
+
+		require.NoError(t, record.WriteMermaid(&text))
+		require.Contains(t, text.String(), "as the one who asks\n")
+		require.Contains(t, text.String(), "8 bytes of the one who asks for 2 players")
+		require.NotContains(t, text.String(), "n0:1 for")
+
+		text.Reset()
+		require.NoError(t, record.WriteSVG(&text))
+		require.Contains(t, text.String(), ">alice</text>")
+		require.Contains(t, text.String(), ": alice to grpc://n1:1, ")
+	})
+}
+
 // What nodes say means nothing in the pictures.
 func TestRecord_HostileTexts(t *testing.T) {
 	record := traffic.NewRecord()
