@@ -36,16 +36,27 @@ func New(out io.Writer) *Screen {
 	return &Screen{out: out, terminal: IsTerminal(out)}
 }
 
-// IsTerminal tells whether a line can be drawn over there.
+// IsTerminal tells whether a line can be drawn over there. It cannot on a terminal that is dumb, or that does not say
+// what it is.
 func IsTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	if !ok {
+	if term := os.Getenv("TERM"); !ok || term == "" || term == "dumb" {
 		return false
 	}
 
 	info, err := file.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
 
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	null, err := os.Stat(os.DevNull) // This is such a device, too.
+
+	return err != nil || !os.SameFile(info, null)
+}
+
+// Colours tells whether a terminal is to have colours: somebody may want none, see https://no-color.org.
+func Colours() bool {
+	return os.Getenv("NO_COLOR") == ""
 }
 
 // Printf prints, below the progress that has been shown.
@@ -107,14 +118,11 @@ func (s *Screen) Progress(done, all int, total, last string) {
 		return
 	}
 
-	full := barWidth * done / all
-	bar := strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
-
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
 	s.drawn = true
-	s.writeLocked(fmt.Sprintf("\r\x1b[K  %s %2d of %s, %s", bar, done, replies(all), total))
+	s.writeLocked(fmt.Sprintf("\r\x1b[K  %s %2d of %s, %s", Bar(barWidth, done, all), done, replies(all), total))
 }
 
 func replies(n int) string {
