@@ -8,8 +8,12 @@
 // with those that are left: the outcome of the message to the stopped node says that
 // its share is missing, and the others take it over.
 //
-// The exit code is 1 when a sum is wrong or anything else fails, and 2 when the
-// arguments make no sense.
+// On a terminal the tree is drawn as it changes, slowly enough to follow. A window is taken
+// to have 80 columns and 24 lines unless COLUMNS and LINES say something else, and no colours
+// if NO_COLOR is set. Elsewhere, and on a dumb terminal, there are lines, and no waiting.
+//
+// The exit code is 1 when a sum is wrong, when an outcome is not what the library promises, or
+// when anything else fails; 2 when the arguments make no sense; and 130 after an interrupt.
 package main
 
 import (
@@ -19,14 +23,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
-
-	"github.com/minogrpc/session/examples/internal/words"
+	"os/signal"
+	"syscall"
 )
 
 const (
-	exitFailure = 1
-	exitUsage   = 2
+	exitFailure   = 1
+	exitUsage     = 2
+	exitInterrupt = 130
 )
 
 func main() {
@@ -35,35 +39,41 @@ func main() {
 
 // command runs the program and returns its exit code.
 func command(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("tree", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-
-	dir := flags.String("dir", ".", "the `folder` whose words are counted, without its hidden and binary files")
-	picture := flags.String("picture", "", "the `file` for a timeline of who sent what to whom, as SVG")
-	timeout := flags.Duration("timeout", time.Minute, "how `long` everything may take")
-
-	err := flags.Parse(args)
+	opts, err := parse(args, stdout, stderr)
 
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
 		return exitUsage
-	case flags.NArg() > 0:
-		_, _ = fmt.Fprintln(stderr, "tree takes no arguments, see -h")
-
-		return exitUsage
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
+	return runUntilInterrupt(stdout, stderr, opts)
+}
+
+// runUntilInterrupt runs the program, whose terminal is as it was when somebody has had enough.
+func runUntilInterrupt(stdout, stderr io.Writer, opts options) int {
+	interrupted, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer restore()
+
+	// Another interrupt does not wait.
+	defer context.AfterFunc(interrupted, restore)()
+
+	ctx, cancel := context.WithTimeout(interrupted, opts.timeout+opts.pauses())
 	defer cancel()
 
-	err = run(ctx, stdout, options{dir: *dir, count: words.Count, picture: *picture})
-	if err != nil {
+	err := run(ctx, stdout, opts)
+
+	switch {
+	case err != nil && interrupted.Err() != nil:
+		_, _ = fmt.Fprintln(stderr, "tree: interrupted")
+
+		return exitInterrupt
+	case err != nil:
 		_, _ = fmt.Fprintln(stderr, "tree:", err)
 
 		return exitFailure
+	default:
+		return 0
 	}
-
-	return 0
 }

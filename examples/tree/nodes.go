@@ -1,19 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/examples/internal/words"
+	"github.com/minogrpc/session/host"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/router/tree"
 )
-
-// size is the number of nodes: enough for a tree that has a middle.
-const size = 15
 
 // node is one of the nodes, all of which are players.
 type node struct {
@@ -29,18 +30,18 @@ type node struct {
 // startNodes starts the nodes on free ports of the loopback interface, each with a
 // certificate that it makes itself, and lets everybody know everybody. What it
 // returns is to be stopped even if there is an error.
-func startNodes(ways *ways, count words.Counter) ([]*node, error) {
+func (d *demo) startNodes(ctx context.Context) ([]*node, error) {
 	var nodes []*node
 
-	for i := range size {
-		n, err := startNode(i, ways)
+	for i := range d.options.nodes {
+		n, err := d.startNode(i)
 		if err != nil {
 			return nodes, err
 		}
 
 		nodes = append(nodes, n)
 
-		worker, err := words.NewWorker(n.addr, count)
+		worker, err := words.NewWorker(n.addr, d.counter(ctx, i))
 		if err != nil {
 			return nodes, err
 		}
@@ -54,14 +55,15 @@ func startNodes(ways *ways, count words.Counter) ([]*node, error) {
 	return nodes, exchangeCertificates(nodes)
 }
 
-func startNode(index int, ways *ways) (*node, error) {
+func (d *demo) startNode(index int) (*node, error) {
 	started, err := minogrpc.NewMinogrpc(
 		minogrpc.ParseAddress("127.0.0.1", 0),
 		nil,
 		tree.NewRouter(minogrpc.NewAddressFactory()),
+		minogrpc.WithObserver(d.handlerObserver(index)),
 		minogrpc.WithSessionOptions(
-			session.WithObserver(ways.observer(index)),
-			session.WithObserver(ways.record.Observer()),
+			session.WithObserver(d.observer(index)),
+			session.WithObserver(d.ways.record.Observer()),
 		),
 	)
 	if err != nil {
@@ -69,6 +71,21 @@ func startNode(index int, ways *ways) (*node, error) {
 	}
 
 	return &node{Minogrpc: started, name: fmt.Sprintf("node %d", index+1), addr: started.GetAddress()}, nil
+}
+
+// counter returns what a node counts with: slow enough to be watched, if somebody watches.
+func (d *demo) counter(ctx context.Context, index int) words.Counter {
+	return func(folder fs.FS, name string) (int, error) {
+		n, err := d.counts(folder, name)
+
+		wait(ctx, look(d.stage, func(b *board) time.Duration { return b.players[index].pace }))
+		d.stage.set(func(b *board) {
+			b.players[index].files++
+			b.players[index].words += n
+		})
+
+		return n, err
+	}
 }
 
 // exchangeCertificates does what an operator would: it gives every node the
@@ -96,14 +113,22 @@ func stopNodes(nodes []*node) error {
 	return errors.Join(errs...)
 }
 
-// find returns the node at an address of any form, or nil.
-func find(nodes []*node, addr mino.Address) *node {
-	i := slices.IndexFunc(nodes, func(n *node) bool { return n.addr == session.FollowerOf(addr) })
-	if i < 0 {
-		return nil
+// inStream returns what the node knows about its part as a player.
+func (n *node) inStream() session.Snapshot {
+	for _, st := range n.Snapshot().Streams {
+		if st.Role != host.StreamOrchestrator {
+			return st.Snapshot
+		}
 	}
 
-	return nodes[i]
+	return session.Snapshot{}
+}
+
+// hangsOn tells whether another node is above this one.
+func (n *node) hangsOn(other *node) bool {
+	return slices.ContainsFunc(n.inStream().Parents, func(parent session.Neighbor) bool {
+		return parent.Address == other.addr.String() && parent.State == session.NeighborOpen
+	})
 }
 
 // addressesOf returns the addresses of the nodes.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/examples/internal/screen"
@@ -10,73 +12,108 @@ import (
 	"github.com/minogrpc/session/mino"
 )
 
+// watcher shows how a count goes on, and judges what comes of it.
+type watcher struct {
+	*demo
+
+	ctx context.Context
+
+	// asked are the indices of the players of the last request.
+	asked []int
+
+	// partial tells that the last request was not about all files.
+	partial bool
+}
+
+// indices returns the indices of some players.
+func (w *watcher) indices(players []mino.Address) []int {
+	indices := make([]int, len(players))
+	for i, player := range players {
+		indices[i] = slices.Index(w.players, player)
+	}
+
+	return indices
+}
+
 // Asking implements words.Watcher.
-func (d *demo) Asking(players []mino.Address, files int) {
-	d.ways.begin(session.NewOrchestratorAddress(d.players[0]))
-	d.screen.Printf("Asking %s for their shares of %s:\n",
-		screen.Count(len(players), "node"), screen.Count(files, "file"))
+func (w *watcher) Asking(players []mino.Address, files int) {
+	w.asked, w.partial = w.indices(players), files < len(w.files)
+	text, slow := "%s are asked for their shares of %s.", w.slow
+
+	switch {
+	case w.partial && len(players) == 1:
+		text, slow = "The one node that is left is asked for the other %[2]s.", slow/3
+	case w.partial:
+		text, slow = "The %s that are left are asked for the other %s.", slow/3
+	case w.gone != root:
+		text = "%s are asked for their shares of %s again, in the same stream."
+	}
+
+	w.stage.say(w.ctx, fmt.Sprintf(text, screen.Count(len(players), "node"), screen.Count(files, "file")))
+	w.stage.set(func(b *board) { b.ask(w.asked, files, slow) })
 }
 
 // Counted implements words.Watcher.
-func (d *demo) Counted(player mino.Address, re words.Reply, done, all, sum int) {
-	name, words := find(d.nodes, player).name, screen.Count(re.Words, "word")
-
-	d.screen.Progress(done, all, screen.Count(sum, "word"),
-		fmt.Sprintf("%s counted %s in %d of the files", name, words, re.Files))
+func (w *watcher) Counted(from mino.Address, _ words.Reply, _, _, _ int) {
+	i := slices.Index(w.players, from)
+	w.stage.set(func(b *board) { b.players[i].state = replied })
 }
 
-// Waiting implements words.Watcher.
-func (d *demo) Waiting(players []mino.Address) {
-	names := make([]string, len(players))
-	for i, player := range players {
-		names[i] = find(d.nodes, player).name
+// Waiting implements words.Watcher. A terminal shows as much all the time.
+func (w *watcher) Waiting(players []mino.Address) {
+	if w.live {
+		return
 	}
 
-	d.screen.Printf("  waiting for %s\n", strings.Join(names, ", "))
+	names := look(w.stage, func(b *board) string { return b.names(w.indices(players)) })
+	w.stage.say(w.ctx, "  waiting for "+names)
 }
 
-// Outcomes implements words.Watcher: it draws the tree as the last request has gone
-// through it, with what became of the message to each of the nodes, and below it those
-// that were not reached.
-func (d *demo) Outcomes(lost words.Lost) {
-	root, children := d.ways.branches(d.nodes)
+// Outcomes implements words.Watcher.
+func (w *watcher) Outcomes(lost words.Lost) {
+	causes := make(map[string]string)
 
-	d.screen.Printf("\n  %-18s %-26s %s\n", "DESTINATION", "ADDRESS", "OUTCOME")
-
-	if root != nil {
-		d.branch(root, children, lost, "", "")
+	for addr, failure := range lost {
+		causes[addr.String()] = fmt.Sprintf("%v says: %v", failure.Hop, failure.Cause)
 	}
 
-	for _, n := range d.nodes {
-		failure := lost[n.addr]
-		if failure != nil {
-			d.row("✗ ", n, lost)
-			d.screen.Printf("    %v says: %v\n", failure.Hop, failure.Cause)
+	w.stage.set(func(b *board) {
+		for _, i := range w.asked {
+			p := &b.players[i]
+			p.outcome = "delivered"
+
+			if failure := lost[w.players[i]]; failure != nil {
+				p.outcome = failure.Reason.String()
+				p.state, p.note = stopped, p.outcome
+			}
 		}
+	})
+
+	if !w.partial {
+		w.stage.table(causes)
 	}
 
-	d.screen.Printf("\n")
+	w.judge(lost)
 }
 
-// branch draws a node and those below it.
-func (d *demo) branch(n *node, children map[*node][]*node, lost words.Lost, corner, indent string) {
-	d.row(corner, n, lost)
+// judge notes which outcomes are not as they should be: the message has reached everybody but the node that has been
+// stopped, whose parent knew that it is gone.
+func (w *watcher) judge(lost words.Lost) {
+	for _, i := range w.asked {
+		name, failure := w.nodes[i].name, lost[w.players[i]]
 
-	for i, child := range children[n] {
-		if i < len(children[n])-1 {
-			d.branch(child, children, lost, indent+"├── ", indent+"│   ")
-		} else {
-			d.branch(child, children, lost, indent+"└── ", indent+"    ")
+		var err error
+
+		switch isGone := i == w.gone && w.gone != root; {
+		case isGone && failure == nil:
+			err = fmt.Errorf("%s has been stopped, and has replied: %w", name, errPromise)
+		case isGone && failure.Reason != session.ReasonUnreachable:
+			err = fmt.Errorf("%s was known to be gone, and is not told to be unreachable: %w: %w",
+				name, failure, errPromise)
+		case !isGone && failure != nil:
+			err = fmt.Errorf("%s is up, and was not reached: %w: %w", name, failure, errPromise)
 		}
-	}
-}
 
-// row prints the outcome of one destination.
-func (d *demo) row(mark string, n *node, lost words.Lost) {
-	outcome := "delivered"
-	if lost[n.addr] != nil {
-		outcome = lost[n.addr].Reason.String()
+		w.broken = errors.Join(w.broken, err)
 	}
-
-	d.screen.Printf("  %-18s %-26v %s\n", mark+n.name, n.addr, outcome)
 }

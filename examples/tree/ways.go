@@ -1,34 +1,29 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/traffic"
 )
 
-// ways notes which way the messages of the orchestrator take, so that the tree is
-// drawn as it was and not as it should be. The observers of all the nodes write to
-// it.
+// ways has what the nodes observe: which way the messages take, so that the tree is drawn as it was and not as it
+// should be.
 type ways struct {
-	mu sync.Mutex
-
-	// orchestrator is the sender of what counts here.
-	orchestrator mino.Address
-
-	// from has the neighbour that each node, by its index, got the last message from.
-	from map[int]mino.Address
-
 	// record has all that the nodes have done.
 	record *traffic.Record
+
+	// changed has room for one note that a node has another neighbour, or has lost one.
+	changed chan struct{}
 }
 
-func newWays() *ways {
-	return &ways{record: traffic.NewRecord()}
+func newWays(names func(string) string) *ways {
+	return &ways{record: traffic.NewRecord(traffic.WithNames(names)), changed: make(chan struct{}, 1)}
 }
 
 // draw writes a timeline to a file, if there is a name for it.
@@ -45,63 +40,55 @@ func (w *ways) draw(name string) error {
 	return errors.Join(w.record.WriteSVG(file), file.Close())
 }
 
-// begin forgets what was noted, and waits for a message of the orchestrator.
-func (w *ways) begin(orchestrator mino.Address) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// await returns when it is done, which it looks at whenever a node has another neighbour. It returns an error when
+// the context is done first.
+func (w *ways) await(ctx context.Context, done func() bool) error {
+	for !done() {
+		select {
+		case <-w.changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 
-	w.orchestrator = orchestrator
-	w.from = make(map[int]mino.Address)
+	return nil
 }
 
-// observer returns the observer for the sessions of the node with that index.
-func (w *ways) observer(index int) session.Observer {
-	return session.Observer{
-		PacketReceived: func(_ session.StreamInfo, from mino.Address, info session.PacketInfo) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
+// notify notes that a node has another neighbour, or has lost one.
+func (w *ways) notify(session.StreamInfo, mino.Address) {
+	select {
+	case w.changed <- struct{}{}:
+	default: // It is noted.
+	}
+}
 
-			if info.Source.Equal(w.orchestrator) {
-				w.from[index] = from
+// observer returns the observer for the sessions of a node.
+func (d *demo) observer(index int) session.Observer {
+	return session.Observer{
+		RelayOpened: d.ways.notify,
+		RelayBroken: func(_ session.StreamInfo, peer mino.Address, _ error) {
+			d.stage.set(func(b *board) { b.lose(index, b.at(peer)) })
+		},
+		RelayResumed: func(_ session.StreamInfo, peer mino.Address) {
+			d.stage.set(func(b *board) { b.regain(index, b.at(peer)) })
+		},
+		RelayLost: func(s session.StreamInfo, peer mino.Address, _ error) { d.ways.notify(s, peer) },
+		PacketReceived: func(_ session.StreamInfo, from mino.Address, info session.PacketInfo) {
+			if !isOrchestrator(info.Source) {
+				return
 			}
+
+			d.stage.set(func(b *board) { b.reach(index, b.at(from)) })
 		},
 	}
 }
 
-// branches returns the root and the children of each node, in the order of the
-// nodes. There is no root before the first message.
-func (w *ways) branches(nodes []*node) (root *node, children map[*node][]*node) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-
-	children = make(map[*node][]*node)
-
-	for i, n := range nodes {
-		switch from := w.from[i]; {
-		case from == nil:
-		case from.Equal(w.orchestrator):
-			root = n
-		default:
-			parent := find(nodes, from)
-			children[parent] = append(children[parent], n)
-		}
-	}
-
-	return root, children
+// isOrchestrator tells whether an address is that of the orchestrator, of which there is one here.
+func isOrchestrator(addr mino.Address) bool {
+	return addr.Equal(session.NewOrchestratorAddress(addr))
 }
 
-// middle returns the node below the root that most others hang on, the first of
-// several, or nil when there is none.
-func (w *ways) middle(nodes []*node) *node {
-	root, children := w.branches(nodes)
-
-	var found *node
-
-	for _, n := range nodes {
-		if n != root && len(children[n]) > len(children[found]) {
-			found = n
-		}
-	}
-
-	return found
+// handlerObserver counts the handlers of a node.
+func (d *demo) handlerObserver(index int) minogrpc.Observer {
+	return minogrpc.Observer{HandlerStarted: func(session.StreamInfo) { d.handlers[index].Add(1) }}
 }
