@@ -66,32 +66,54 @@ func (o connOpener) open(setup context.Context, offered metadata.MD) (OpenStream
 // over opens a stream that lasts until it is released or life is over. setup bounds how long the opening
 // takes. If there is a Conn in spite of an error, the caller has to call Release, and may call Evict.
 func (o connOpener) over(life, setup context.Context, offered metadata.MD) (OpenStream, error) {
-	conn, err := o.conns.Acquire(o.addr)
+	opened, err := o.acquire()
 	if err != nil {
 		return OpenStream{}, err
 	}
 
 	ctx, cancel := context.WithCancel(life)
-	opened := OpenStream{
-		Conn:  conn,
-		Calls: o.calls,
-		Release: func() {
-			cancel()
-			o.conns.Release(o.addr)
-		},
-		Evict: func() { evictConn(o.conns, o.addr, conn) },
+	opened.Release = func() {
+		cancel()
+		o.conns.Release(o.addr)
 	}
 
 	// A deadline on the context of the stream would end the stream later on.
 	stop := context.AfterFunc(setup, cancel)
-	md := metadata.Join(o.md, offered)
 
-	opened.Stream, opened.Header, err = opening.Stream(metadata.NewOutgoingContext(ctx, md), conn)
+	opened.Stream, opened.Header, err = opening.Stream(o.outgoing(ctx, offered), opened.Conn)
 	if !stop() && err == nil {
 		err = context.Cause(setup)
 	}
 
 	return opened, err
+}
+
+// acquire returns the connection of a stream that is not open yet. Its Release only gives that back.
+func (o connOpener) acquire() (OpenStream, error) {
+	conn, err := o.conns.Acquire(o.addr)
+	if err != nil {
+		return OpenStream{}, err
+	}
+
+	return OpenStream{
+		Conn:    conn,
+		Calls:   o.calls,
+		Release: func() { o.conns.Release(o.addr) },
+		Evict:   func() { evictConn(o.conns, o.addr, conn) },
+	}, nil
+}
+
+// outgoing returns the context of a stream with its metadata.
+func (o connOpener) outgoing(ctx context.Context, offered metadata.MD) context.Context {
+	var pairs []string
+
+	for key, values := range offered {
+		for _, value := range values {
+			pairs = append(pairs, key, value)
+		}
+	}
+
+	return metadata.AppendToOutgoingContext(metadata.NewOutgoingContext(ctx, o.md), pairs...)
 }
 
 // evictConn gives up a connection that may only look alive. A manager that can do so keeps another

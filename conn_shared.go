@@ -20,6 +20,9 @@ type sharedConn struct {
 	// evicted is set before the connection is closed by an eviction. A connection that is closed
 	// after its last Release, or with its manager, has no successor.
 	evicted atomic.Bool
+
+	// agreed is what the node at the other end has agreed to.
+	agreed agreements
 }
 
 // Invoke implements grpc.ClientConnInterface. Who has the connection may not know that somebody else

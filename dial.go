@@ -127,13 +127,15 @@ func (d *dialler) dial(ctx context.Context, gw mino.Address, told announcement) 
 	opener := newLinkOpener(open, d.framing.formats)
 	opener.noDuplex = d.noDuplex
 
-	opened, accepted, err := opener.first(ctx)
-	if err != nil {
-		return link.Connection{}, err
-	}
+	opened, accepted, early, err := d.first(ctx, conns, opener)
 
-	if accepted != nil {
-		frames := d.framing.dialled(opener, newWireStream(opened), accepted)
+	switch {
+	case err != nil:
+		return link.Connection{}, err
+	case early:
+		return opened.early(), nil
+	case accepted != nil:
+		frames := d.framing.dialled(opener, newWireStream(opened.OpenStream), accepted)
 
 		return link.Connection{Frames: &frames, Tenure: accepted.Tenure}, nil
 	}

@@ -31,7 +31,7 @@ const MaxFrame = offer.MaxFrame
 
 // capabilities are the names of what a link can do if both ends can. They travel with the offer and
 // the acceptance of a link, and docs/wire.md says what each of them means.
-var capabilities = []string{link.CanCut, link.Paced, link.CanNews}
+var capabilities = []string{link.CanCut, link.Paced, link.CanNews, link.CanEarly}
 
 // framing knows how packets travel: in which format, and in frames of which size. It does not
 // change, and needs no lock.
@@ -134,6 +134,15 @@ func (f *framing) relayed(r *DuplexRelay, wait time.Duration, tenure uint64) lin
 	frames.Stream = r.wire
 
 	return frames
+}
+
+// binds tells whether this node would agree to exactly what the opener takes for agreed. The opener
+// already writes frames in that way.
+func (f *framing) binds(o offer.Offer) bool {
+	format := o.Choose(f.formats)
+	formats := len(o.Formats) == 0 || len(o.Formats) == 1 && o.Formats[0] == format
+
+	return formats && len(o.Common(capabilities)) == len(o.Can)
 }
 
 // acceptance accepts what the opener of a relay has offered.

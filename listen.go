@@ -56,6 +56,7 @@ var (
 	errRegistered = errors.New("the relay has been registered before")
 	errUnread     = errors.New("nobody would read the stream of a duplex relay")
 	errNoDuplex   = errors.New("the session takes no duplex links of players")
+	errTerms      = errors.New("the frames that come at once are not as this session would have agreed to")
 	errNoLink     = errors.New("the session does not know the link that the stream goes on with")
 )
 
@@ -185,6 +186,8 @@ func (s *session) register(relay Relay, table router.RoutingTable) (occupancy, e
 		return s.registerAgain(dup)
 	case s.noDuplex && !isOrchestrator(dup.gw) && dup.opener == nil:
 		return occupancy{}, errNoDuplex
+	case dup.offer.Early && !s.framing.binds(dup.offer):
+		return occupancy{}, errTerms
 	default:
 		return s.registerDuplex(dup, table)
 	}

@@ -42,6 +42,11 @@ type Offer struct {
 	// session or a handler for such a stream.
 	Resumes bool
 
+	// Early is set if frames follow the offer before it is accepted. A node that does not accept it must
+	// refuse the stream, and say so with [LinkRefused]: it must not take the opener for a parent that
+	// makes calls.
+	Early bool
+
 	// Goodbye and Root are what a parent says about itself: see [WithGoodbye] and [WithRoot].
 	Goodbye, Root bool
 
@@ -58,6 +63,7 @@ func ReadOffer(md metadata.MD) Offer {
 	return Offer{
 		Duplex:  ok,
 		Resumes: ok && link.Epoch > 1,
+		Early:   ok && link.Early,
 		Goodbye: slices.Contains(values, LinkGoodbye),
 		Root:    slices.Contains(values, LinkRoot),
 		News:    slices.Contains(values, LinkNews),

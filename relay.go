@@ -50,6 +50,9 @@ const LinkRoot = "root"
 // this node has not taken the packet. An overlay sets it for each error of RecvPacket that wraps
 // [ErrNotTaken], and when it refuses the call itself. Without it the caller cannot know what a
 // failed call has done.
+//
+// An overlay also sets it in the trailer of a Stream that it refuses before a parent is registered:
+// nothing that has come with the stream was taken. See [Offer] Early.
 const LinkRefused = "refused"
 
 // PacketStream is a gRPC stream of packets, seen from either end.

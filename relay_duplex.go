@@ -98,6 +98,11 @@ func (r *DuplexRelay) Resumes() bool {
 	return r.offer.Epoch > 1
 }
 
+// Early tells whether frames follow the stream before it is accepted: see [Offer].
+func (r *DuplexRelay) Early() bool {
+	return r.offer.Early
+}
+
 // Header returns the metadata that accept the link. They are available once Register has returned,
 // Listen has closed ready, or the session sends something over the stream.
 func (r *DuplexRelay) Header() metadata.MD {

@@ -159,6 +159,26 @@ func (w *world) forward(to *node, packet *ptypes.Packet, pairs ...string) (metad
 	return trailer, err
 }
 
+// refusal opens a stream, and returns its error and trailer, or no error when it is accepted.
+func (w *world) refusal(to *node, pairs ...string) (metadata.MD, error) {
+	conn, err := w.conns("stranger:1").Acquire(to.me)
+	require.NoError(w, err)
+
+	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(w.Context(), metadata.Pairs(pairs...)))
+	defer cancel()
+
+	stream, err := ptypes.NewOverlayClient(conn).Stream(ctx)
+	require.NoError(w, err)
+
+	if header, err := stream.Header(); header != nil {
+		return nil, err
+	}
+
+	_, err = stream.Recv()
+
+	return stream.Trailer(), err
+}
+
 // as returns the metadata of a call in a stream.
 func as(gateway, stream string, more ...string) []string {
 	return append([]string{session.URIKey, "test", session.StreamIDKey, stream, session.GatewayKey, gateway}, more...)

@@ -23,6 +23,9 @@ import (
 var errTableMemory = status.Error(codes.ResourceExhausted,
 	"the routing table does not fit into the memory budget of the node")
 
+// errNoDuplex is the answer to a parent whose frames follow its stream at once, on a node that takes none.
+var errNoDuplex = status.Error(codes.FailedPrecondition, "the node takes no duplex links of players")
+
 // parent is a node that opens a stream to this one.
 type parent struct {
 	relay session.Relay
@@ -43,11 +46,18 @@ type parent struct {
 // errors have a gRPC status. If the server's stream is a [session.ConnectedStream], a
 // [session.BrokenStream] or a [session.MeteredStream], the session asks it about its connection.
 func (h *Host) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
-	return h.guard(func() error { return h.serve(server) })
+	taken := false
+
+	err := h.guard(func() error { return h.serve(server, &taken) })
+	if err != nil && !taken {
+		server.SetTrailer(metadata.Pairs(session.LinkKey, session.LinkRefused))
+	}
+
+	return err
 }
 
-// serve is Stream without containment.
-func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
+// serve is Stream without containment. It sets taken before anything is read of the stream.
+func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet], taken *bool) error {
 	if err := h.Serving(); err != nil {
 		return err
 	}
@@ -81,8 +91,12 @@ func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packe
 		st.root.Store(true)
 	}
 
+	*taken = true // If the registration panics nobody knows.
+
 	registration, err := h.adopt(st, par, caller)
 	if err != nil {
+		*taken = false
+
 		return err
 	}
 
@@ -229,6 +243,8 @@ func (h *Host) newParent(in *incoming, caller *callerStream) (par *parent, err e
 	case ok && (par.orchestrator || duplex.Resumes() || !h.noDuplex):
 		par.relay, par.resumes = duplex, duplex.Resumes()
 		caller.duplex = duplex
+	case ok && duplex.Early():
+		err = errNoDuplex
 	case par.orchestrator:
 		par.relay = session.NewStreamRelay(gateway, caller, h.context)
 	default:

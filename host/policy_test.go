@@ -3,11 +3,13 @@ package host_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
+	"github.com/minogrpc/session/internal/offer"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/stretchr/testify/require"
@@ -217,4 +219,34 @@ func TestPolicy_OnlyNamedParentsAdopt(t *testing.T) {
 			require.NoError(w, err)
 		}
 	})
+}
+
+// Promise O7: the caller of a stream learns that nothing was taken of what came with it.
+func TestPolicy_RefusedStreamTakesNothing(t *testing.T) {
+	early := offer.Offer{
+		ID: offer.NewID(), Epoch: 1, Frame: offer.MaxFrame, Can: []string{"early"}, Early: true,
+	}
+	handshake := `{"Height":0,"Addresses":[]}`
+	offered := []string{session.HandshakeKey, handshake, session.LinkKey, early.Value()}
+
+	for name, tt := range map[string]struct {
+		opt     host.Option
+		md      []string
+		refused bool
+	}{
+		"policy":         {unless(host.RoleParent), offered, true},
+		"no duplex link": {host.WithoutDuplex(), offered, true},
+		"no offer":       {host.WithoutDuplex(), []string{session.HandshakeKey, handshake}, false},
+		"friendly":       {host.WithMaxPlayers(10), offered, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				a := w.start("a:1", echo, tt.opt)
+
+				trailer, err := w.refusal(a, as("FAstranger:1", "1", tt.md...)...)
+				require.Equal(w, tt.refused, err != nil, err)
+				require.Equal(w, tt.refused, slices.Contains(trailer.Get(session.LinkKey), session.LinkRefused))
+			})
+		})
+	}
 }

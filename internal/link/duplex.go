@@ -22,6 +22,10 @@ const CanCut = "cut"
 // CanNews is the name of what a link can do that takes news of players.
 const CanNews = "news"
 
+// CanEarly is the name of what a callee can do that tells an opener whether it has taken anything of what
+// came with a stream that it refuses, so that frames may follow an opening at once.
+const CanEarly = "early"
+
 // Arrival is a parcel that has come over a duplex link.
 type Arrival = frames.Arrival
 
@@ -110,6 +114,18 @@ type Frames struct {
 	// Wait is how long the neighbour waits for the next stream after a break, or 0 if it has not
 	// said so. It bounds the patience of the end that dials.
 	Wait time.Duration
+
+	// Await waits until the neighbour has accepted the first stream, and returns what it says. Until then
+	// the link writes, and reads nothing. An error that wraps [ErrRefused] says that the neighbour has
+	// taken nothing; after any other one nobody knows. Await is nil for a stream that is accepted.
+	Await func() (Accepted, error)
+}
+
+// Accepted is what a neighbour says when it accepts a stream.
+type Accepted struct {
+	// Tenure and Wait are those of [Connection] and [Frames].
+	Tenure uint64
+	Wait   time.Duration
 }
 
 // duplex implements transport with frames over a stream. The machine decides everything
@@ -145,12 +161,17 @@ type duplex struct {
 	// taking is set while the owner is told about a frame.
 	taking bool
 
+	// unanswered is set while the neighbour has not accepted the first stream.
+	unanswered bool
+
 	// beat is when the machine is told the time.
 	beat *time.Timer
 }
 
 func newDuplex(l *Link, f Frames) *duplex {
-	d := &duplex{Frames: f, link: l, stream: f.Stream, epoch: 1, writer: newWriter()}
+	d := &duplex{
+		Frames: f, link: l, stream: f.Stream, epoch: 1, writer: newWriter(), unanswered: f.Await != nil,
+	}
 	d.patience = patienceFor(l.Patience, f.Wait)
 	d.machine = frames.New(frames.Config{
 		Box:      &l.box,
@@ -182,6 +203,7 @@ func Attached(cfg Config, f Frames) *Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	l.opened = true
 	l.openLocked(newDuplex(l, f))
 
 	return l

@@ -87,6 +87,11 @@ type Connection struct {
 	Tenure uint64
 }
 
+// early tells whether the neighbour has not accepted the connection yet.
+func (c Connection) early() bool {
+	return c.Frames != nil && c.Frames.Await != nil
+}
+
 // Owner is told what happens to a link and its parcels.
 type Owner interface {
 	parcelOwner
@@ -229,6 +234,8 @@ type Link struct {
 	state state
 	// transport is nil until the link opens, and does not change after.
 	transport transport
+	// opened is set when the neighbour has answered. A link may have opened before that.
+	opened bool
 
 	// box is the outbox.
 	box parcel.Box
@@ -263,6 +270,7 @@ func Attach(cfg Config, conn Conn) *Link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	l.opened = true
 	l.openLocked(newUnicast(l, conn))
 
 	return l
@@ -335,7 +343,10 @@ func (l *Link) Flush() {
 
 // Opened tells whether the neighbour has ever answered.
 func (l *Link) Opened() bool {
-	return l.over() != nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.opened
 }
 
 // Broken tells whether a duplex link has no stream at present.
@@ -404,6 +415,12 @@ func (l *Link) run(dial func(context.Context) (Connection, error)) {
 		return
 	}
 
+	if conn.early() {
+		l.anticipate(*conn.Frames)
+
+		return
+	}
+
 	l.tenure = conn.Tenure
 
 	// Before anything can be sent, so that the owner is told things in their order.
@@ -411,6 +428,7 @@ func (l *Link) run(dial func(context.Context) (Connection, error)) {
 
 	l.mu.Lock()
 	t, read := l.transportFor(conn)
+	l.opened = true
 	l.openLocked(t)
 	close(l.dialled)
 

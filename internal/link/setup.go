@@ -23,6 +23,8 @@ type setup struct {
 	wanted time.Duration
 	// deadline is nil until the dial begins.
 	deadline *deadline.Deadline
+	// turn is held until the neighbour has answered.
+	turn *turn
 }
 
 // ask notes the time of somebody who asks for the neighbour.
@@ -36,18 +38,21 @@ func (s *setup) ask(left time.Duration) {
 }
 
 // dial waits for its turn, and bounds the set-up after that by a cancellation that is called off
-// when it succeeds: a deadline on the context would end the stream later.
+// when it succeeds: a deadline on the context would end the stream later. The bound of a connection that
+// the neighbour has not accepted yet goes on, and unbound ends it.
 func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection, error) {
 	turn, err := l.takeTurn(l.ctx, true)
 	if err != nil {
 		return Connection{}, err
 	}
 
-	defer turn.leave()
-
-	defer l.bound().Stop()
+	l.bound(turn)
 
 	conn, err := contain.Call(func() (Connection, error) { return dial(l.ctx) })
+	if err != nil || !conn.early() {
+		l.unbound()
+	}
+
 	if err != nil && l.ctx.Err() != nil {
 		return Connection{}, context.Cause(l.ctx)
 	}
@@ -56,13 +61,18 @@ func (l *Link) dial(dial func(context.Context) (Connection, error)) (Connection,
 }
 
 // bound starts the deadline of the set-up.
-func (l *Link) bound() *deadline.Deadline {
+func (l *Link) bound(turn *turn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	l.setup.turn = turn
 	l.setup.deadline = deadline.Start(l.setup.wanted, l.Setup, l.late)
+}
 
-	return l.setup.deadline
+// unbound ends the deadline of the set-up, and gives the turn to others.
+func (l *Link) unbound() {
+	l.setup.deadline.Stop()
+	l.setup.turn.leave()
 }
 
 // late ends a dial that has taken too long.

@@ -69,7 +69,7 @@ func (l *Link) conditionLocked() Condition {
 		return Lost
 	case l.state == closing:
 		return Closing
-	case l.state == connecting:
+	case l.state == connecting, d != nil && d.unanswered:
 		return Connecting
 	case d != nil && d.stream == nil:
 		return Broken

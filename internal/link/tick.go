@@ -19,6 +19,14 @@ func (d *duplex) tick() {
 		return
 	}
 
+	if d.unanswered {
+		// The set-up has a deadline of its own.
+		d.beat.Reset(d.machine.FirstTick())
+		l.mu.Unlock()
+
+		return
+	}
+
 	stream := d.stream
 	d.readingLocked()
 	found := d.machine.Tick(time.Now())

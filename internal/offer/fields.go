@@ -20,7 +20,11 @@ const (
 	fieldCan      = "can"
 	fieldWait     = "wait"
 	fieldTenure   = "tenure"
+	fieldEarly    = "early"
 )
+
+// yes is the text of a field that only has to be there.
+const yes = "1"
 
 // fields are the names and the texts that a value holds, in their order.
 type fields [][2]string

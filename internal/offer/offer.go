@@ -44,6 +44,10 @@ type Offer struct {
 	Formats []string
 	// Can are the names of what the opener can do beside what every node with such links can.
 	Can []string
+	// Early is set when frames may follow before the callee has accepted. The other fields then have
+	// exactly what has been agreed on before, at most one format among them: the callee accepts that or
+	// refuses the stream.
+	Early bool
 }
 
 // NewID returns the id for a new link.
@@ -71,6 +75,7 @@ func Parse(values []string) (o Offer, ok bool) {
 		Frame:    f.frame(),
 		Formats:  f.list(fieldFormat),
 		Can:      f.list(fieldCan),
+		Early:    f.get(fieldEarly) == yes,
 	}
 
 	id, err := hex.DecodeString(o.ID)
@@ -90,7 +95,17 @@ func (o Offer) Value() string {
 		{fieldFrame, strconv.Itoa(o.Frame)},
 		{fieldFormat, strings.Join(o.Formats, "+")},
 		{fieldCan, strings.Join(o.Can, "+")},
+		{fieldEarly, o.early()},
 	}.value()
+}
+
+// early prints whether frames may follow at once, or nothing.
+func (o Offer) early() string {
+	if o.Early {
+		return yes
+	}
+
+	return ""
 }
 
 // Common returns those of this node's capabilities that the opener has, too.

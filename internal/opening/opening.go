@@ -26,22 +26,42 @@ func Failed(conn grpc.ClientConnInterface) bool {
 
 // Stream opens a stream with the metadata that the context carries, and waits for the
 // header with which the callee accepts it. The header is never nil.
+func Stream(ctx context.Context, conn grpc.ClientConnInterface) (ptypes.Overlay_StreamClient, metadata.MD, error) {
+	stream, err := Begin(ctx, conn)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	header, err := Header(stream)
+	if err != nil {
+		return nil, nil, err
+	}
+
+	return stream, header, nil
+}
+
+// Begin is Stream without the wait. [Header] has to follow, before anything is read.
+func Begin(ctx context.Context, conn grpc.ClientConnInterface) (ptypes.Overlay_StreamClient, error) {
+	stream, err := ptypes.NewOverlayClient(conn).Stream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("failed to open the stream: %w", err)
+	}
+
+	return stream, nil
+}
+
+// Header waits for the header of a stream. It is never nil.
 //
 // gRPC gives no header and no error for a stream that is refused, or whose context
 // has ended: the status, which comes in place of the first packet, says why.
-func Stream(ctx context.Context, conn grpc.ClientConnInterface) (ptypes.Overlay_StreamClient, metadata.MD, error) {
-	stream, err := ptypes.NewOverlayClient(conn).Stream(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("failed to open the stream: %w", err)
-	}
-
+func Header(stream ptypes.Overlay_StreamClient) (metadata.MD, error) {
 	header, err := stream.Header()
 	if err != nil {
-		return nil, nil, fmt.Errorf("failed to open the stream: %w", err)
+		return nil, fmt.Errorf("failed to open the stream: %w", err)
 	}
 
 	if header != nil {
-		return stream, header, nil
+		return header, nil
 	}
 
 	_, err = stream.Recv()
@@ -49,5 +69,5 @@ func Stream(ctx context.Context, conn grpc.ClientConnInterface) (ptypes.Overlay_
 		err = errNoHeader
 	}
 
-	return nil, nil, fmt.Errorf("failed to open the stream: %w", err)
+	return nil, fmt.Errorf("failed to open the stream: %w", err)
 }

@@ -146,6 +146,14 @@ func New(cfg Config, now time.Time) *Machine {
 	return m
 }
 
+// Accepted notes that the neighbour has accepted the first stream, over which this end may have written
+// before. The time until then says nothing about the neighbour.
+func (m *Machine) Accepted(patience time.Duration, now time.Time) {
+	m.Patience, m.began = patience, now
+	m.due = now.Add(m.interval())
+	m.restart(now)
+}
+
 // NextEpoch starts an attempt to open another stream. It returns the number of the stream,
 // and that of the last frame that this end has received.
 func (m *Machine) NextEpoch() (epoch, received uint64) {
