@@ -20,7 +20,7 @@ func (s *session) loseChild(l *link.Link, cause error) {
 	text := s.newsText(cause)
 
 	s.mu.Lock()
-	current := s.children.link(l.Key) == l
+	current, closed := s.children.link(l.Key) == l, s.closed
 	missed := s.children.lose(l)
 	refused := make(map[*parent]bool)
 
@@ -56,8 +56,12 @@ func (s *session) loseChild(l *link.Link, cause error) {
 	}
 	s.mu.Unlock()
 
-	if !quiet {
-		s.witness.lost(l.Peer, cause)
+	switch {
+	case quiet:
+	case missed || closed:
+		s.witness.relayLost(l.Peer, cause)
+	default:
+		s.witness.noticed(l.Peer, cause)
 	}
 
 	s.reporter.carryOut(&e)

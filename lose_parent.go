@@ -67,8 +67,12 @@ func (s *session) loseParentIf(par *parent, cause error, lost func() bool) {
 
 	s.reporter.carryOut(&e)
 
-	if news {
-		s.witness.lost(par.addr, cause)
+	switch {
+	case !news:
+	case isOrchestrator(par.addr) || isOrchestrator(s.me):
+		s.witness.noticed(par.addr, cause)
+	default:
+		s.witness.parted(par.addr, cause)
 	}
 }
 

@@ -99,10 +99,11 @@ type StreamInfo struct {
 	Procedure, Stream, Protocol string
 }
 
-// streamInfoOf reads the metadata of a stream.
-func streamInfoOf(md metadata.MD, me mino.Address) StreamInfo {
+// ReadStreamInfo returns which stream the metadata of a stream or of a call are about. In those that another
+// node has sent, the texts are of that node.
+func ReadStreamInfo(md metadata.MD, node mino.Address) StreamInfo {
 	info := StreamInfo{
-		Node: me, Procedure: first(md, URIKey), Stream: first(md, StreamIDKey), Protocol: first(md, ProtocolKey),
+		Node: node, Procedure: first(md, URIKey), Stream: first(md, StreamIDKey), Protocol: first(md, ProtocolKey),
 	}
 	if info.Protocol == UndefinedProtocol {
 		info.Protocol = ""
@@ -111,13 +112,26 @@ func streamInfoOf(md metadata.MD, me mino.Address) StreamInfo {
 	return info
 }
 
-// label returns the logger with what each line of the stream says.
-func (i *StreamInfo) label(logger zerolog.Logger) zerolog.Logger {
+// Logger returns the logger with what each line about the stream says: the fields node, rpc, stream and
+// protocol. It leaves out what is empty.
+func (i *StreamInfo) Logger(logger zerolog.Logger) zerolog.Logger {
 	if logger.GetLevel() == zerolog.Disabled {
 		return logger // It costs memory for each session.
 	}
 
-	fields := logger.With().Stringer("node", printed{i.Node}).Str("rpc", i.Procedure).Str("stream", i.Stream)
+	fields := logger.With()
+	if i.Node != nil {
+		fields = fields.Stringer("node", printed{i.Node})
+	}
+
+	if i.Procedure != "" {
+		fields = fields.Str("rpc", i.Procedure)
+	}
+
+	if i.Stream != "" {
+		fields = fields.Str("stream", i.Stream)
+	}
+
 	if i.Protocol != "" {
 		fields = fields.Str("protocol", i.Protocol)
 	}

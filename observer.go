@@ -25,8 +25,13 @@ type Observer struct {
 	// RelayResumed is called at both ends when a broken link goes on. Nothing was lost.
 	RelayResumed func(stream StreamInfo, peer mino.Address)
 
-	// RelayLost is called when a neighbour is lost, with the cause.
+	// RelayLost is called when the link to a neighbour is lost, with the cause. The sessions at both ends
+	// call it: LossKnown says which of the two has lost the other.
 	RelayLost func(stream StreamInfo, peer mino.Address, cause error)
+
+	// LossKnown is called when this node knows that another node of the stream is lost: it has noticed
+	// that itself, or heard of it. One node notices a loss, however many neighbours the lost node had.
+	LossKnown func(stream StreamInfo, loss Loss)
 
 	// RelayClosed is called when the session has released the relay to a neighbour, after a loss or
 	// because the session has ended.
@@ -46,7 +51,8 @@ type Observer struct {
 	PacketDelivered func(stream StreamInfo, info PacketInfo)
 
 	// PacketDropped is called once for each destination that this node reports as not reached,
-	// to its own application or to the neighbour that sent the packet.
+	// to its own application or to the neighbour that sent the packet. The Hop of the error is this node
+	// if it has noticed the failure. Otherwise this node has heard of it.
 	PacketDropped func(stream StreamInfo, err *DeliveryError)
 
 	// OutcomeKnown is called for each destination of a message that this node has sent, just after the
@@ -67,6 +73,26 @@ type Observer struct {
 	// QueueDepth is called when a packet has entered or left the queue. It gets the number of
 	// packets in the queue and their total cost, in bytes.
 	QueueDepth func(stream StreamInfo, packets, bytes int)
+}
+
+// Loss says that a node of the stream is lost. The node that has opened the stream to the lost one notices
+// it: that is the one above it in the tree. Between the orchestrator and the root, each notices the loss of the other.
+// The nodes below the lost one cannot tell whether they are cut off themselves: they only lose a link.
+type Loss struct {
+	// Node is the node that is lost: a player, or the orchestrator.
+	Node mino.Address
+
+	// From is nil if this node has noticed the loss. Otherwise it is the neighbour that has said so: it
+	// has passed on news of players, or it has adopted this node, whose parent was lost.
+	From mino.Address
+
+	// Cause is why. In a loss that this node has heard of, another node has written the text.
+	Cause error
+}
+
+// IsNoticed tells whether this node has noticed the loss, and not heard of it.
+func (l Loss) IsNoticed() bool {
+	return l.From == nil
 }
 
 // PacketInfo describes a packet to an [Observer].

@@ -7,6 +7,7 @@ func (o Observer) join(next Observer) Observer {
 		RelayBroken:     join3(o.RelayBroken, next.RelayBroken),
 		RelayResumed:    join2(o.RelayResumed, next.RelayResumed),
 		RelayLost:       join3(o.RelayLost, next.RelayLost),
+		LossKnown:       join2(o.LossKnown, next.LossKnown),
 		RelayClosed:     join2(o.RelayClosed, next.RelayClosed),
 		RoundTrip:       join3(o.RoundTrip, next.RoundTrip),
 		PacketSent:      join3(o.PacketSent, next.PacketSent),

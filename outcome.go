@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/internal/pending"
 	"github.com/minogrpc/session/mino"
+	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 	"google.golang.org/grpc/codes"
 )
@@ -67,9 +69,19 @@ type effects struct {
 	// delivered is empty when no observer asks for it.
 	delivered []PacketInfo
 
+	// heard are the losses of nodes that others have told.
+	heard []hearsay
+
 	// link and links are those that a packet was added to, each once.
 	link  *link.Link
 	links []*link.Link
+}
+
+// hearsay is a loss that another node has told, with the version of the news.
+type hearsay struct {
+	Loss
+
+	version uint64
 }
 
 // outcome is what became of one destination. A nil err is a delivery.
@@ -104,6 +116,26 @@ func (e *effects) failDest(set *pending.Set, dest mino.Address, err *DeliveryErr
 func (e *effects) failPacket(set *pending.Set, packet router.Packet, err *DeliveryError) {
 	for _, dest := range packet.GetDestination() {
 		e.failDest(set, dest, err)
+	}
+}
+
+// errAdopted is the cause of a loss that an adoption tells.
+var errAdopted = errors.New("another node has adopted this one, which lost its parent")
+
+// adopted notes what it means that another parent comes: that parent has lost the one before.
+func (e *effects) adopted(before, now *parent) {
+	if before != nil && before.key != now.key {
+		loss := Loss{Node: before.addr, From: now.addr, Cause: errAdopted}
+		e.heard = append(e.heard, hearsay{loss, uint64(time.Now().UnixNano())})
+	}
+}
+
+// hear notes the loss of a player that news tell.
+func (e *effects) hear(in arrival) {
+	n := in.news
+	if n.GetState() == ptypes.PlayerState_PLAYER_STATE_LOST {
+		loss := Loss{Node: AddressFactory{}.FromText(n.GetPlayer()), From: in.addr, Cause: errors.New(n.GetText())}
+		e.heard = append(e.heard, hearsay{loss, n.GetVersion()})
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *session) parentFailed(l *link.Link, p *link.Parcel, cause error) {
 	s.mu.Unlock()
 
 	if news {
-		s.witness.lost(l.Peer, cause)
+		s.witness.parted(l.Peer, cause)
 	}
 
 	s.reporter.carryOut(&e)

@@ -221,6 +221,10 @@ func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipient
 		in.news, err = s.checkNewsLocked(in, packet, to)
 	}
 
+	if err == nil {
+		e.hear(in)
+	}
+
 	switch {
 	case err != nil:
 		return err

@@ -17,13 +17,13 @@ func TestRecord_KeepsNoLongAddress(t *testing.T) {
 	key, err := keyOf(long)
 	require.NoError(t, err)
 
-	r.fail(key, &DeliveryError{Destination: long, Reason: ReasonNoRoute, Cause: fmt.Errorf("to %v", long)})
+	r.fail(key, nil, &DeliveryError{Destination: long, Reason: ReasonNoRoute, Cause: fmt.Errorf("to %v", long)})
 
 	kept := r.recent()[0].err
 	require.Less(t, len(kept.Error()), 4*maxText)
 	require.Equal(t, ReasonNoRoute, kept.Reason)
 
 	short := &DeliveryError{Destination: NewAddress("a:1"), Reason: ReasonNoRoute, Cause: errors.New("no")}
-	r.fail("FAa:1", short)
+	r.fail("FAa:1", nil, short)
 	require.Same(t, short, r.recent()[0].err)
 }

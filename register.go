@@ -141,6 +141,8 @@ func (s *session) addParent(relay Relay, table router.RoutingTable, reader bool)
 		s.alive++
 	}
 
+	e.adopted(s.parents.preferred(), par)
+
 	all, replaced := s.parents.add(par)
 	s.parents = all
 	// A node that adopts this one has lost the parent before, even if that is still here.

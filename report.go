@@ -37,7 +37,7 @@ func (r *reporter) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
 		if rest == nil {
 			r.settle(p.Pending, key, nil)
 		} else {
-			r.settle(p.Pending, key, rest.about(p.Dests[i]))
+			r.settleFrom(peer, p.Pending, key, rest.about(p.Dests[i]))
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (r *reporter) settleFailures(peer mino.Address, p *link.Parcel, failures []
 
 		switch {
 		case known:
-			r.settle(p.Pending, p.Keys[i], err.about(p.Dests[i]))
+			r.settleFrom(peer, p.Pending, p.Keys[i], err.about(p.Dests[i]))
 		case len(f.GetDestination()) == 0:
 			rest = err
 		default:

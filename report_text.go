@@ -25,7 +25,7 @@ func (r *reporter) settleTexts(peer mino.Address, p *link.Parcel, texts []string
 
 		i, known := byName[name]
 		if known {
-			r.settle(p.Pending, p.Keys[i], outcome.about(p.Dests[i]))
+			r.settleFrom(peer, p.Pending, p.Keys[i], outcome.about(p.Dests[i]))
 		}
 
 		if !known || closing && name == nameOf(peer) {

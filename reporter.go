@@ -77,7 +77,7 @@ func (r *reporter) refusal(err error) *DeliveryError {
 		failure.Reason = ReasonOverflow
 	}
 
-	r.witness.dropped(failure)
+	r.witness.dropped(nil, failure)
 
 	return failure
 }
@@ -128,11 +128,20 @@ func (r *reporter) carryOut(e *effects) {
 	for _, o := range e.outcomes {
 		r.settle(o.set, o.key, o.err)
 	}
+
+	for _, h := range e.heard {
+		r.witness.heard(h)
+	}
 }
 
 // settle tells the outcome of one destination, unless it is known already. Every failure comes
 // through here: this is where a failure of one copy becomes a timeout if another copy is in doubt.
 func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
+	r.settleFrom(nil, set, key, err)
+}
+
+// settleFrom is settle for an outcome that a neighbour has told. A nil neighbour is this node.
+func (r *reporter) settleFrom(peer mino.Address, set *pending.Set, key string, err *DeliveryError) {
 	if err == nil {
 		if set.Settle(key, nil) {
 			r.witness.record.delivered.Add(1)
@@ -143,13 +152,16 @@ func (r *reporter) settle(set *pending.Set, key string, err *DeliveryError) {
 	}
 
 	if loss := set.InDoubt(key); loss != nil {
-		err = err.doubted(loss, r.me)
+		doubted := err.doubted(loss, r.me)
+		if doubted != err {
+			err, peer = doubted, nil // This node knows of the copy.
+		}
 	}
 
 	if set.Settle(key, err) {
-		r.witness.record.fail(key, err)
+		r.witness.record.fail(key, peer, err)
 		r.witness.outcome(set, key, err)
-		r.witness.dropped(err)
+		r.witness.dropped(peer, err)
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	errs := make(chan error, len(to.keys)+len(to.bad))
 
 	for _, bad := range to.bad {
-		s.witness.dropped(bad)
+		s.witness.dropped(nil, bad)
 		errs <- bad
 	}
 

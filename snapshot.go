@@ -53,6 +53,8 @@ type Snapshot struct {
 	RefusedNews uint64 `json:"refused_news,omitempty"`
 	// Failures are the last 16 of them that were not reached, the newest first.
 	Failures []Failure `json:"failures,omitempty"`
+	// Losses are the last 16 losses of nodes that this node has noticed or heard of, the newest first.
+	Losses []KnownLoss `json:"losses,omitempty"`
 }
 
 // NeighborState is the state of a neighbour in a [Snapshot].
@@ -129,6 +131,21 @@ type Failure struct {
 	Reason      string        `json:"reason"`
 	// Hop is the node that gave up.
 	Hop string `json:"hop"`
+	// HeardFrom is the neighbour that has told this node. It is empty if this node has noticed the failure.
+	HeardFrom string `json:"heard_from,omitempty"`
+	// Cause has at most 1 KiB. Other nodes may have written it.
+	Cause string `json:"cause"`
+}
+
+// KnownLoss is a [Loss] in a [Snapshot].
+type KnownLoss struct {
+	Ago time.Duration `json:"ago_ns"`
+	// Node is the node that was lost. It may be back.
+	Node string `json:"node"`
+	// Noticed is set if this node has noticed the loss. Otherwise HeardFrom is the neighbour that has
+	// told it.
+	Noticed   bool   `json:"noticed,omitempty"`
+	HeardFrom string `json:"heard_from,omitempty"`
 	// Cause has at most 1 KiB. Other nodes may have written it.
 	Cause string `json:"cause"`
 }
@@ -177,6 +194,7 @@ func (s *session) Snapshot() Snapshot {
 		Queue:    backlog(queue, now),
 		Outcomes: s.witness.record.outcomes(),
 		Failures: s.witness.record.failuresAt(now),
+		Losses:   s.witness.record.lossesAt(now),
 
 		RefusedNews: s.witness.refusedNews.Load(),
 	}
@@ -307,7 +325,29 @@ func (r *record) failuresAt(now time.Time) []Failure {
 			Destination: printedOf(f.err.Destination),
 			Reason:      f.err.Reason.String(),
 			Hop:         printedOf(f.err.Hop),
+			HeardFrom:   printedOf(f.from),
 			Cause:       detailOf(f.err.Cause),
+		}
+	}
+
+	return list
+}
+
+// lossesAt returns the last losses as a snapshot has them.
+func (r *record) lossesAt(now time.Time) []KnownLoss {
+	lost := r.lost()
+	if len(lost) == 0 {
+		return nil
+	}
+
+	list := make([]KnownLoss, len(lost))
+	for i, l := range lost {
+		list[i] = KnownLoss{
+			Ago:       max(now.Sub(l.at), 0),
+			Node:      printedOf(l.Node),
+			Noticed:   l.IsNoticed(),
+			HeardFrom: printedOf(l.From),
+			Cause:     l.Cause.Error(),
 		}
 	}
 

@@ -84,11 +84,43 @@ func (w *witness) measured(peer mino.Address, roundTrip time.Duration) {
 	}
 }
 
-func (w *witness) lost(peer mino.Address, cause error) {
-	w.logger.Info().Stringer("peer", printed{peer}).Str("error", detailOf(cause)).Msg("relay lost")
+// parted tells about the loss of a link from which nothing follows about the node at the other end.
+func (w *witness) parted(peer mino.Address, cause error) {
+	w.logger.Info().Stringer("peer", printed{peer}).Str("error", detailOf(cause)).Msg("relay to the parent lost")
+	w.relayLost(peer, cause)
+}
 
+func (w *witness) relayLost(peer mino.Address, cause error) {
 	if w.observer.RelayLost != nil {
 		w.observe(func() { w.observer.RelayLost(w.stream, peer, cause) })
+	}
+}
+
+// noticed tells about the loss of a neighbour that this node notices for all.
+func (w *witness) noticed(peer mino.Address, cause error) {
+	w.logger.Warn().Stringer("peer", printed{peer}).Bool("noticed", true).
+		Str("error", detailOf(cause)).Msg("relay lost")
+	w.relayLost(peer, cause)
+
+	loss := Loss{Node: peer, Cause: cause}
+	w.record.lose(loss)
+	w.lossKnown(loss)
+}
+
+// heard tells about a loss that another node has noticed, unless it has been told.
+func (w *witness) heard(h hearsay) {
+	if !w.record.hear(h.Loss, h.version) {
+		return
+	}
+
+	w.logger.Info().Stringer("lost", printed{h.Node}).Stringer("from", printed{h.From}).
+		Str("error", detailOf(h.Cause)).Msg("heard of a loss")
+	w.lossKnown(h.Loss)
+}
+
+func (w *witness) lossKnown(loss Loss) {
+	if w.observer.LossKnown != nil {
+		w.observe(func() { w.observer.LossKnown(w.stream, loss) })
 	}
 }
 
@@ -134,9 +166,16 @@ func (w *witness) depth() {
 	}
 }
 
-// dropped tells about a destination that this node reports as not reached.
-func (w *witness) dropped(err *DeliveryError) {
-	w.logger.Debug().Err(err).Stringer("reason", err.Reason).Msg("packet dropped")
+// dropped tells about a destination that this node reports as not reached. It has heard so from a
+// neighbour, unless that is nil.
+func (w *witness) dropped(from mino.Address, err *DeliveryError) {
+	line := w.logger.Debug().Err(err).Stringer("reason", err.Reason)
+
+	if from == nil {
+		line.Msg("packet dropped")
+	} else {
+		line.Stringer("from", printed{from}).Msg("heard of a dropped packet")
+	}
 
 	if w.observer.PacketDropped != nil {
 		w.observe(func() { w.observer.PacketDropped(w.stream, err) })

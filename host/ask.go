@@ -30,7 +30,7 @@ func (p *Procedure) Ask(ctx context.Context, players mino.Players, ask Asker) (<
 	var addrs []mino.Address
 
 	// Both are code of the caller.
-	err := p.host.contain(func() (err error) {
+	err := p.host.contain(p.info(), func() (err error) {
 		if err = contain.Context(ctx); err == nil {
 			addrs, err = addressesOf(players)
 		}
@@ -82,7 +82,7 @@ func (p *Procedure) askAll(ctx context.Context, addrs []mino.Address, ask Asker,
 func (p *Procedure) response(ctx context.Context, addr mino.Address, ask Asker) mino.Response {
 	var answer serde.Message
 
-	err := p.host.contain(func() (err error) {
+	err := p.host.contain(p.info(), func() (err error) {
 		answer, err = ask(ctx, addr)
 
 		return err

@@ -21,7 +21,7 @@ func (h *Host) Forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, 
 	// After a panic nobody knows whether the packet was taken.
 	taken := true
 
-	err = h.guard(func() (err error) {
+	err = h.guard(ctx, func() (err error) {
 		ack, taken, err = h.forward(ctx, p)
 
 		return err

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
+	"github.com/rs/zerolog"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -42,8 +44,12 @@ type Host struct {
 // connections to other nodes come from the manager, which stays the caller's. Serve the host only when
 // its procedures are registered: the host refuses a stream of any other with Unimplemented.
 func New(me session.Address, r router.Router, conns session.ConnectionManager, opts ...Option) *Host {
+	c := newConfig(opts)
+	// An own logger of the sessions comes later.
+	c.session = slices.Insert(slices.Clip(c.session), 0, session.WithLogger(c.logger))
+
 	return &Host{
-		config:     newConfig(opts),
+		config:     c,
 		me:         me,
 		text:       textOf(me),
 		router:     r,
@@ -75,14 +81,19 @@ func (h *Host) newSession(md metadata.MD, me session.Address, p *Procedure, opts
 }
 
 // contain runs what an application has passed to the node. A panic is an error that wraps
-// contain.ErrPanic, and is logged.
-func (h *Host) contain(fn func() error) error {
-	return contain.Logged(h.logger, fn)
+// contain.ErrPanic, and is logged as one of the stream.
+func (h *Host) contain(stream session.StreamInfo, fn func() error) error {
+	return contain.LoggedTo(func() zerolog.Logger { return stream.Logger(h.logger) }, fn)
 }
 
 // guard is contain for what answers a call: the error of a panic has a status.
-func (h *Host) guard(fn func() error) error {
-	return statusOf(h.contain(fn))
+func (h *Host) guard(ctx context.Context, fn func() error) error {
+	return statusOf(contain.LoggedTo(func() zerolog.Logger {
+		md, _ := metadata.FromIncomingContext(ctx)
+		stream := session.ReadStreamInfo(md, h.me)
+
+		return stream.Logger(h.logger)
+	}, fn))
 }
 
 // statusOf gives the error of a panic a status.

@@ -27,26 +27,26 @@ func WithObserver(observer Observer) Option {
 // observed runs a handler, contains it, and tells the observer.
 func (h *Host) observed(stream session.StreamInfo, handler func() error) error {
 	if h.observer.HandlerStarted == nil && h.observer.HandlerEnded == nil {
-		return h.contain(handler)
+		return h.contain(stream, handler)
 	}
 
 	if started := h.observer.HandlerStarted; started != nil {
-		h.tell(func() { started(stream) })
+		h.tell(stream, func() { started(stream) })
 	}
 
 	begun := time.Now()
-	err := h.contain(handler)
+	err := h.contain(stream, handler)
 
 	if ended := h.observer.HandlerEnded; ended != nil {
-		h.tell(func() { ended(stream, err, time.Since(begun)) })
+		h.tell(stream, func() { ended(stream, err, time.Since(begun)) })
 	}
 
 	return err
 }
 
 // tell calls a function of the observer.
-func (h *Host) tell(call func()) {
-	_ = h.contain(func() error {
+func (h *Host) tell(stream session.StreamInfo, call func()) {
+	_ = h.contain(stream, func() error {
 		call()
 
 		return nil

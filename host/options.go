@@ -118,8 +118,8 @@ func WithMaxFrame(bytes int) Option {
 	return optionFunc(func(c *config) { c.maxFrame = positive(bytes, c.maxFrame) })
 }
 
-// WithLogger sets the logger of the host. Without it nothing is logged. The sessions have their
-// own: see [WithSessionOptions].
+// WithLogger sets the logger of the host and of its sessions. Without it nothing is logged. Each line says
+// which node it is about, and which stream. [WithSessionOptions] may give the sessions a logger of their own.
 func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
 }

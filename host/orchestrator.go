@@ -55,7 +55,7 @@ func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 	// Both are code of the caller.
 	news := false
 
-	err := p.host.contain(func() (err error) {
+	err := p.host.contain(p.info(), func() (err error) {
 		if err = contain.Context(ctx); err == nil {
 			news = mino.WantsNews(ctx)
 			addrs, err = playersOf(players, p.host.maxPlayers)
@@ -67,7 +67,7 @@ func (p *Procedure) Stream(ctx context.Context, players mino.Players) (mino.Send
 		return nil, nil, fmt.Errorf("open stream: %w", err)
 	}
 
-	err = p.host.contain(func() (err error) {
+	err = p.host.contain(p.info(), func() (err error) {
 		sess, err = p.open(ctx, addrs, news)
 
 		return err

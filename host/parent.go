@@ -48,7 +48,7 @@ type parent struct {
 func (h *Host) Stream(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packet]) error {
 	taken := false
 
-	err := h.guard(func() error { return h.serve(server, &taken) })
+	err := h.guard(server.Context(), func() error { return h.serve(server, &taken) })
 	if err != nil && !taken {
 		server.SetTrailer(metadata.Pairs(session.LinkKey, session.LinkRefused))
 	}

@@ -73,9 +73,12 @@ func (h *Host) takePart(st *stream, p *Procedure, r *running) {
 	if isClosed(st.started) {
 		r.rename(taskHandler)
 
-		err := h.observed(st.streamInfo(), func() error { return heard(h.play(st, p)) })
+		info := st.streamInfo()
+
+		err := h.observed(info, func() error { return heard(h.play(st, p)) })
 		if err != nil && !errors.Is(err, io.EOF) {
-			h.logger.Warn().Err(err).Str("rpc", p.uri).Str("stream", st.key.id).Msg("handler failed")
+			log := info.Logger(h.logger)
+			log.Warn().Err(err).Msg("handler failed")
 		}
 
 		r.rename(taskRelaying)

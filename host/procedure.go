@@ -148,14 +148,18 @@ func (p *Procedure) Process(ctx context.Context, from mino.Address, payload []by
 
 	defer r.end()
 
-	info := session.StreamInfo{Node: p.host.me, Procedure: p.uri}
-	err = statusOf(p.host.observed(info, func() (err error) {
+	err = statusOf(p.host.observed(p.info(), func() (err error) {
 		answer, err = p.process(ctx, from, payload)
 
 		return err
 	}))
 
 	return answer, err
+}
+
+// info says which procedure it is, outside of a stream.
+func (p *Procedure) info() session.StreamInfo {
+	return session.StreamInfo{Node: p.host.me, Procedure: p.uri}
 }
 
 func (p *Procedure) process(ctx context.Context, from mino.Address, payload []byte) ([]byte, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/minogrpc/session/router"
 	"github.com/minogrpc/session/serde"
 	"github.com/minogrpc/session/serde/json"
+	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 )
@@ -55,8 +56,10 @@ type Minogrpc struct {
 	guard  *trust.Guard
 	shares *trust.Shares
 
-	// refusalLog keeps a hostile peer from filling the log.
-	refusalLog rate.Sometimes
+	// plain is the logger without the node: a stream names the node itself.
+	plain zerolog.Logger
+	// refusalLog keeps a hostile peer from filling the log, and dialLog nodes that are away.
+	refusalLog, dialLog rate.Sometimes
 }
 
 // NewMinogrpc returns a node that listens on the address and already serves. All its streams share the
@@ -84,6 +87,7 @@ func NewMinogrpc(listen net.Addr, public *url.URL, router router.Router, opts ..
 		tally:   newTally(),
 
 		refusalLog: rate.Sometimes{First: loggedRefusals, Interval: time.Second},
+		dialLog:    rate.Sometimes{First: loggedRefusals, Interval: time.Second},
 	}
 	m.rates = newRates(m.limits)
 
@@ -171,7 +175,7 @@ func (m *Minogrpc) setUp(bound net.Addr, public *url.URL) error {
 	}
 
 	m.me, m.text = me, spelling.Text(me)
-	m.logger = m.logger.With().Stringer("node", me).Logger()
+	m.plain, m.logger = m.logger, m.logger.With().Stringer("node", me).Logger()
 
 	if err = m.setUpTrust(); err != nil {
 		return err

@@ -58,9 +58,16 @@ func (m *Minogrpc) accepted(from net.Addr) {
 	}
 }
 
-// dialled tells the observer of a dial that has failed, unless somebody has given it up.
+// dialled tells the log and the observer of a dial that has failed, unless somebody has given it up. It limits
+// the lines: gRPC dials again and again.
 func (m *Minogrpc) dialled(ctx context.Context, hostport string, err error) {
-	if err != nil && ctx.Err() == nil && m.observer.DialFailed != nil {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+
+	m.dialLog.Do(func() { m.logger.Warn().Err(err).Str("peer", hostport).Msg("dial failed") })
+
+	if m.observer.DialFailed != nil {
 		m.observe(func() { m.observer.DialFailed(hostport, err) })
 	}
 }
@@ -104,7 +111,7 @@ func (m *Minogrpc) observeCall(ctx context.Context, method string, err error) {
 		r.Peer = from.Addr
 	}
 
-	m.refused(r)
+	m.refusedIn(ctx, r)
 }
 
 // handshakeFailed counts a connection whose handshake has failed. It does not count a peer that has sent
@@ -132,9 +139,14 @@ func (m *Minogrpc) handshakeFailed(raw net.Conn, err error) {
 	m.refused(Refusal{Peer: from, Err: status.Error(codes.Unauthenticated, err.Error())})
 }
 
-// refused tells the observer and the log. It limits the lines in the log, because a hostile peer decides
-// how many refusals there are. It contains panics of both: gRPC calls it in goroutines of its own.
+// refused is refusedIn for what is about no stream.
 func (m *Minogrpc) refused(r Refusal) {
+	m.refusedIn(context.Background(), r)
+}
+
+// refusedIn tells the observer and the log. It limits the lines in the log, because a hostile peer decides
+// how many refusals there are. It contains panics of both: gRPC calls it in goroutines of its own.
+func (m *Minogrpc) refusedIn(ctx context.Context, r Refusal) {
 	var logged bool
 
 	r.Peer = ownAddr(r.Peer)
@@ -143,7 +155,9 @@ func (m *Minogrpc) refused(r Refusal) {
 	if logged {
 		level := refusals[status.Code(r.Err)]
 		_ = contain.Do(func() {
-			m.logger.WithLevel(level).Err(r.Err).Stringer("peer", r.Peer).Str("method", r.Method).Msg("refused")
+			stream := m.streamOf(ctx)
+			log := stream.Logger(m.plain)
+			log.WithLevel(level).Err(r.Err).Stringer("peer", r.Peer).Str("method", r.Method).Msg("refused")
 		})
 	}
 

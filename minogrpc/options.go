@@ -183,8 +183,9 @@ func WithStorage(certs certs.Storage) Option {
 	return optionFunc(func(c *config) { c.store = certs })
 }
 
-// WithLogger sets the logger of the node. By default the node logs nothing. Sessions have a logger of
-// their own: see [WithSessionOptions].
+// WithLogger sets the logger of the node and of its sessions. By default the node logs nothing. Each line has
+// the node as a field, and each line about a stream or a call the fields rpc, stream and protocol as far as
+// there are any. [WithSessionOptions] may give the sessions a logger of their own.
 func WithLogger(logger zerolog.Logger) Option {
 	return optionFunc(func(c *config) { c.logger = logger })
 }

@@ -26,7 +26,7 @@ func (m *Minogrpc) hostOptions() []host.Option {
 		host.WithMaxPlayers(m.maxPlayers),
 		host.WithMaxMetadata(m.maxMetadata),
 		host.WithMaxFrame(m.maxFrame()),
-		host.WithLogger(m.logger),
+		host.WithLogger(m.plain),
 		host.WithObserver(host.Observer{
 			HandlerStarted: m.observer.HandlerStarted, HandlerEnded: m.observer.HandlerEnded,
 		}),

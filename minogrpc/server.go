@@ -14,9 +14,11 @@ import (
 	"github.com/minogrpc/session/minogrpc/internal/codec"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/serde"
+	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -28,6 +30,9 @@ const (
 
 // maxIdle is how long a connection without a call is kept for those who opened it.
 const maxIdle = 5 * time.Minute
+
+// maxLogged is how much of a text of another node gets into the log for each refusal, in bytes.
+const maxLogged = 200
 
 // overlay is what a node offers to the others.
 type overlay struct {
@@ -183,6 +188,27 @@ func (m *Minogrpc) contain(fn func() error) error {
 	return contain.Logged(m.logger, fn)
 }
 
+// containCall is contain for the call of another node: the log says which stream it is about.
+func (m *Minogrpc) containCall(ctx context.Context, fn func() error) error {
+	return contain.LoggedTo(func() zerolog.Logger {
+		stream := m.streamOf(ctx)
+
+		return stream.Logger(m.plain)
+	}, fn)
+}
+
+// streamOf returns which stream the call of another node is about, as that node says. Its texts may be long.
+func (m *Minogrpc) streamOf(ctx context.Context) session.StreamInfo {
+	md, _ := metadata.FromIncomingContext(ctx)
+	stream := session.ReadStreamInfo(md, m.me)
+
+	for _, text := range []*string{&stream.Procedure, &stream.Stream, &stream.Protocol} {
+		*text = (*text)[:min(len(*text), maxLogged)]
+	}
+
+	return stream
+}
+
 func (m *Minogrpc) containUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	handler grpc.UnaryHandler,
 ) (resp any, err error) {
@@ -190,7 +216,7 @@ func (m *Minogrpc) containUnary(ctx context.Context, req any, info *grpc.UnarySe
 	if err == nil {
 		defer release()
 
-		err = m.contain(func() error {
+		err = m.containCall(ctx, func() error {
 			resp, err = handler(ctx, req)
 
 			return err
@@ -205,7 +231,7 @@ func (m *Minogrpc) containUnary(ctx context.Context, req any, info *grpc.UnarySe
 func (m *Minogrpc) containStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo,
 	handler grpc.StreamHandler,
 ) error {
-	err := m.contain(func() error { return handler(srv, stream) })
+	err := m.containCall(stream.Context(), func() error { return handler(srv, stream) })
 	m.observeCall(stream.Context(), info.FullMethod, err)
 
 	return statusOf(err)

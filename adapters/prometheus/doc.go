@@ -24,6 +24,7 @@
 //   - relation: "parent" or "child";
 //   - reason: "delivered", "no_route", "unreachable", "overflow", "timeout", "closed" or "rejected"; "unknown" is
 //     there for a reason that is added to the library later;
+//   - known: "noticed" by this node, or "heard" from another node;
 //   - role, state and direction: a few words each, see below.
 //
 // Other nodes choose their addresses. A label has at most 256 bytes and is always UTF-8.
@@ -35,8 +36,10 @@
 //     that this node has sent.
 //   - session_round_trip_seconds (neighbor): histogram of the round trips of duplex links, with what the
 //     packets waited on the way. By default each link measures every ten seconds.
-//   - session_destinations_dropped_total (procedure, reason): destinations that this node reported as not reached, to
-//     its own application or to the neighbour that sent the packet.
+//   - session_destinations_dropped_total (procedure, reason, known): destinations that this node reported as not
+//     reached, to its own application or to the neighbour that sent the packet.
+//   - session_losses_total (procedure, known): nodes of streams that were lost. Over all nodes, those that are "noticed" are the
+//     losses.
 //   - session_link_events_total (procedure, state): how often a link to a neighbour was opened, broken, resumed, lost
 //     and closed.
 //   - session_packets_sent_total, session_packets_received_total (procedure): packets to and from neighbours.

@@ -29,7 +29,7 @@ type Meter struct {
 	roundTrip *prometheus.HistogramVec
 
 	outcomes, dropped         *prometheus.CounterVec
-	links                     *prometheus.CounterVec
+	links, losses             *prometheus.CounterVec
 	sent, sentBytes           *prometheus.CounterVec
 	received, receivedBytes   *prometheus.CounterVec
 	queued, refused, rejected *prometheus.CounterVec
@@ -50,9 +50,11 @@ func NewMeter() *Meter {
 		outcomes: counter("outcomes_total",
 			"Destinations of the messages of this node, by what became of them.", "procedure", "reason"),
 		dropped: counter("destinations_dropped_total",
-			"Destinations that this node reported as not reached.", "procedure", "reason"),
+			"Destinations that this node reported as not reached.", "procedure", "reason", "known"),
 		links: counter("link_events_total",
 			"Changes of the links to neighbours.", "procedure", "state"),
+		losses: counter("losses_total",
+			"Nodes of streams that were lost.", "procedure", "known"),
 		sent:          counter("packets_sent_total", "Packets handed to neighbours.", "procedure"),
 		sentBytes:     counter("sent_bytes_total", "Messages in packets handed to neighbours.", "procedure"),
 		received:      counter("packets_received_total", "Packets that came from neighbours.", "procedure"),
@@ -67,7 +69,7 @@ func NewMeter() *Meter {
 // all returns the parts of the meter.
 func (m *Meter) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.latency, m.roundTrip, m.outcomes, m.dropped, m.links, m.sent, m.sentBytes,
+		m.latency, m.roundTrip, m.outcomes, m.dropped, m.links, m.losses, m.sent, m.sentBytes,
 		m.received, m.receivedBytes, m.queued, m.refused, m.rejected,
 	}
 }
@@ -99,7 +101,8 @@ func (m *Meter) Observer() session.Observer {
 			m.latency.WithLabelValues(reason).Observe(outcome.Latency.Seconds())
 		},
 		PacketDropped: func(stream session.StreamInfo, err *session.DeliveryError) {
-			m.dropped.WithLabelValues(label(stream.Procedure), reasonOf(err)).Inc()
+			noticed := err.Hop != nil && stream.Node != nil && err.Hop.Equal(stream.Node)
+			m.dropped.WithLabelValues(label(stream.Procedure), reasonOf(err), known(noticed)).Inc()
 		},
 		MessageRejected: func(stream session.StreamInfo, _ *session.MessageError) {
 			m.rejected.WithLabelValues(label(stream.Procedure)).Inc()
@@ -142,7 +145,19 @@ func (m *Meter) observeLinks(observer *session.Observer) {
 	observer.RelayBroken = func(s session.StreamInfo, _ mino.Address, _ error) { count(s, "broken") }
 	observer.RelayResumed = func(s session.StreamInfo, _ mino.Address) { count(s, "resumed") }
 	observer.RelayLost = func(s session.StreamInfo, _ mino.Address, _ error) { count(s, "lost") }
+	observer.LossKnown = func(s session.StreamInfo, loss session.Loss) {
+		m.losses.WithLabelValues(label(s.Procedure), known(loss.IsNoticed())).Inc()
+	}
 	observer.RelayClosed = func(s session.StreamInfo, _ mino.Address) { count(s, "closed") }
+}
+
+// known returns how this node knows of a loss or a failure.
+func known(noticed bool) string {
+	if noticed {
+		return "noticed"
+	}
+
+	return "heard"
 }
 
 // neighbor returns the label of a neighbour.

@@ -56,6 +56,7 @@ func everything() *client.Registry {
 	observer.RelayBroken(stream, addr, failed)
 	observer.RelayResumed(stream, addr)
 	observer.RelayLost(stream, addr, failed)
+	observer.LossKnown(stream, session.Loss{Node: addr})
 	observer.RelayClosed(stream, addr)
 	observer.RoundTrip(stream, addr, time.Second)
 	observer.PacketSent(stream, addr, session.PacketInfo{Bytes: 3})
@@ -85,6 +86,33 @@ func of(streams ...host.Stream) *client.Registry {
 	registry.MustRegister(prometheus.NewCollector(always(snap)))
 
 	return registry
+}
+
+// Promise P3: a loss or a failure that this node has noticed counts apart from one that it has heard of.
+func TestMeter_CountsNoticedAndHeardApart(t *testing.T) {
+	meter := prometheus.NewMeter()
+	observer, me, other := meter.Observer(), session.NewAddress("grpc://a:1"), session.NewAddress("grpc://b:1")
+	stream := session.StreamInfo{Node: me, Procedure: "work", Stream: "id"}
+
+	observer.LossKnown(stream, session.Loss{Node: other})
+
+	for range 2 {
+		observer.LossKnown(stream, session.Loss{Node: other, From: other})
+		observer.PacketDropped(stream, &session.DeliveryError{Reason: session.ReasonNoRoute, Hop: me})
+	}
+
+	observer.PacketDropped(stream, &session.DeliveryError{Reason: session.ReasonNoRoute, Hop: other})
+
+	registry := client.NewPedanticRegistry()
+	registry.MustRegister(meter)
+
+	all := scrape(t, registry)
+	for name, noticed := range map[string]float64{
+		"session_losses_total": 1, "session_destinations_dropped_total": 2,
+	} {
+		require.InDelta(t, noticed, all.find(name, "known", "noticed").GetCounter().GetValue(), 0, name)
+		require.InDelta(t, 3-noticed, all.find(name, "known", "heard").GetCounter().GetValue(), 0, name)
+	}
 }
 
 func TestNames_FollowTheConventions(t *testing.T) {

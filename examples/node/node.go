@@ -149,7 +149,7 @@ func (n *node) start(opts nodeOptions, stderr io.Writer) error {
 		minogrpc.WithLogger(newLogger(stderr)),
 		minogrpc.WithObserver(minogrpc.Observer{Learned: n.learned}),
 		minogrpc.WithSessionOptions(session.WithObserver(session.Observer{
-			RelayLost: n.lose, RelayOpened: n.find,
+			LossKnown: n.lose, RelayOpened: n.find,
 		})),
 	)
 	if err != nil {
@@ -190,7 +190,7 @@ func checkJoin(opts nodeOptions, store certs.Storage) error {
 	}
 }
 
-// newLogger returns the logger of a node, which says what has been refused, and why.
+// newLogger returns the logger of a node, which says which node is lost, what has been refused, and why.
 func newLogger(stderr io.Writer) zerolog.Logger {
 	console := zerolog.ConsoleWriter{Out: zerolog.SyncWriter(stderr), NoColor: true, TimeFormat: time.TimeOnly}
 

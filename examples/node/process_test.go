@@ -217,7 +217,9 @@ func TestNode_FiveProcesses(t *testing.T) {
 	requireOutcomes(without, printed)
 	require.Contains(t, printed, "Asking 4 nodes for their shares of 8 files:", "they are those of the lost one")
 
-	require.Equal(t, lost.address, first.await(`Lost (\S+): .+`))
+	// The log says at its usual level who is lost, and why.
+	require.Equal(t, lost.address, first.await(`WRN relay lost error=.+refused.+ noticed=true peer=(\S+) `))
+	require.Equal(t, strings.TrimPrefix(lost.address, "grpcs://"), first.await(`WRN dial failed error=.+ peer=(\S+)`))
 
 	back := starts(t, lost.data)
 	require.Equal(t, lost.address, back.address)

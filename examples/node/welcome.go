@@ -102,14 +102,13 @@ func (n *node) showLearned() {
 	n.joined, n.early = true, nil
 }
 
-// lose prints that a stream has lost a node, once.
-func (n *node) lose(_ session.StreamInfo, peer mino.Address, cause error) {
+// lose notes that a stream has lost a node. The log says so.
+func (n *node) lose(_ session.StreamInfo, loss session.Loss) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 
-	if name := peer.String(); !n.lost[name] {
-		n.lost[name] = true
-		n.screen.Printf("Lost %s: %v\n", name, cause)
+	if loss.IsNoticed() {
+		n.lost[loss.Node.String()] = true
 	}
 }
 

@@ -59,13 +59,19 @@ func Recover(err *error) {
 // Logged runs what an application has passed to a node. A panic is an error that wraps ErrPanic, and
 // is logged.
 func Logged(logger zerolog.Logger, fn func() error) error {
+	return LoggedTo(func() zerolog.Logger { return logger }, fn)
+}
+
+// LoggedTo is Logged with a logger that is made for a panic.
+func LoggedTo(logger func() zerolog.Logger, fn func() error) error {
 	err := run(fn)
 
 	// The error and the log may be somebody else's, too.
 	_ = Do(func() {
 		failure, ok := errors.AsType[*PanicError](err)
 		if ok {
-			logger.Error().Err(failure).Bytes("stack", failure.Stack).Msg("panic contained")
+			log := logger()
+			log.Error().Err(failure).Bytes("stack", failure.Stack).Msg("panic contained")
 		}
 	})
 

@@ -282,7 +282,7 @@ func TestPanic_OfAnAddressThatIsPrinted(t *testing.T) {
 
 		parent.End(errLost)
 		synctest.Wait()
-		require.Contains(t, log.String(), "relay lost")
+		require.Contains(t, log.String(), "relay to the parent lost")
 	})
 }
 

@@ -152,7 +152,10 @@ func TestSnapshot_JSON(t *testing.T) {
 	data, err := json.Marshal(session.Snapshot{
 		Procedure: "p", Stream: "s", Protocol: "t", Address: "n",
 		Parents:  []session.Neighbor{{Address: "o", State: session.NeighborOpen, Heard: 7}},
-		Failures: []session.Failure{{Ago: 1, Destination: "d", Reason: "timeout", Hop: "h", Cause: "c"}},
+		Failures: []session.Failure{
+			{Ago: 1, Destination: "d", Reason: "timeout", Hop: "h", HeardFrom: "f", Cause: "c"},
+		},
+		Losses: []session.KnownLoss{{Ago: 1, Node: "d", Noticed: true, Cause: "c"}, {Node: "e", HeardFrom: "f"}},
 	})
 	require.NoError(t, err)
 	require.JSONEq(t, `{
@@ -165,6 +168,12 @@ func TestSnapshot_JSON(t *testing.T) {
 		"outcomes": {
 			"delivered": 0, "no_route": 0, "unreachable": 0, "overflow": 0, "timeout": 0, "closed": 0, "rejected": 0
 		},
-		"failures": [{"ago_ns": 1, "destination": "d", "reason": "timeout", "hop": "h", "cause": "c"}]
+		"failures": [
+			{"ago_ns": 1, "destination": "d", "reason": "timeout", "hop": "h", "heard_from": "f", "cause": "c"}
+		],
+		"losses": [
+			{"ago_ns": 1, "node": "d", "noticed": true, "cause": "c"},
+			{"ago_ns": 0, "node": "e", "heard_from": "f", "cause": ""}
+		]
 	}`, string(data))
 }
