@@ -154,7 +154,7 @@ func TestChildren_End(t *testing.T) {
 		defer there.Close()
 		defer lost.Close()
 
-		timer := never()
+		timer := time.NewTimer(time.Hour)
 
 		cs.add(there)
 		cs.add(lost)

@@ -102,6 +102,7 @@ func (m *ConnManager) connect(target dialTarget, to *way) (*sharedConn, error) {
 		return nil, fmt.Errorf("no credentials: %w", err)
 	}
 
+	shared := &sharedConn{mgr: m, addr: target.addr}
 	opts := []grpc.DialOption{grpc.WithConnectParams(connectParams)}
 
 	// TLS reads a whole record at once into a buffer of its own. The buffer of gRPC would save
@@ -112,7 +113,7 @@ func (m *ConnManager) connect(target dialTarget, to *way) (*sharedConn, error) {
 
 	// Any bytes that come are a sign of life, for whichever stream they are.
 	if creds != nil {
-		opts = append(opts, grpc.WithTransportCredentials(watch.Credentials(creds)))
+		opts = append(opts, grpc.WithTransportCredentials(watch.Credentials(creds, shared.meter.Store)))
 	}
 
 	opts = append(opts, m.dialOptions...)
@@ -121,12 +122,12 @@ func (m *ConnManager) connect(target dialTarget, to *way) (*sharedConn, error) {
 	// The default scheme is dns, which would ask a real resolver for the names of a network in
 	// memory. With passthrough the dialler gets the host as it is. The dialler of the system
 	// resolves names, too.
-	conn, err := grpc.NewClient(passthrough+":///"+target.host, opts...)
+	shared.ClientConn, err = grpc.NewClient(passthrough+":///"+target.host, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("failed to make a client: %w", err)
 	}
 
-	return &sharedConn{ClientConn: conn, mgr: m, addr: target.addr}, nil
+	return shared, nil
 }
 
 // defaultCredentials returns the credentials of addresses whose certificates need no store.

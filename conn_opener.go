@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/opening"
@@ -18,7 +19,8 @@ import (
 // The opener returns when its context is done, even if the node accepts the stream and sends no
 // header. The stream outlives that context: it ends with its Release. If an attempt has taken all
 // its time, or the connection could not be made, the next attempt gets a new connection, provided
-// that the manager is a [ConnectionReplacer] or a [ConnectionEvictor].
+// that the manager is a [ConnectionReplacer] or a [ConnectionEvictor]. A connection of a [ConnManager]
+// stays if bytes still come over it: the node is slow, and others use the connection.
 func ConnOpener(conns ConnectionManager, addr mino.Address, md metadata.MD) StreamOpener {
 	o := connOpener{conns: conns, addr: addr, md: md.Copy(), calls: make(metadata.MD)}
 
@@ -42,6 +44,7 @@ type connOpener struct {
 
 // open implements StreamOpener. A stream that ended with the set-up could not say goodbye later on.
 func (o connOpener) open(setup context.Context, offered metadata.MD) (OpenStream, error) {
+	began := time.Now()
 	opened, err := o.over(context.WithoutCancel(setup), setup, offered)
 
 	switch {
@@ -54,7 +57,7 @@ func (o connOpener) open(setup context.Context, offered metadata.MD) (OpenStream
 	}
 
 	// A caller that gives up says nothing about the connection, which others use, too.
-	if errors.Is(err, context.DeadlineExceeded) || opening.Failed(opened.Conn) {
+	if errors.Is(err, context.DeadlineExceeded) && !isAlive(opened.Conn, began) || opening.Failed(opened.Conn) {
 		_ = contain.Do(opened.Evict) // The attempt has failed already.
 	}
 

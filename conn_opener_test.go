@@ -42,6 +42,30 @@ func TestConnOpener_MuteNodeCostsTheTimeOfTheContext(t *testing.T) {
 	})
 }
 
+// Promise L5: an attempt that takes all its time does not end the streams of others, as long as anything
+// comes over their connection.
+func TestConnOpener_SlowNodeKeepsTheConnectionOfOthers(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n network) {
+		n.peer("n1", &sessiontest.Peer{NoHeader: true})
+		mgr, dials := n.conns()
+		used := acquire(t, mgr, addr("n1"))
+
+		ctx, cancel := context.WithCancelCause(t.Context())
+
+		for i := range 10 {
+			time.AfterFunc(time.Duration(i+1)*100*time.Millisecond, func() { _ = call(used) })
+		}
+
+		time.AfterFunc(1010*time.Millisecond, func() { cancel(context.DeadlineExceeded) })
+
+		_, err := session.ConnOpener(mgr, addr("n1"), streamMetadata())(ctx, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NoError(t, call(used))
+		require.EqualValues(t, 1, dials.Load())
+		mgr.Release(addr("n1"))
+	})
+}
+
 // A caller that gives up says nothing about the connection, which others use, too.
 func TestConnOpener_CallerThatGivesUpKeepsTheConnection(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n network) {

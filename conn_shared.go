@@ -3,7 +3,9 @@ package session
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
+	"github.com/minogrpc/session/internal/watch"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,6 +25,28 @@ type sharedConn struct {
 
 	// agreed is what the node at the other end has agreed to.
 	agreed agreements
+
+	// meter is that of the newest handshake.
+	meter atomic.Pointer[watch.Meter]
+}
+
+// isAlive tells whether bytes have come over a connection in the second half of an attempt to open a
+// stream, which may be for other streams. Those of the handshake came before. It is false where nobody
+// knows.
+func isAlive(conn grpc.ClientConnInterface, began time.Time) bool {
+	own, ok := conn.(*sharedConn)
+	if !ok {
+		return false
+	}
+
+	meter := own.meter.Load()
+	if meter == nil {
+		return false
+	}
+
+	_, last := meter.Reads()
+
+	return time.Since(last) < time.Since(began)/2
 }
 
 // Invoke implements grpc.ClientConnInterface. Who has the connection may not know that somebody else

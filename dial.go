@@ -149,7 +149,9 @@ func (d *dialler) dial(ctx context.Context, gw mino.Address, told announcement) 
 // opening takes. After a failure openStream may give up the connection, so that the next attempt gets a
 // new one; see isWorthless.
 func (d *dialler) openStream(life, setup context.Context, conns connOpener, offer metadata.MD) (OpenStream, error) {
+	began := time.Now()
 	opened, err := conns.over(life, setup, offer)
+
 	if opened.Conn == nil {
 		err = fmt.Errorf("failed to acquire the connection: %w", err)
 
@@ -164,7 +166,7 @@ func (d *dialler) openStream(life, setup context.Context, conns connOpener, offe
 		return opened, nil
 	}
 
-	if isWorthless(life, setup, opened.Conn) {
+	if isWorthless(life, setup, opened.Conn, began) {
 		opened.Evict()
 	}
 
@@ -174,16 +176,16 @@ func (d *dialler) openStream(life, setup context.Context, conns connOpener, offe
 }
 
 // isWorthless tells whether the next attempt to open a stream should not use the connection of one that has
-// failed. The connection may only look alive: the set-up has taken all its time. A next stream, after a
-// break, also gives up a connection that could not be made.
-func isWorthless(life, setup context.Context, conn grpc.ClientConnInterface) bool {
+// failed. The connection may only look alive: the set-up has taken all its time, and nothing comes for other
+// streams either. A next stream, after a break, also gives up a connection that could not be made.
+func isWorthless(life, setup context.Context, conn grpc.ClientConnInterface, began time.Time) bool {
 	cause := context.Cause(life)
 
 	switch {
 	case life == setup:
-		return errors.Is(cause, link.ErrSetup) && !errors.Is(cause, link.ErrHurry)
+		return errors.Is(cause, link.ErrSetup) && !errors.Is(cause, link.ErrHurry) && !isAlive(conn, began)
 	case errors.Is(context.Cause(setup), context.DeadlineExceeded):
-		return true
+		return !isAlive(conn, began)
 	default:
 		return opening.Failed(conn)
 	}

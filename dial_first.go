@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/link"
@@ -26,8 +27,9 @@ type firstStream struct {
 	dialler *dialler
 	opener  *linkOpener
 	stream  ptypes.Overlay_StreamClient
-	// life is that of the link.
-	life context.Context
+	// life is that of the link, and began when its stream was opened.
+	life  context.Context
+	began time.Time
 
 	// agreed is what the child has agreed to over the connection, and dealing what this stream is for.
 	// terms are what the child has agreed to last, or nil.
@@ -44,7 +46,9 @@ func (d *dialler) begin(ctx context.Context, conns connOpener, opener *linkOpene
 		return nil, &dialError{error: fmt.Errorf("failed to acquire the connection: %w", err), told: toldNotTrusted}
 	}
 
-	f := &firstStream{OpenStream: opened, dialler: d, opener: opener, life: ctx, agreed: agreementsOver(opened.Conn)}
+	f := &firstStream{
+		OpenStream: opened, dialler: d, opener: opener, life: ctx, began: time.Now(), agreed: agreementsOver(opened.Conn),
+	}
 	f.dealing = dealing{procedure: first(conns.md, URIKey), formats: strings.Join(opener.formats, "+")}
 	f.Evict = func() { d.witness.fault(contain.Do(opened.Evict)) } // The manager may be the application's.
 
@@ -144,7 +148,7 @@ func (f *firstStream) fail(err error) error {
 
 // quit gives up the connection if the next stream should not use it.
 func (f *firstStream) quit() {
-	if isWorthless(f.life, f.life, f.Conn) {
+	if isWorthless(f.life, f.life, f.Conn, f.began) {
 		f.Evict()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"google.golang.org/grpc/codes"
@@ -142,11 +143,13 @@ func (c *config) graceFor(par *parent) time.Duration {
 }
 
 // giveUpLocked returns the timer that ends the wait for a lost parent.
-func (s *session) giveUpLocked(par *parent, cause error) *time.Timer {
-	var timer *time.Timer
+func (s *session) giveUpLocked(par *parent, cause error) *deadline.Deadline {
+	var timer *deadline.Deadline
+
+	grace := s.graceFor(par)
 
 	// When the timer fires, the parent may be back, or lost once more.
-	timer = time.AfterFunc(s.graceFor(par), func() {
+	timer = deadline.Start(grace, grace, func() {
 		s.loseParentIf(par, cause, func() bool { return par.timer == timer })
 	})
 

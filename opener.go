@@ -56,10 +56,12 @@ type OpenStream struct {
 // After a break a session calls the opener until it has a stream, or the time of
 // [WithResumeTimeout] is over. It waits 50 ms after the first attempt, doubles the wait after each
 // further attempt, and waits 500 ms at most. So an attempt should fail as soon as the neighbour
-// cannot be reached. The context of an attempt has a deadline. If an attempt fails by that
-// deadline, or because the connection could not be made, the opener should give up its connection.
-// The next attempt then gets a new connection, and does not wait until gRPC connects again. See
-// [ConnectionReplacer].
+// cannot be reached. The context of an attempt ends when that has taken too long, with
+// [context.DeadlineExceeded] as its cause. Only the time counts in which this process gets the
+// processor, so the context has no Deadline. If an attempt fails by that, or because the connection
+// could not be made, the opener should give up its connection, unless that shows signs of life for
+// other streams. The next attempt then gets a new connection, and does not wait until gRPC connects
+// again. See [ConnectionReplacer].
 type StreamOpener func(ctx context.Context, offer metadata.MD) (OpenStream, error)
 
 // DialRelay opens a stream to a neighbour and offers a duplex link for the packets of the factory.

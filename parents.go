@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router"
@@ -71,7 +72,7 @@ type parent struct {
 	parked *link.Link
 	// timer ends the present state: it tries the parked packets again if the parent is suspect,
 	// and gives the parent up if it is broken or orphaned. It is nil when nothing waits.
-	timer *time.Timer
+	timer *deadline.Deadline
 	// stream is the newest stream, whose number is epoch.
 	stream *parentStream
 	epoch  uint64
@@ -175,7 +176,7 @@ func (par *parent) waitingLink() *link.Link {
 }
 
 // park gives a parent that did not take a packet a parked link, until the timer fires.
-func (par *parent) park(parked *link.Link, timer *time.Timer) {
+func (par *parent) park(parked *link.Link, timer *deadline.Deadline) {
 	par.parked = parked
 	par.wait(timer)
 }
@@ -183,7 +184,7 @@ func (par *parent) park(parked *link.Link, timer *time.Timer) {
 // breakOff notes that the duplex link has no stream. The timer gives the parent up. A link that
 // breaks once more has the whole time again. The cause may be that of this end, and the stream may
 // go on: whoever serves it has to end it.
-func (par *parent) breakOff(timer *time.Timer, cause error) {
+func (par *parent) breakOff(timer *deadline.Deadline, cause error) {
 	par.state = broken
 	par.wait(timer)
 
@@ -194,7 +195,7 @@ func (par *parent) breakOff(timer *time.Timer, cause error) {
 
 // orphan notes that the link is over. Packets for the parent wait in the parked link until the
 // timer gives the parent up.
-func (par *parent) orphan(parked *link.Link, timer *time.Timer) {
+func (par *parent) orphan(parked *link.Link, timer *deadline.Deadline) {
 	par.link.Close()
 	par.state, par.parked = orphaned, parked
 	par.wait(timer)
@@ -276,7 +277,7 @@ func (par *parent) end() {
 
 // wait replaces the timer. If the old one has fired already, it waits for the lock of the
 // session, and then finds that it is no longer the timer of the parent.
-func (par *parent) wait(timer *time.Timer) {
+func (par *parent) wait(timer *deadline.Deadline) {
 	if par.timer != nil {
 		par.timer.Stop()
 	}

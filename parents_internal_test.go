@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/router/tree"
@@ -23,7 +24,7 @@ func nowhere(key string) *link.Link {
 }
 
 // never returns a timer that no test waits for.
-func never() *time.Timer { return time.NewTimer(time.Hour) }
+func never() *deadline.Deadline { return deadline.Start(time.Hour, time.Hour, func() {}) }
 
 // registered returns a parent in a state.
 func registered(key string, state parentState) *parent {

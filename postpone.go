@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/link"
 )
 
@@ -63,9 +64,9 @@ func (s *session) postponeLocked(par *parent, p *link.Parcel, cause error, e *ef
 	if parked == nil {
 		parked = s.parkLocked(par)
 
-		var timer *time.Timer
+		var timer *deadline.Deadline
 
-		timer = time.AfterFunc(suspicion, func() { s.retry(par, func() bool { return par.timer == timer }) })
+		timer = deadline.Start(suspicion, suspicion, func() { s.retry(par, func() bool { return par.timer == timer }) })
 		par.park(parked, timer)
 	}
 

@@ -3,15 +3,19 @@
 //
 // A process that is stopped, or that shares a processor with many others, reads late what its
 // neighbours have sent long ago. A timer of the time that has passed would then blame them.
+//
+// A deadline finds out by ticks: each looks whether the process has the processor at that moment.
+// A tick that runs in time counts in full. One that comes late counts for a small part, however
+// late it comes.
 package deadline
 
 import (
+	"context"
 	"sync"
 	"time"
 )
 
-// step is how much time one tick counts for at most. A tick that comes late counts for no more,
-// so that the time in between does not count.
+// step is how much time one tick counts for at most.
 const step = 100 * time.Millisecond
 
 // Deadline is a time that runs out, unless it is stopped. Its methods may be called from several
@@ -21,7 +25,8 @@ type Deadline struct {
 
 	mu    sync.Mutex
 	timer *time.Timer
-	// next is what the next tick counts for.
+	// due is when the next tick should run, and next what it then counts for.
+	due  time.Time
 	next time.Duration
 	// left is what is left of the time, and most what is left of the longest time that it may
 	// be extended to.
@@ -37,8 +42,7 @@ func Start(left, most time.Duration, passed func()) *Deadline {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 
-	d.next = min(d.left, step)
-	d.timer = time.AfterFunc(d.next, d.tick)
+	d.planLocked()
 
 	return d
 }
@@ -48,6 +52,19 @@ func After(left time.Duration) (*Deadline, <-chan struct{}) {
 	over := make(chan struct{})
 
 	return Start(left, left, func() { close(over) }), over
+}
+
+// Context returns a context that is canceled when that much time has passed, with
+// [context.DeadlineExceeded] as its cause. Nobody knows beforehand when that will be, so the context
+// has no deadline of its own. The caller calls cancel, as that of [context.WithCancel].
+func Context(parent context.Context, left time.Duration) (ctx context.Context, d *Deadline, cancel func()) {
+	ctx, end := context.WithCancelCause(parent)
+	d = Start(left, left, func() { end(context.DeadlineExceeded) })
+
+	return ctx, d, func() {
+		d.Stop()
+		end(nil)
+	}
 }
 
 // Extend sees to it that there is at least so much time left. The longest time stays.
@@ -63,19 +80,48 @@ func (d *Deadline) Left() (left, most time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 
-	return d.left, d.most
+	begun := d.begunLocked()
+
+	return d.left - begun, d.most - begun
 }
 
-// Stop ends the deadline. It does not pass any more, unless it has passed.
-func (d *Deadline) Stop() {
+// Stop ends the deadline. It returns false if the deadline has passed, or has been stopped.
+func (d *Deadline) Stop() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 
+	over, begun := d.over, d.begunLocked()
+	d.left, d.most = d.left-begun, d.most-begun
 	d.over = true
 	d.timer.Stop()
+
+	return !over
+}
+
+// begunLocked returns how much has passed of the time of the next tick.
+func (d *Deadline) begunLocked() time.Duration {
+	if d.over {
+		return 0
+	}
+
+	return min(d.next+time.Since(d.due), d.next)
+}
+
+// planLocked plans the next tick.
+func (d *Deadline) planLocked() {
+	d.next = min(d.left, step)
+	d.due = time.Now().Add(d.next)
+
+	if d.timer == nil {
+		d.timer = time.AfterFunc(d.next, d.tick)
+	} else {
+		d.timer.Reset(d.next)
+	}
 }
 
 func (d *Deadline) tick() {
+	Queue()
+
 	if d.count() {
 		d.passed()
 	}
@@ -90,13 +136,14 @@ func (d *Deadline) count() bool {
 		return false
 	}
 
-	d.left -= d.next
-	d.most -= d.next
+	counted := Counted(d.next, time.Since(d.due))
+
+	d.left -= counted
+	d.most -= counted
 	d.over = d.left <= 0
 
 	if !d.over {
-		d.next = min(d.left, step)
-		d.timer.Reset(d.next)
+		d.planLocked()
 	}
 
 	return d.over

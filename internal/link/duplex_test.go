@@ -9,6 +9,7 @@ import (
 	"time"
 	"weak"
 
+	deadlines "github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/link"
 	"github.com/minogrpc/session/ptypes"
 	"github.com/stretchr/testify/require"
@@ -197,6 +198,30 @@ func TestDuplex_PatienceIsATime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Promise L5: neither the patience nor an attempt is over because the process lacks the processor: a
+// stream that another one would have opened in time is waited for.
+func TestDuplex_PatienceCountsTheTimeWithTheProcessor(t *testing.T) {
+	inPair(t, func(t *testing.T, p *pair) {
+		restore := deadlines.Starve(func() { time.Sleep(200 * time.Millisecond) })
+		defer restore()
+
+		p.plan(slow)
+		p.cut()
+		pass(slowness)
+		require.Zero(t, p.dialler.lost)
+		require.Len(t, p.wires, 2)
+		require.Empty(t, p.redials)
+	})
+
+	inPair(t, func(t *testing.T, p *pair) {
+		p.plan(slow)
+		p.plan(slow)
+		p.cut()
+		pass(slowness)
+		require.Equal(t, 1, p.dialler.lost, "with the processor it is too slow")
+	})
 }
 
 // Promise L5: a refusal that comes first says more than the end of the patience.

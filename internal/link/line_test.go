@@ -255,7 +255,12 @@ const (
 	unanswered
 	// hangs until the dialler has no patience left.
 	hangs
+	// slow takes as long as slowness, if the dialler waits for that.
+	slow
 )
+
+// slowness is more than the patience of the dialler.
+const slowness = 2 * patience
 
 var errRedial = errors.New("the test lets no stream through")
 
@@ -271,7 +276,13 @@ func (p *pair) redial(ctx context.Context, next link.Next) (link.Stream, uint64,
 	case hangs:
 		<-ctx.Done()
 
-		return nil, 0, ctx.Err()
+		return nil, 0, context.Cause(ctx)
+	case slow:
+		select {
+		case <-ctx.Done():
+			return nil, 0, context.Cause(ctx)
+		case <-time.After(slowness):
+		}
 	case succeeds, unanswered:
 	}
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/link/frames"
 )
 
@@ -15,7 +16,8 @@ const (
 	// attempt that comes later is in vain.
 	Margin = 500 * time.Millisecond
 
-	// firstAttempt is how long the first attempt to open a stream may take. Each of the others may
+	// firstAttempt is how long the first attempt to open a stream may take, of the time in which the
+	// process gets the processor, as of the patience. Each of the others may
 	// take twice as long as the one before: the connection of one that hangs may be dead, but it
 	// may also only be slow.
 	firstAttempt = time.Second
@@ -47,10 +49,10 @@ func (d *duplex) redial(cause error) Stream {
 	l := d.link
 	l.tell(func() { l.Owner.Redials(l, cause) })
 
-	ctx, cancel := context.WithTimeout(l.ctx, d.patience)
+	ctx, patience, cancel := deadline.Context(l.ctx, d.patience)
 	defer cancel()
 
-	stream, err := d.tryAgain(ctx, mayBeDead(cause))
+	stream, err := d.tryAgain(ctx, patience, mayBeDead(cause))
 	if err == nil {
 		l.tell(func() { l.Owner.Resumed(l) })
 
@@ -69,9 +71,9 @@ func mayBeDead(cause error) bool {
 	return errors.Is(cause, ErrSilent) || errors.Is(cause, ErrUnheard) || errors.Is(cause, ErrStuck)
 }
 
-// tryAgain makes attempts to open a stream until the context is done. It returns why the last of
-// them has failed that had an error of its own.
-func (d *duplex) tryAgain(ctx context.Context, fresh bool) (Stream, error) {
+// tryAgain makes attempts to open a stream until the context is done, when the patience is over. It
+// returns why the last of them has failed that had an error of its own.
+func (d *duplex) tryAgain(ctx context.Context, patience *deadline.Deadline, fresh bool) (Stream, error) {
 	var last error
 
 	bound, pause := firstAttempt, firstPause
@@ -88,7 +90,8 @@ func (d *duplex) tryAgain(ctx context.Context, fresh bool) (Stream, error) {
 		}
 
 		// Towards the end the attempts come closer, so that what heals then is not missed.
-		left := max(untilDone(ctx)/2, firstPause)
+		left, _ := patience.Left()
+		left = max(left/2, firstPause)
 
 		if isFinal(err) || !sleep(ctx, min(pause, left)) {
 			return nil, last
@@ -114,7 +117,7 @@ func (d *duplex) attempt(ctx context.Context, bound time.Duration, fresh bool) (
 		bound /= crowded
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	ctx, _, cancel := deadline.Context(ctx, bound)
 	defer cancel()
 
 	stream, err = d.probe(ctx, fresh)
@@ -125,13 +128,6 @@ func (d *duplex) attempt(ctx context.Context, bound time.Duration, fresh bool) (
 // isFinal tells whether another attempt to open a stream would end as this one did.
 func isFinal(err error) bool {
 	return errors.Is(err, ErrGone) || errors.Is(err, frames.ErrProtocol) || errors.Is(err, contain.ErrPanic)
-}
-
-// untilDone returns how long it is until the deadline of a context, which has one.
-func untilDone(ctx context.Context) time.Duration {
-	deadline, _ := ctx.Deadline()
-
-	return time.Until(deadline)
 }
 
 // sleep waits for that time. It returns false when the context is done before.

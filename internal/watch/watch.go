@@ -39,9 +39,10 @@ func (m *Meter) Reads() (bytes uint64, last time.Time) {
 }
 
 // Credentials returns credentials that watch every connection for which they shake hands as
-// the client. Meanwhile the connection is still what the dialer has returned, whoever that is.
-func Credentials(creds credentials.TransportCredentials) credentials.TransportCredentials {
-	return watching{creds}
+// the client, and call began with its meter, which is that of the newest one from then on. Meanwhile
+// the connection is still what the dialer has returned, whoever that is.
+func Credentials(creds credentials.TransportCredentials, began func(*Meter)) credentials.TransportCredentials {
+	return watching{creds, began}
 }
 
 // Of returns the meter of the connection of a stream of a client with such credentials, once the
@@ -59,17 +60,22 @@ func Of(ctx context.Context) *Meter {
 
 type watching struct {
 	credentials.TransportCredentials
+
+	began func(*Meter)
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
 func (w watching) ClientHandshake(ctx context.Context, authority string, raw net.Conn,
 ) (net.Conn, credentials.AuthInfo, error) {
-	return w.TransportCredentials.ClientHandshake(ctx, authority, &conn{Conn: raw, meter: NewMeter()})
+	meter := NewMeter()
+	w.began(meter)
+
+	return w.TransportCredentials.ClientHandshake(ctx, authority, &conn{Conn: raw, meter: meter})
 }
 
 // Clone implements credentials.TransportCredentials.
 func (w watching) Clone() credentials.TransportCredentials {
-	return watching{w.TransportCredentials.Clone()}
+	return watching{w.TransportCredentials.Clone(), w.began}
 }
 
 type conn struct {
