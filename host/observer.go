@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session"
+	"github.com/minogrpc/session/internal/hook"
 )
 
 // Observer is told what the handlers of a host do. Both fields may be nil, and cost nothing then. The
@@ -19,9 +20,18 @@ type Observer struct {
 	HandlerEnded func(stream session.StreamInfo, err error, took time.Duration)
 }
 
-// WithObserver sets who is told what the handlers do.
+// WithObserver adds an observer of what the handlers do. Several observers are told in the order of the
+// options.
 func WithObserver(observer Observer) Option {
-	return optionFunc(func(c *config) { c.observer = observer })
+	return optionFunc(func(c *config) { c.observer = c.observer.join(observer) })
+}
+
+// join returns an observer that tells both, this one first.
+func (o Observer) join(next Observer) Observer {
+	return Observer{
+		HandlerStarted: hook.Join1(o.HandlerStarted, next.HandlerStarted),
+		HandlerEnded:   hook.Join3(o.HandlerEnded, next.HandlerEnded),
+	}
 }
 
 // observed runs a handler, contains it, and tells the observer.

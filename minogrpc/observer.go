@@ -9,6 +9,7 @@ import (
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/internal/contain"
+	"github.com/minogrpc/session/internal/hook"
 	"github.com/minogrpc/session/mino"
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc/codes"
@@ -49,6 +50,19 @@ type Observer struct {
 
 	// HandlerEnded is called when the handler has returned, with its error and how long it took.
 	HandlerEnded func(stream session.StreamInfo, err error, took time.Duration)
+}
+
+// join returns an observer that tells both, this one first.
+func (o Observer) join(next Observer) Observer {
+	return Observer{
+		Refused:        hook.Join1(o.Refused, next.Refused),
+		Learned:        hook.Join1(o.Learned, next.Learned),
+		Allowed:        hook.Join2(o.Allowed, next.Allowed),
+		Accepted:       hook.Join1(o.Accepted, next.Accepted),
+		DialFailed:     hook.Join2(o.DialFailed, next.DialFailed),
+		HandlerStarted: hook.Join1(o.HandlerStarted, next.HandlerStarted),
+		HandlerEnded:   hook.Join3(o.HandlerEnded, next.HandlerEnded),
+	}
 }
 
 // accepted tells the observer of a connection.

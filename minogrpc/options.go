@@ -136,10 +136,10 @@ func WithTokens(holder tokens.Holder) Option {
 	return optionFunc(func(c *config) { c.tokens = holder })
 }
 
-// WithObserver sets the observer that hears what the node refuses and learns. Streams have an observer
-// of their own: see [WithSessionOptions].
+// WithObserver adds an observer that hears what the node refuses and learns. Several observers are told in
+// the order of the options. Streams have an observer of their own: see [WithSessionOptions].
 func WithObserver(observer Observer) Option {
-	return optionFunc(func(c *config) { c.observer = observer })
+	return optionFunc(func(c *config) { c.observer = c.observer.join(observer) })
 }
 
 // WithoutDuplex makes the node talk to the other players as existing nodes do: each packet is a call,
