@@ -36,6 +36,8 @@ type arrival struct {
 
 	// news are those that the packet brings, once they have been checked.
 	news *ptypes.News
+	// trace is what goes on with the packet of its context in a trace.
+	trace []byte
 }
 
 // identity is what a packet says about itself, however it travels.
@@ -45,6 +47,7 @@ type identity interface {
 	GetHopLimit() uint32
 	GetBudgetMs() uint32
 	GetNews() *ptypes.News
+	GetTrace() []byte
 }
 
 // numbering gives packets their identity, by which other nodes recognise a second copy. It
@@ -82,7 +85,7 @@ func (n *numbering) arrival(in arrival, down bool) link.Header {
 		Origin:   in.GetOrigin(),
 		Sequence: in.GetSequence(),
 		HopLimit: min(in.GetHopLimit(), n.hopLimit),
-		News:     in.news,
+		Rare:     link.NewRare(in.news, in.trace),
 
 		Unordered: in.unordered,
 	}

@@ -52,7 +52,7 @@ func (m *mailbox) deliver(h link.Header, neighbour string, mine router.Packet) (
 		return false, ReasonOverflow, memory.ErrExhausted
 	}
 
-	if h.News != nil {
+	if h.News() != nil {
 		return m.deliverNews(h, neighbour)
 	}
 
@@ -81,7 +81,8 @@ func (m *mailbox) deliverNews(h link.Header, neighbour string) (delivered bool, 
 		return false, ReasonRejected, errNews
 	}
 
-	if !m.roster.note(AddressFactory{}.FromText(h.News.GetPlayer()), h.News, h.Account) {
+	news := h.News()
+	if !m.roster.note(AddressFactory{}.FromText(news.GetPlayer()), news, h.Account) {
 		return false, ReasonOverflow, memory.ErrExhausted
 	}
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -70,10 +71,14 @@ type Option interface {
 type config struct {
 	logger   zerolog.Logger
 	observer Observer
-	setup    time.Duration
-	outcome  time.Duration
-	grace    time.Duration
-	silence  time.Duration
+	tracer   Tracer
+	// sendContext is the context of a Send.
+	sendContext context.Context
+
+	setup   time.Duration
+	outcome time.Duration
+	grace   time.Duration
+	silence time.Duration
 	// resume is 0 for what the kind of link takes: see playerPatience and rootPatience.
 	resume        time.Duration
 	noDuplex      bool
@@ -94,6 +99,7 @@ type config struct {
 func newConfig(opts []Option) config {
 	c := config{
 		logger:        zerolog.Nop(),
+		sendContext:   context.Background(),
 		setup:         DefaultSetupTimeout,
 		outcome:       DefaultOutcomeTimeout,
 		grace:         DefaultAdoptionGrace,

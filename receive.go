@@ -186,13 +186,17 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 
 	var e effects
 
-	err = s.dispatchArrival(in, packet, to, to.pending(waiter), &e)
+	set := to.pending(waiter)
+	in.trace = s.witness.arrives(in.addr, in.GetTrace(), packet, set, to)
+
+	err = s.dispatchArrival(in, packet, to, set, &e)
 	s.reporter.carryOut(&e)
 
 	if err != nil {
 		s.witness.fault(err)
 		s.witness.packetRefused(in.addr, err)
 		s.witness.newsRefused(in.addr, err)
+		s.witness.traceRefused(set, err)
 	}
 
 	return err

@@ -366,7 +366,7 @@ func (e *endpoint) encode(p *link.Parcel) (*ptypes.Packet, error) {
 		return nil, fmt.Errorf("%w: failed to serialize: %w", link.ErrPacket, err)
 	}
 
-	packet := &ptypes.Packet{Serialized: data, News: p.News}
+	packet := &ptypes.Packet{Serialized: data, News: p.News(), Trace: p.Trace()}
 	if len(p.Origin) > 0 {
 		packet.Origin = p.Origin
 		packet.Sequence = p.Sequence

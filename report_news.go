@@ -77,7 +77,7 @@ func (s *session) reportLocked(r *report, e *effects) {
 	to := newRecipient(s.newsroom.toKey, s.newsroom.to)
 	set := to.pending(mailing{&s.newsroom, r})
 	h := s.numbering.departure()
-	h.Pending, h.Room, h.News = set, to.room(), r.news
+	h.Pending, h.Room, h.Rare = set, to.room(), link.NewRare(r.news, nil)
 
 	s.reporter.step(set, to.keys, to.addrs, e, func() {
 		packet := via.table.Make(s.me, to.addrs, nil)

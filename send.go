@@ -1,9 +1,9 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/pending"
@@ -28,6 +28,11 @@ func errTooLarge(size, limit int) error {
 
 // Send implements mino.Sender.
 func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
+	return s.SendContext(s.sendContext, msg, addrs...)
+}
+
+// SendContext implements mino.ContextSender. The context is for the tracer alone.
+func (s *session) SendContext(ctx context.Context, msg serde.Message, addrs ...mino.Address) <-chan error {
 	to := s.reporter.recipientsOf(addrs)
 	errs := make(chan error, len(to.keys)+len(to.bad))
 
@@ -46,9 +51,7 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	set := to.pending(s.newsroom.watch(reuse.Guard(outcomes(errs), msg, data), to.keys))
 	e := effects{}
 
-	if s.observer.OutcomeKnown != nil {
-		set.SetTag(newDispatched(to))
-	}
+	s.witness.departs(ctx, set, to, len(data))
 
 	if err != nil {
 		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, err))
@@ -59,21 +62,6 @@ func (s *session) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	s.reporter.carryOut(&e)
 
 	return errs
-}
-
-// dispatched is a message whose outcomes the observer wants to know.
-type dispatched struct {
-	to map[string]mino.Address
-	at time.Time
-}
-
-func newDispatched(to recipients) *dispatched {
-	d := &dispatched{to: make(map[string]mino.Address, len(to.keys)), at: time.Now()}
-	for i, key := range to.keys {
-		d.to[key] = to.addrs[i]
-	}
-
-	return d
 }
 
 // send takes the sequence number and routes the packet in one step.
@@ -102,6 +90,10 @@ func (s *session) send(set *pending.Set, to recipients, data []byte, e *effects)
 	if maker != via {
 		packet = nil
 		s.rememberMakerLocked(via)
+	}
+
+	if s.tracer != nil {
+		h.Rare = rareOf(set)
 	}
 
 	s.reporter.step(set, to.keys, to.addrs, e, func() {

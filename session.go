@@ -214,6 +214,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 	s.screen.remembers = s.neighborsOnly || s.newsroom.isOpen()
 	s.witness.stream = ReadStreamInfo(md, s.me)
 	s.witness.logger, s.witness.observer = s.witness.stream.Logger(s.logger), s.observer
+	s.witness.tracer = s.tracer
 	s.witness.queue, s.witness.leave = s.mailbox.queue, s.Leave
 	s.reporter = reporter{me: s.me, meKey: s.meKey, witness: &s.witness}
 

@@ -19,6 +19,7 @@ import (
 type witness struct {
 	logger   zerolog.Logger
 	observer Observer
+	tracer   Tracer
 	queue    *inbox.Inbox
 	// stream names the stream, and record counts the outcomes.
 	stream StreamInfo
@@ -182,20 +183,24 @@ func (w *witness) dropped(from mino.Address, err *DeliveryError) {
 	}
 }
 
-// outcome tells the outcome of one destination, if the message was sent here.
+// outcome tells the outcome of one destination, if the packet is followed.
 func (w *witness) outcome(set *pending.Set, key string, err *DeliveryError) {
-	if w.observer.OutcomeKnown == nil {
+	if w.observer.OutcomeKnown == nil && w.tracer == nil {
 		return
 	}
 
-	sent, ok := set.Tag().(*dispatched)
+	f, ok := set.Tag().(*followed)
 	if !ok {
 		return
 	}
 
-	o := Outcome{Destination: sent.to[key], Err: err, Latency: time.Since(sent.at)}
+	o := Outcome{Destination: f.to[key], Err: err, Latency: time.Since(f.at)}
 
-	w.observe(func() { w.observer.OutcomeKnown(w.stream, o) })
+	if f.own && w.observer.OutcomeKnown != nil {
+		w.observe(func() { w.observer.OutcomeKnown(w.stream, o) })
+	}
+
+	w.known(f, o)
 }
 
 func (w *witness) messageRejected(err *MessageError) {

@@ -108,7 +108,7 @@ func (p *Procedure) open(ctx context.Context, players []session.Address, news bo
 	}
 
 	o := &orchestration{
-		liveSession: h.newSession(md, me, p, session.WithSources(sourcesOf(players)...)),
+		liveSession: h.newSession(md, me, p, session.WithSources(sourcesOf(players)...), session.WithSendContext(ctx)),
 		host:        h,
 		key:         key,
 		begun:       time.Now(),

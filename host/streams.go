@@ -25,6 +25,7 @@ type liveSession interface {
 	session.Ancestry
 	session.Inspector
 	session.NewsReporter
+	mino.ContextSender
 }
 
 // errNotParent is why a caller must not be a parent of a stream.

@@ -32,9 +32,15 @@ type DeliveryFailure interface {
 // destinations have the cause of the context as their outcome. What was sent is still delivered. One goroutine can
 // range over the result once. A caller that does not want the outcomes need not range over it at all.
 //
+// The message is sent in the context, unless the sender is from [InContext].
+//
 // If the overlay does not say which destination an error is about (see [DeliveryFailure]), every destination
 // without an outcome of its own has all such errors as its outcome.
 func Outcomes(ctx context.Context, out Sender, msg serde.Message, to ...Address) iter.Seq2[Address, error] {
+	if _, bound := out.(inContext); !bound {
+		out = InContext(ctx, out)
+	}
+
 	errs := out.Send(msg, to...)
 
 	return func(yield func(Address, error) bool) {

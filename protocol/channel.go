@@ -137,7 +137,7 @@ func (c *channel) send(ctx context.Context, e envelope, to roster, tell func(min
 		return err
 	}
 
-	outcomes := mino.Outcomes(c.ctx, c.out, e, to.addrs...)
+	outcomes := mino.Outcomes(c.ctx, mino.InContext(ctx, c.out), e, to.addrs...)
 
 	go func() {
 		for addr, err := range outcomes {

@@ -480,7 +480,10 @@ type Packet struct {
 	Probed uint64 `protobuf:"varint,34,opt,name=probed,proto3" json:"probed,omitempty"`
 	// news makes the packet one that tells what has become of a player. It is a packet to the
 	// orchestrator without a message. A frame does not have this field.
-	News          *News `protobuf:"bytes,32,opt,name=news,proto3" json:"news,omitempty"`
+	News *News `protobuf:"bytes,32,opt,name=news,proto3" json:"news,omitempty"`
+	// trace is the context of the message in a trace, as the tracer of the node that has sent the
+	// packet has written it. A frame does not have this field.
+	Trace         []byte `protobuf:"bytes,35,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -648,6 +651,13 @@ func (x *Packet) GetNews() *News {
 	return nil
 }
 
+func (x *Packet) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
 // Parcel is a packet on its way over a duplex link.
 type Parcel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -673,7 +683,9 @@ type Parcel struct {
 	// that the parcel has its header itself.
 	HeaderSize uint64 `protobuf:"varint,10,opt,name=header_size,json=headerSize,proto3" json:"header_size,omitempty"`
 	// news is as in Packet.
-	News          *News `protobuf:"bytes,11,opt,name=news,proto3" json:"news,omitempty"`
+	News *News `protobuf:"bytes,11,opt,name=news,proto3" json:"news,omitempty"`
+	// trace is as in Packet.
+	Trace         []byte `protobuf:"bytes,12,opt,name=trace,proto3" json:"trace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -781,6 +793,13 @@ func (x *Parcel) GetHeaderSize() uint64 {
 func (x *Parcel) GetNews() *News {
 	if x != nil {
 		return x.News
+	}
+	return nil
+}
+
+func (x *Parcel) GetTrace() []byte {
+	if x != nil {
+		return x.Trace
 	}
 	return nil
 }
@@ -1150,7 +1169,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\atelling\x18\x11 \x01(\bR\atelling\"7\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x18\n" +
-	"\apayload\x18\x02 \x01(\fR\apayload\"\xa1\x04\n" +
+	"\apayload\x18\x02 \x01(\fR\apayload\"\xb7\x04\n" +
 	"\x06Packet\x12\x1e\n" +
 	"\n" +
 	"serialized\x18\x01 \x01(\fR\n" +
@@ -1172,7 +1191,8 @@ const file_overlay_proto_rawDesc = "" +
 	"\x03ask\x18\x1f \x01(\bR\x03ask\x12\x14\n" +
 	"\x05probe\x18! \x01(\x04R\x05probe\x12\x16\n" +
 	"\x06probed\x18\" \x01(\x04R\x06probed\x12 \n" +
-	"\x04news\x18  \x01(\v2\f.ptypes.NewsR\x04news\"\xad\x02\n" +
+	"\x04news\x18  \x01(\v2\f.ptypes.NewsR\x04news\x12\x14\n" +
+	"\x05trace\x18# \x01(\fR\x05trace\"\xc3\x02\n" +
 	"\x06Parcel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1a\n" +
@@ -1186,7 +1206,8 @@ const file_overlay_proto_rawDesc = "" +
 	"\vheader_size\x18\n" +
 	" \x01(\x04R\n" +
 	"headerSize\x12 \n" +
-	"\x04news\x18\v \x01(\v2\f.ptypes.NewsR\x04news\"w\n" +
+	"\x04news\x18\v \x01(\v2\f.ptypes.NewsR\x04news\x12\x14\n" +
+	"\x05trace\x18\f \x01(\fR\x05trace\"w\n" +
 	"\x04News\x12\x16\n" +
 	"\x06player\x18\x01 \x01(\fR\x06player\x12)\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x13.ptypes.PlayerStateR\x05state\x12\x18\n" +

@@ -306,7 +306,7 @@ func newLink(cfg Config) *Link {
 // ErrNews for news that the neighbour may not know. Flush has to follow, as soon as the locks
 // of the caller are free.
 func (l *Link) Add(p *Parcel) error {
-	if p.News != nil && !l.News {
+	if p.News() != nil && !l.News {
 		return ErrNews
 	}
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/minogrpc/session/internal/parcel"
+	"github.com/minogrpc/session/ptypes"
 	"github.com/minogrpc/session/router"
 )
 
@@ -13,6 +14,8 @@ type (
 	Parcel = parcel.Parcel
 	// Header is what all the parts of one packet have in common.
 	Header = parcel.Header
+	// Rare is what few packets have.
+	Rare = parcel.Rare
 	// Answer is what a neighbour says about the destinations of a parcel.
 	Answer = parcel.Answer
 )
@@ -28,6 +31,11 @@ var (
 // NewParcel returns a parcel whose Keys are to be filled in.
 func NewParcel(h Header, packet router.Packet) *Parcel {
 	return parcel.New(h, packet)
+}
+
+// NewRare returns what few packets have, or nil if it is nothing.
+func NewRare(news *ptypes.News, trace []byte) *Rare {
+	return parcel.NewRare(news, trace)
 }
 
 // BudgetFor returns the budget of the next node in milliseconds.

@@ -290,7 +290,8 @@ func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
 		HopLimit:  p.HopLimit,
 		BudgetMs:  BudgetFor(p.Deadline.Sub(now)),
 		Unordered: p.Unordered,
-		News:      p.News,
+		News:      p.News(),
+		Trace:     p.Trace(),
 	}
 
 	err := d.encodePacket(p, wire)

@@ -211,3 +211,13 @@ func TestBox_Expire(t *testing.T) {
 	require.Equal(t, now.Add(time.Second), b.Earliest())
 	require.Equal(t, 2, b.Len())
 }
+
+// Promise M3: what few packets have counts, too.
+func TestParcel_CountsWhatIsRare(t *testing.T) {
+	p, traced := sized(10, "a"), sized(10, "a")
+	traced.Rare = NewRare(&ptypes.News{Player: []byte("player"), Text: "why"}, make([]byte, 100))
+
+	require.Equal(t, p.Size()+109, traced.Size())
+	require.Equal(t, p.Length()+109, traced.Length())
+	require.Nil(t, NewRare(nil, nil))
+}

@@ -47,9 +47,8 @@ type Header struct {
 	// Down is set for a packet that came from a parent, which may only go down.
 	Down bool
 
-	// News are what the packet tells the orchestrator of a player. They are nil for a packet with a
-	// message. Nobody changes them.
-	News *ptypes.News
+	// Rare is what few packets have, nil for most. Nobody changes it.
+	Rare *Rare
 
 	// Deadline is when the outcomes are reported as unknown, and Since when the packet began its way at
 	// this node.
@@ -74,8 +73,54 @@ type Header struct {
 	shared bool
 }
 
+// Rare is what few packets have.
+type Rare struct {
+	// News are what the packet tells the orchestrator of a player. They are nil for a packet with a
+	// message.
+	News *ptypes.News
+
+	// Trace is the context of the message in a trace, which goes with it.
+	Trace []byte
+}
+
+// NewRare returns what few packets have, or nil if it is nothing.
+func NewRare(news *ptypes.News, trace []byte) *Rare {
+	if news == nil && len(trace) == 0 {
+		return nil
+	}
+
+	return &Rare{News: news, Trace: trace}
+}
+
+// News returns what the packet tells the orchestrator of a player, or nil.
+func (h *Header) News() *ptypes.News {
+	if h.Rare == nil {
+		return nil
+	}
+
+	return h.Rare.News
+}
+
+// Trace returns the context of the message in a trace, or nil.
+func (h *Header) Trace() []byte {
+	if h.Rare == nil {
+		return nil
+	}
+
+	return h.Rare.Trace
+}
+
+// RareSize returns about how many bytes travel of what few packets have.
+func (h *Header) RareSize() int {
+	if h.Rare == nil {
+		return 0
+	}
+
+	return len(h.Rare.News.GetPlayer()) + len(h.Rare.News.GetText()) + len(h.Rare.Trace)
+}
+
 // FailedAt tells whether the parent with that address text did not take the packet.
-func (h Header) FailedAt(key string) bool {
+func (h *Header) FailedAt(key string) bool {
 	return slices.Contains(h.Failed, key)
 }
 
@@ -195,23 +240,18 @@ func (p *Parcel) rest() *Parcel {
 
 // Size returns what the parcel costs this node, in bytes.
 func (p *Parcel) Size() int {
-	return Size(p.Packet.GetMessage(), p.Source, p.Keys) + p.newsLength()
+	return Size(p.Packet.GetMessage(), p.Source, p.Keys) + p.RareSize()
 }
 
 // Length returns about how many bytes the parcel has on its way: those of its message, and of the
 // texts of its addresses.
 func (p *Parcel) Length() int {
-	length := len(p.Packet.GetMessage()) + len(p.Source) + p.newsLength()
+	length := len(p.Packet.GetMessage()) + len(p.Source) + p.RareSize()
 	for _, key := range p.Keys {
 		length += len(key)
 	}
 
 	return length
-}
-
-// newsLength returns about how many bytes the news take.
-func (h Header) newsLength() int {
-	return len(h.News.GetPlayer()) + len(h.News.GetText())
 }
 
 // Share notes that the parcel is about to leave. From now on nobody may change its packet.

@@ -34,6 +34,7 @@ func packetSeeds(f *testing.F) [][]byte {
 		{Serialized: []byte(toRoot), Origin: origin, Sequence: 1, HopLimit: 1, BudgetMs: 1},
 		{Serialized: []byte(toBoth), Origin: origin, Sequence: 1<<64 - 1, HopLimit: 1<<32 - 1, BudgetMs: 1<<32 - 1},
 		{Serialized: []byte(toBoth), Origin: origin[:3], Frame: 1},
+		{Serialized: []byte(toBoth), Trace: []byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")},
 		{Receipts: []*ptypes.Receipt{{ParcelId: 1, Last: true}}},
 		{Receipts: []*ptypes.Receipt{{ParcelId: 1, Failures: []*ptypes.Failure{failure, failure, {}}}, {}}},
 	})

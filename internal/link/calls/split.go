@@ -134,7 +134,7 @@ func (b *Lanes) detach(p *parcel.Parcel) (*parcel.Parcel, error) {
 	// The lock of the link is held as that of the session is where routes are decided:
 	// a packet of the router does not block.
 	err := contain.Do(func() {
-		part.Counted = parcel.Size(p.Packet.GetMessage(), p.Source, part.Keys)
+		part.Counted = parcel.Size(p.Packet.GetMessage(), p.Source, part.Keys) + p.RareSize()
 
 		reserved = b.box.Reserve(p, part.Counted)
 		if reserved {

@@ -323,7 +323,7 @@ func (m *Machine) lastPiece(t *transfer) *ptypes.Parcel {
 	last := &ptypes.Parcel{
 		Id: w.GetId(), Origin: w.GetOrigin(), Sequence: w.GetSequence(), HopLimit: w.GetHopLimit(),
 		BudgetMs: w.GetBudgetMs(), Unordered: w.GetUnordered(), Body: w.GetBody()[rest:],
-		Chunked: t.id, HeaderSize: uint64(len(t.header)), News: w.GetNews(),
+		Chunked: t.id, HeaderSize: uint64(len(t.header)), News: w.GetNews(), Trace: w.GetTrace(),
 	}
 
 	if len(t.header) == 0 {

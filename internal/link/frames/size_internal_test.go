@@ -26,7 +26,11 @@ func TestCompose_KeepsMaxFrame(t *testing.T) {
 		parcel *parcel.Parcel
 		wire   *ptypes.Parcel
 	}{
-		"a long source":             {&parcel.Parcel{Header: parcel.Header{Source: long}}, encoded(3*frame, 10)},
+		"a long source": {&parcel.Parcel{Header: parcel.Header{Source: long}}, encoded(3*frame, 10)},
+		"a trace": {
+			&parcel.Parcel{Header: parcel.Header{Rare: parcel.NewRare(nil, []byte(long[:512]))}},
+			&ptypes.Parcel{Header: []byte("h"), Body: []byte("b"), Trace: []byte(long[:512])},
+		},
 		"long destinations":         {&parcel.Parcel{Keys: []string{long}}, encoded(3*frame, 10)},
 		"a header and a message":    {&parcel.Parcel{Keys: []string{long}}, encoded(3*frame, 3*frame)},
 		"a header alone":            {&parcel.Parcel{Keys: []string{long}}, encoded(3*frame, 0)},

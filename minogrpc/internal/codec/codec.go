@@ -96,7 +96,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 func smallSize(p *ptypes.Packet) int {
 	size := 64 + 10*len(p.GetDelivered())
 
-	for _, content := range [][]byte{p.GetSerialized(), p.GetOrigin()} {
+	for _, content := range [][]byte{p.GetSerialized(), p.GetOrigin(), p.GetTrace()} {
 		size += smallPart(content)
 	}
 
@@ -105,7 +105,8 @@ func smallSize(p *ptypes.Packet) int {
 	}
 
 	for _, parcel := range p.GetParcels() {
-		size += 80 + smallPart(parcel.GetHeader()) + smallPart(parcel.GetBody()) + sizeOfNews(parcel.GetNews())
+		size += 80 + smallPart(parcel.GetHeader()) + smallPart(parcel.GetBody()) + sizeOfNews(parcel.GetNews()) +
+			smallPart(parcel.GetTrace())
 	}
 
 	return size
@@ -214,6 +215,7 @@ func (w *writer) packet(p *ptypes.Packet) {
 	w.news(packetNews, p.GetNews())
 	w.number(packetProbe, p.GetProbe())
 	w.number(packetProbed, p.GetProbed())
+	w.bytes(packetTrace, p.GetTrace())
 }
 
 func (w *writer) parcel(p *ptypes.Parcel) {
@@ -229,6 +231,7 @@ func (w *writer) parcel(p *ptypes.Parcel) {
 	w.number(parcelUnordered, protowire.EncodeBool(p.GetUnordered()))
 	w.number(parcelHeaderSize, p.GetHeaderSize())
 	w.news(parcelNews, p.GetNews())
+	w.bytes(parcelTrace, p.GetTrace())
 }
 
 // news writes what a packet tells of a player, if it does.
@@ -268,7 +271,8 @@ func sizeOfParcel(p *ptypes.Parcel) int {
 		sizeOfNumber(parcelBudget, uint64(p.GetBudgetMs())) + sizeOfBytes(parcelHeader, p.GetHeader()) +
 		sizeOfBytes(parcelBody, p.GetBody()) + sizeOfNumber(parcelChunked, p.GetChunked()) +
 		sizeOfNumber(parcelUnordered, protowire.EncodeBool(p.GetUnordered())) +
-		sizeOfNumber(parcelHeaderSize, p.GetHeaderSize()) + sizeOfNews(p.GetNews())
+		sizeOfNumber(parcelHeaderSize, p.GetHeaderSize()) + sizeOfNews(p.GetNews()) +
+		sizeOfBytes(parcelTrace, p.GetTrace())
 }
 
 func sizeOfNews(n *ptypes.News) int {

@@ -28,7 +28,7 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 	parcel := &ptypes.Parcel{
 		Id: 1 << 20, Origin: []byte("0123456789abcdef"), Sequence: 1 << 40, HopLimit: 132, BudgetMs: 30_000,
 		Header: content('h'), Body: content('b'), Chunked: 5, Unordered: true, HeaderSize: 300,
-		News: news,
+		News: news, Trace: []byte("trace"),
 	}
 	chunk := &ptypes.Chunk{Id: 6, Offset: 1 << 32, Total: 1 << 33, Data: content('c')}
 	p := &ptypes.Packet{
@@ -54,6 +54,7 @@ func fullPacket(t *testing.T, size int) *ptypes.Packet {
 		Probe:     12,
 		Probed:    1 << 19,
 		News:      news,
+		Trace:     []byte("trace"),
 	}
 
 	requireAll(t, p.ProtoReflect())

@@ -32,6 +32,7 @@ const (
 	packetProbe      protowire.Number = 33
 	packetProbed     protowire.Number = 34
 	packetNews       protowire.Number = 32
+	packetTrace      protowire.Number = 35
 
 	parcelID         protowire.Number = 1
 	parcelOrigin     protowire.Number = 2
@@ -44,6 +45,7 @@ const (
 	parcelUnordered  protowire.Number = 9
 	parcelHeaderSize protowire.Number = 10
 	parcelNews       protowire.Number = 11
+	parcelTrace      protowire.Number = 12
 
 	chunkID     protowire.Number = 1
 	chunkOffset protowire.Number = 2
@@ -233,6 +235,8 @@ func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int)
 		p.Parcels = append(p.Parcels, r.parcel(end))
 	case packetNews:
 		p.News = r.news(size, p.GetNews())
+	case packetTrace:
+		p.Trace = r.content(size)
 	case packetDelivered:
 		for r.left > end && !r.failed {
 			p.Delivered = append(p.Delivered, r.varint())
@@ -337,6 +341,8 @@ func (r *reader) parcelBytes(p *ptypes.Parcel, field protowire.Number, size int)
 		p.Body = r.content(size)
 	case parcelNews:
 		p.News = r.news(size, p.GetNews())
+	case parcelTrace:
+		p.Trace = r.content(size)
 	default:
 		r.failed = true
 	}
