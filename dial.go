@@ -37,7 +37,6 @@ func (s *session) linkConfig(peer mino.Address, key string) link.Config {
 		Peer:       peer,
 		Key:        key,
 		Owner:      (*linkOwner)(s),
-		Dials:      s.dialler.turns,
 		Setup:      s.setup,
 		Silence:    s.silence,
 		Patience:   s.playerPatience(),
@@ -60,6 +59,7 @@ func (s *session) openLocked(via *parent, gw mino.Address, key string, budget ti
 
 	cfg := s.linkConfig(gw, key)
 	cfg.Asking = budget
+	cfg.Dials = s.turnsLocked()
 
 	l := link.Dial(cfg, func(ctx context.Context) (link.Connection, error) {
 		if err != nil {
@@ -88,19 +88,20 @@ type dialler struct {
 	witness *witness
 	// noDuplex is set when no duplex link is offered.
 	noDuplex bool
-	// turns have a place for each stream that is being opened: those of the session, and those of
-	// a limit that it shares with others.
-	turns []*link.Turns
 }
 
-// newTurns returns the turns of a session.
-func newTurns(shared *DialLimit) []*link.Turns {
-	turns := []*link.Turns{link.NewTurns(maxDials)}
-	if shared != nil {
-		turns = append(turns, shared.turns)
+// turnsLocked returns places for each stream that is being opened: those of the session, and those of a
+// limit that it shares with others. Many a session never dials.
+func (s *session) turnsLocked() []*link.Turns {
+	if s.turns == nil {
+		s.turns = append(s.turns, link.NewTurns(maxDials))
+
+		if s.dials != nil {
+			s.turns = append(s.turns, s.dials.turns)
+		}
 	}
 
-	return turns
+	return s.turns
 }
 
 // announcement is what a child is told with its stream.

@@ -75,7 +75,12 @@ type Registrar interface {
 
 // Registration is one stream of a registered parent.
 type Registration struct {
-	wait, waitEnd func() error
+	occupancy
+
+	relay Relay
+	// once guards err, which is the result of Wait.
+	once sync.Once
+	err  error
 }
 
 // Wait waits until the registration is over, the session gives up the stream, or a newer stream of
@@ -88,7 +93,13 @@ type Registration struct {
 // Wait also releases the stream of a relay that [DialRelay] has opened. So the overlay must call it
 // for each Registration. Later calls return the same result.
 func (r *Registration) Wait() error {
-	return r.wait()
+	r.once.Do(func() {
+		defer endStream(r.relay)
+
+		r.err = r.wait()
+	})
+
+	return r.err
 }
 
 // WaitEnd is Wait, but goes on after the session has given up the stream, until the registration is
@@ -165,14 +176,7 @@ func (s *session) Register(relay Relay, table router.RoutingTable) (*Registratio
 		return nil, err
 	}
 
-	return &Registration{
-		wait: sync.OnceValue(func() error {
-			defer endStream(relay)
-
-			return o.wait()
-		}),
-		waitEnd: o.waitEnd,
-	}, nil
+	return &Registration{occupancy: o, relay: relay}, nil
 }
 
 // register returns what waits for the end of the registration or of the stream.

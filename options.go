@@ -287,6 +287,10 @@ func (c *config) shares() *memory.Shares {
 
 // shareOf returns the name under which a peer has its share.
 func shareOf(addr mino.Address) string {
+	if own, ok := unwrapAddress(addr).(Address); ok && !own.isOrchestrator() && own.host() != "" {
+		return own.key()
+	}
+
 	key, _ := keyOf(FollowerOf(addr)) // Those without a text have one together.
 
 	return key

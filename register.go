@@ -237,6 +237,10 @@ func (s *session) attach(par *parent, relay Relay) *link.Link {
 
 	switch own := relay.(type) {
 	case *DuplexRelay:
+		if own.opener != nil {
+			cfg.Dials = s.turnsLocked()
+		}
+
 		if own.opener != nil && isOrchestrator(s.me) {
 			cfg.Patience = s.rootPatience()
 		}

@@ -173,6 +173,8 @@ type session struct {
 	parents   parents
 	children  children
 	closed    bool
+	// turns are made for the first dial.
+	turns []*link.Turns
 	// cut is set while all parents are cut, which the children have been told.
 	cut bool
 	// leftLinks are the links to children that the session had when it was closed.
@@ -227,7 +229,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 	s.framing, err = newFraming(&s.config, pktFac, ctx, s.numbering.origin[:])
 	s.dialler = dialler{
 		md: md.Copy(), me: s.me, ctx: ctx, connMgr: connMgr,
-		framing: &s.framing, witness: &s.witness, noDuplex: s.noDuplex, turns: newTurns(s.dials),
+		framing: &s.framing, witness: &s.witness, noDuplex: s.noDuplex,
 	}
 
 	s.witness.fault(err)
@@ -287,14 +289,15 @@ func (s *session) closeWith(cause error, part func(*link.Link)) {
 
 	s.reporter.carryOut(&e)
 
+	left = slices.DeleteFunc(slices.Clone(left), (*link.Link).Duplex)
+	if len(left) == 0 {
+		return
+	}
+
 	patience, over := deadline.After(closeWait)
 	defer patience.Stop()
 
 	for _, l := range left {
-		if l.Duplex() {
-			continue
-		}
-
 		select {
 		case <-l.Released():
 		case <-over:

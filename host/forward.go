@@ -37,7 +37,9 @@ func (h *Host) Forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, 
 // forward is Forward without containment. If there is an error, taken tells whether the packet may have
 // been delivered or passed on all the same.
 func (h *Host) forward(ctx context.Context, p *ptypes.Packet) (ack *ptypes.Ack, taken bool, err error) {
-	in, err := h.readCall(ctx)
+	md, _ := metadata.FromIncomingContext(ctx)
+
+	in, err := h.readCall(ctx, md)
 	if err != nil {
 		return nil, false, err
 	}

@@ -29,9 +29,7 @@ type incoming struct {
 
 // readCall reads a call that belongs to a stream. A stranger learns nothing from it: the policy
 // checks the caller first. The errors have a status.
-func (h *Host) readCall(ctx context.Context) (*incoming, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-
+func (h *Host) readCall(ctx context.Context, md metadata.MD) (*incoming, error) {
 	gateway, err := ReadGateway(md)
 	if err != nil {
 		return nil, err
@@ -41,7 +39,7 @@ func (h *Host) readCall(ctx context.Context) (*incoming, error) {
 		return nil, err
 	}
 
-	procedure, err := h.Lookup(ctx)
+	procedure, err := h.lookup(md)
 	if err != nil {
 		return nil, err
 	}

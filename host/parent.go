@@ -177,7 +177,7 @@ func (h *Host) admit(ctx context.Context, seat *seat) (*incoming, Account, error
 
 	seat.add(account.Close)
 
-	in, err := h.readCall(ctx)
+	in, err := h.readCall(ctx, md)
 	if err != nil {
 		return nil, nil, err
 	}

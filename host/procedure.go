@@ -95,6 +95,11 @@ func (h *Host) Register(path Path, name string, handler mino.Handler, factory se
 func (h *Host) Lookup(ctx context.Context) (*Procedure, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 
+	return h.lookup(md)
+}
+
+// lookup is Lookup for metadata that have been read. To read them copies them all.
+func (h *Host) lookup(md metadata.MD) (*Procedure, error) {
 	uri, err := single(md, session.URIKey)
 	if err != nil {
 		return nil, err

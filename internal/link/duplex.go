@@ -322,13 +322,14 @@ func (d *duplex) goodbye() bool {
 
 	if connected {
 		d.machine.Farewell()
-		d.wake()
 	}
 	l.mu.Unlock()
 
 	if !connected {
 		return false
 	}
+
+	d.flush()
 
 	return l.awaitGoodbye(d.said) && d.shut
 }

@@ -13,7 +13,7 @@ import (
 func (l *Link) anticipate(f Frames) {
 	l.mu.Lock()
 	d := newDuplex(l, f)
-	l.openLocked(d)
+	l.setLocked(d)
 
 	late := l.state > closing
 	if late {
@@ -28,6 +28,8 @@ func (l *Link) anticipate(f Frames) {
 
 		return
 	}
+
+	d.flush()
 
 	said, err := contain.Call(f.Await)
 	l.unbound()

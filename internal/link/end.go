@@ -82,6 +82,14 @@ func (l *Link) isDialling() bool {
 // awaitGoodbye waits until something is done, the stream of the neighbour has ended, or the time
 // of a goodbye is over. It tells whether it was done.
 func (l *Link) awaitGoodbye(done <-chan struct{}) bool {
+	if isClosed(done) {
+		return true
+	}
+
+	if isClosed(l.ended) {
+		return false
+	}
+
 	patience, over := deadline.After(Goodbye)
 	defer patience.Stop()
 

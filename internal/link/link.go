@@ -429,7 +429,7 @@ func (l *Link) run(dial func(context.Context) (Connection, error)) {
 	l.mu.Lock()
 	t, read := l.transportFor(conn)
 	l.opened = true
-	l.openLocked(t)
+	l.setLocked(t)
 	close(l.dialled)
 
 	late := l.state > closing
@@ -451,10 +451,16 @@ func (l *Link) transportFor(conn Connection) (t transport, read func()) {
 	if conn.Frames == nil {
 		u := newUnicast(l, conn.Calls)
 
-		return u, u.read
+		return u, func() {
+			l.wake()
+			u.read()
+		}
 	}
 
 	d := newDuplex(l, *conn.Frames)
 
-	return d, func() { d.serve(conn.Frames.Stream) }
+	return d, func() {
+		d.flush()
+		d.serve(conn.Frames.Stream)
+	}
 }

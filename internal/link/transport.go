@@ -95,6 +95,15 @@ type parting interface {
 
 // openLocked sets what the link goes over, and lets go what waits for that.
 func (l *Link) openLocked(t transport) {
+	l.setLocked(t)
+
+	if l.state <= closing {
+		t.wake()
+	}
+}
+
+// setLocked is openLocked for a goroutine that sends what waits by itself.
+func (l *Link) setLocked(t transport) {
 	l.transport = t
 
 	for _, p := range l.box.All() {
@@ -103,10 +112,6 @@ func (l *Link) openLocked(t transport) {
 
 	if l.state == connecting {
 		l.state = open
-	}
-
-	if l.state <= closing {
-		t.wake()
 	}
 }
 
@@ -117,6 +122,14 @@ func (l *Link) over() transport {
 	defer l.mu.Unlock()
 
 	return l.transport
+}
+
+// wake is wakeLocked without the lock.
+func (l *Link) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	l.wakeLocked()
 }
 
 // wakeLocked makes sure that somebody sends what waits.

@@ -31,29 +31,43 @@ type fields [][2]string
 
 // value prints the value. Empty fields are left out.
 func (f fields) value() string {
-	parts := []string{version}
+	size := len(version)
+	for _, field := range f {
+		size += len(field[0]) + len(field[1]) + len(";=")
+	}
+
+	var b strings.Builder
+
+	b.Grow(size)
+	b.WriteString(version)
 
 	for _, field := range f {
 		if field[1] != "" {
-			parts = append(parts, field[0]+"="+field[1])
+			b.WriteByte(';')
+			b.WriteString(field[0])
+			b.WriteByte('=')
+			b.WriteString(field[1])
 		}
 	}
 
-	return strings.Join(parts, ";")
+	return b.String()
 }
 
 // parse reads the first of the values that is about a duplex link. Fields that are not
 // known here do not matter: newer nodes may add some.
 func parse(values []string) (fields, bool) {
 	for _, value := range values {
-		parts := strings.Split(value, ";")
-		if parts[0] != version {
+		name, rest, more := strings.Cut(value, ";")
+		if name != version {
 			continue
 		}
 
-		f := make(fields, 0, len(parts)-1)
+		f := make(fields, 0, strings.Count(value, ";"))
 
-		for _, part := range parts[1:] {
+		for more {
+			var part string
+
+			part, rest, more = strings.Cut(rest, ";")
 			name, text, _ := strings.Cut(part, "=")
 			f = append(f, [2]string{name, text})
 		}

@@ -78,12 +78,24 @@ func Parse(values []string) (o Offer, ok bool) {
 		Early:    f.get(fieldEarly) == yes,
 	}
 
-	id, err := hex.DecodeString(o.ID)
-	if err != nil || len(id) != idSize || o.Epoch == 0 || o.Frame < MinFrame {
+	if !isID(o.ID) || o.Epoch == 0 || o.Frame < MinFrame {
 		return Offer{}, false
 	}
 
 	return o, true
+}
+
+// isID tells whether a text has the form of an id.
+func isID(text string) bool {
+	var id [idSize]byte
+
+	if len(text) != hex.EncodedLen(idSize) {
+		return false
+	}
+
+	_, err := hex.Decode(id[:], []byte(text))
+
+	return err == nil
 }
 
 // Value returns the offer as it travels.
@@ -110,7 +122,7 @@ func (o Offer) early() string {
 
 // Common returns those of this node's capabilities that the opener has, too.
 func (o Offer) Common(own []string) []string {
-	var both []string
+	both := make([]string, 0, len(own))
 
 	for _, name := range own {
 		if slices.Contains(o.Can, name) {
