@@ -48,6 +48,12 @@ func (b *board) set(i int, mark, text string) {
 	}
 
 	runes := []rune(line)
-	b.lines[i] = colours[mark] + string(runes[:min(len(runes), maxWidth)]) + "\x1b[0m"
+	line = string(runes[:min(len(runes), maxWidth)])
+
+	if screen.Colours() {
+		line = colours[mark] + line + "\x1b[0m"
+	}
+
+	b.lines[i] = line
 	_, _ = fmt.Fprintf(b.out, "\x1b[%dA\r\x1b[J%s\n", len(b.lines), strings.Join(b.lines, "\n"))
 }

@@ -167,6 +167,8 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 
 // A terminal has one line for each player, which is drawn over, fits, and obeys no text of others.
 func TestBoard_DrawsOverItsLinesOnATerminal(t *testing.T) {
+	t.Setenv("NO_COLOR", "")
+
 	var out bytes.Buffer
 
 	b := newBoard(&out, 2, true)
@@ -180,4 +182,15 @@ func TestBoard_DrawsOverItsLinesOnATerminal(t *testing.T) {
 	require.Regexp(t, "^\x1b\\[2A\r\x1b\\[J\x1b\\[2m  player 1 .*\x1b\\[0m$", lines[0])
 	require.Regexp(t, "^\x1b\\[31m  player 2 .*✗ \uFFFD\\[2J long .*\x1b\\[0m$", lines[1])
 	require.Equal(t, maxWidth+len("\x1b[31m\x1b[0m"), len([]rune(lines[1])))
+}
+
+func TestBoard_HasNoColoursForWhomSaysSo(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+
+	var out bytes.Buffer
+
+	newBoard(&out, 1, true).set(0, "✓", "a good share")
+	require.Contains(t, out.String(), "✓ a good share\n")
+	require.NotContains(t, out.String(), "\x1b[3")
+	require.NotContains(t, out.String(), "\x1b[0m")
 }

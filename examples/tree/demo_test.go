@@ -73,7 +73,7 @@ func TestRun_SumsAgreeWithAndWithoutANodeInTheMiddle(t *testing.T) {
 	require.Equal(t, defaultNodes-1, strings.Count(second, " delivered "))
 	require.Equal(t, 1, strings.Count(second, " unreachable\n"))
 	require.Regexp(t, `\n  ├── node 5 .*\n  ├── node 6 .*\n`, second)
-	require.Regexp(t, `✗ node 4 +grpcs://\S+ +unreachable\n    grpcs://\S+ says: .`, second)
+	require.Regexp(t, `✗ node 4 +grpcs://\S+ +unreachable\n    node 1 says: .`, second)
 
 	// The others have taken that over.
 	require.Contains(t, second, "The 14 nodes that are left are asked for the other 3 files.\nThe replies add up")

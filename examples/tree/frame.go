@@ -35,9 +35,9 @@ var marks = map[state]screen.Span{
 	orphaned: {Colour: screen.Yellow, Text: "?"},
 }
 
-// frame returns the lines that a terminal shows: how far all are, the tree with each player, and what happens. The
-// players that find no room are counted only. The lines are cut off one character before the edge, where some
-// terminals wrap already.
+// frame returns the lines that a terminal shows: how far all are, the tree with each player, and what happens now, if
+// anything. The players that find no room are counted only. The lines are cut off one character before the edge, where
+// some terminals wrap already.
 func (b *board) frame(w window) []string {
 	paint := func(spans ...screen.Span) string { return screen.Paint(w.width-1, w.colours, spans...) }
 
@@ -64,6 +64,10 @@ func (b *board) frame(w window) []string {
 
 	if more := len(rows) - shown; more > 0 {
 		lines = append(lines, paint(screen.Span{Colour: screen.Dim, Text: fmt.Sprintf("  and %d more", more)}))
+	}
+
+	if b.news == "" {
+		return lines
 	}
 
 	return append(lines, "", paint(screen.Span{Text: b.news}))

@@ -76,9 +76,14 @@ func (d *demo) startNode(index int) (*node, error) {
 // counter returns what a node counts with: slow enough to be watched, if somebody watches.
 func (d *demo) counter(ctx context.Context, index int) words.Counter {
 	return func(folder fs.FS, name string) (int, error) {
+		wait(ctx, look(d.stage, func(b *board) time.Duration { return b.players[index].pace }))
+
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx) // Nobody waits for the rest.
+		}
+
 		n, err := d.counts(folder, name)
 
-		wait(ctx, look(d.stage, func(b *board) time.Duration { return b.players[index].pace }))
 		d.stage.set(func(b *board) {
 			b.players[index].files++
 			b.players[index].words += n

@@ -153,9 +153,7 @@ func (s *stage) close() error {
 
 	err := s.live.Close()
 
-	for _, text := range s.story {
-		s.screen.Printf("%s\n", text)
-	}
+	s.screen.Printf("\n%s\n", strings.Join(s.story, "\n"))
 
 	return errors.Join(err, s.screen.Err())
 }

@@ -74,7 +74,7 @@ func (w *watcher) Outcomes(lost words.Lost) {
 	causes := make(map[string]string)
 
 	for addr, failure := range lost {
-		causes[addr.String()] = fmt.Sprintf("%v says: %v", failure.Hop, failure.Cause)
+		causes[addr.String()] = fmt.Sprintf("%s says: %v", w.nameOf(fmt.Sprint(failure.Hop)), failure.Cause)
 	}
 
 	w.stage.set(func(b *board) {
