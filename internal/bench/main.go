@@ -41,6 +41,7 @@ type settings struct {
 
 	only    *regexp.Regexp
 	profile string
+	budget  time.Duration
 	list    bool
 	scale   bool
 }
@@ -65,9 +66,11 @@ func parse(args []string) (settings, error) {
 	hurry := flags.Bool("quick", false, "few and short rounds, for figures that are only roughly right")
 	only := flags.String("only", ".", "measure only what matches the `regexp`, in any case of letters")
 	among := flags.String("mode", "duplex,unicast,mixed", "how the players are linked, as a `list` with commas")
+	budget := flags.Duration("budget", 5*time.Minute, "how `long` it may take, with fewer rounds on a busy machine")
 	rounds := flags.Int("rounds", 0, "how many rounds each figure is the median of (default 15)")
 	profile := flags.String("cpuprofile", "", "write a CPU profile to the `file`; the tag side tells ours from raw")
 	scale := flags.Bool("scale", false, "print what a round costs with 100 to 5,000 players, and nothing else")
+	cpu := flags.Bool("cpu", false, "compare processor time, which says more on a busy machine")
 	list := flags.Bool("list", false, "print what there is to measure, and do not")
 
 	if err := flags.Parse(args); err != nil {
@@ -79,13 +82,16 @@ func parse(args []string) (settings, error) {
 		return settings{}, fmt.Errorf("-only: %w", err)
 	}
 
-	s := settings{plan: thorough, only: pattern, profile: *profile, list: *list, scale: *scale}
+	s := settings{plan: thorough, only: pattern, profile: *profile, budget: *budget, list: *list, scale: *scale}
 	if *hurry {
 		s.plan = quick
 	}
 
+	s.CPU = *cpu
+
+	// Whoever asks for a number of rounds gets it.
 	if *rounds > 0 {
-		s.Rounds = *rounds
+		s.Rounds, s.budget = *rounds, 0
 	}
 
 	s.modes, err = parseModes(*among)
@@ -125,20 +131,36 @@ func run(args []string, out io.Writer) (err error) {
 		columns[i] = string(m)
 	}
 
-	if err := s.measure(t, overModes(), columns...); err != nil {
+	begin := time.Now()
+	links, others := s.chosen(overModes()), s.chosen(once())
+	end := deadline{left: len(links) + len(others)}
+
+	if s.budget > 0 {
+		end.at = begin.Add(s.budget)
+	}
+
+	if err := s.measure(t, &end, links, columns...); err != nil {
 		return err
 	}
 
-	if err := s.measure(t, once(), "figure"); err != nil {
+	if err := s.measure(t, &end, others, "figure"); err != nil {
 		return err
+	}
+
+	if !s.list {
+		t.printf("\n%v\n", time.Since(begin).Round(time.Second))
 	}
 
 	return t.err
 }
 
-// measure adds a group of rows with the same columns, if any of them is asked for.
-func (s settings) measure(t *table, group []measurement, columns ...string) error {
-	group = slices.DeleteFunc(group, func(m measurement) bool { return !s.only.MatchString(m.name) })
+// chosen returns what is asked for.
+func (s settings) chosen(group []measurement) []measurement {
+	return slices.DeleteFunc(group, func(m measurement) bool { return !s.only.MatchString(m.name) })
+}
+
+// measure adds a group of rows with the same columns, if there is any.
+func (s settings) measure(t *table, end *deadline, group []measurement, columns ...string) error {
 	if len(group) > 0 && !s.list {
 		t.head(columns...)
 	}
@@ -150,12 +172,33 @@ func (s settings) measure(t *table, group []measurement, columns ...string) erro
 			continue
 		}
 
+		s.Until = end.next()
+
 		if err := m.run(s.plan, t); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
 
 	return nil
+}
+
+// deadline shares the time that is left among the measurements that are left. Without a time
+// there is no end.
+type deadline struct {
+	at   time.Time
+	left int
+}
+
+// next returns when the next measurement is to end.
+func (d *deadline) next() time.Time {
+	if d.at.IsZero() {
+		return d.at
+	}
+
+	share := time.Until(d.at) / time.Duration(d.left)
+	d.left--
+
+	return time.Now().Add(share)
 }
 
 // startProfile starts to profile and returns what ends it.

@@ -16,7 +16,7 @@ func measureFirstBroadcast(p plan, t *table) error {
 
 	cold, warm := make([]series, len(p.modes)), make([]series, len(p.modes))
 
-	for range p.Rounds {
+	for range p.Turns() {
 		shaken, err := timeHandshakes(players)
 		if err != nil {
 			return err
@@ -115,7 +115,7 @@ func measureDistance(p plan, t *table) error {
 
 	ratios := make([]series, len(p.modes))
 
-	for range p.Rounds {
+	for range p.Turns() {
 		for i, m := range p.modes {
 			far := shape{mode: m, players: 2, height: 1, delay: farAway / 2, secure: true}
 

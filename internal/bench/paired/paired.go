@@ -5,6 +5,7 @@ package paired
 
 import (
 	"context"
+	"iter"
 	"runtime"
 	"runtime/pprof"
 	"time"
@@ -29,6 +30,29 @@ type Plan struct {
 
 	// Slice is how long one side of a round runs at least.
 	Slice time.Duration
+
+	// CPU compares the time that the process has a processor, in place of all the time. What else
+	// happens on the machine matters less then, and so does waiting.
+	CPU bool
+
+	// Until is when to stop on a machine that is slow, or busy with something else. There are a
+	// few rounds nevertheless. Zero is never.
+	Until time.Time
+}
+
+// leastRounds is how many rounds there are when the time is up.
+const leastRounds = 5
+
+// Turns counts the rounds.
+func (p Plan) Turns() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for round := range p.Rounds {
+			late := !p.Until.IsZero() && time.Now().After(p.Until)
+			if late && round >= leastRounds || !yield(round) {
+				return
+			}
+		}
+	}
 }
 
 // coldFactor is how much slower the first operations may be than those that follow.
@@ -47,9 +71,9 @@ func (p Plan) Compare(sides ...Side) ([]Series, error) {
 		}
 	}
 
-	for range p.Rounds {
+	for range p.Turns() {
 		for i, s := range sides {
-			took, err := s.Time(counts[i])
+			took, err := p.sample(s, counts[i])
 			if err != nil {
 				return nil, err
 			}
@@ -59,6 +83,29 @@ func (p Plan) Compare(sides ...Side) ([]Series, error) {
 	}
 
 	return times, nil
+}
+
+// sample returns what is compared, for that many operations of a side.
+func (p Plan) sample(s Side, n int) (time.Duration, error) {
+	if !p.CPU {
+		return s.Time(n)
+	}
+
+	// A collection that is under way is not the side's.
+	runtime.GC()
+
+	before, err := processorTime()
+	if err != nil {
+		return 0, err
+	}
+
+	if err := Labelled(s.Name, func() error { return s.Run(n) }); err != nil {
+		return 0, err
+	}
+
+	after, err := processorTime()
+
+	return after - before, err
 }
 
 // Calibrate warms a side up, and returns how many operations fill a slice.

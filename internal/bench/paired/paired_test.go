@@ -30,6 +30,22 @@ func TestCompare_TakesTurns(t *testing.T) {
 	require.Equal(t, slices.Repeat([]string{"a", "b"}, 4), turns[len(turns)-8:])
 }
 
+func TestCompare_CountsTheTimeOfTheProcessor(t *testing.T) {
+	const pause = 100 * time.Millisecond
+
+	times, err := paired.Plan{Rounds: 1, CPU: true}.Compare(paired.Side{Run: func(int) error {
+		time.Sleep(pause)
+
+		return nil
+	}})
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("nobody knows it here")
+	}
+
+	require.NoError(t, err)
+	require.Less(t, times[0][0], pause.Seconds())
+}
+
 func TestCompare_EndsWithTheFirstError(t *testing.T) {
 	broken := errors.New("broken")
 	calls := 0
@@ -41,6 +57,20 @@ func TestCompare_EndsWithTheFirstError(t *testing.T) {
 	}})
 	require.ErrorIs(t, err, broken)
 	require.Equal(t, 1, calls)
+}
+
+func TestCompare_HasFewRoundsWhenItIsLate(t *testing.T) {
+	plan := paired.Plan{Rounds: 15, Until: time.Now().Add(-time.Hour)}
+
+	times, err := plan.Compare(paired.Side{Run: func(int) error { return nil }})
+	require.NoError(t, err)
+	require.Len(t, times[0], 5)
+
+	plan.Until = time.Now().Add(time.Hour)
+
+	times, err = plan.Compare(paired.Side{Run: func(int) error { return nil }})
+	require.NoError(t, err)
+	require.Len(t, times[0], 15)
 }
 
 func TestSeries_TextIsTheMedianAndTheQuartiles(t *testing.T) {
