@@ -161,7 +161,7 @@ check-mod:
 	go mod tidy -diff
 
 # Modules of their own, for examples and adapters whose dependencies the library must not have. ./... does not see them.
-NESTED := examples/threshold adapters/prometheus internal/bench/nats
+NESTED := examples/threshold adapters/otel adapters/prometheus internal/bench/nats
 
 .PHONY: check-nested
 check-nested: ## Check and test the modules within this one
