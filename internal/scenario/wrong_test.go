@@ -1,6 +1,8 @@
 package scenario_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A scenario that expects what is not so must fail, and say what is.
+// A scenario that expects what is not so must fail, say what is, and draw what has happened.
 func TestPlay_NoticesWhatIsNotSo(t *testing.T) {
 	const about = "# About.\nmode plain\nheight 2\ntree r(a b c d e)\n" +
 		"peer d never acks\npeer e is absent\noption outcome 5s\n"
@@ -56,6 +58,10 @@ func TestPlay_NoticesWhatIsNotSo(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			failures := strings.Join(play(t, sc, scenario.Plain, scenario.Duplex), "\n")
 			require.Contains(t, failures, wrong.want, wrong.steps)
+
+			picture, err := os.ReadFile(filepath.Join(t.ArtifactDir(), "traffic.svg"))
+			require.NoError(t, err)
+			require.Contains(t, string(picture), "</svg>")
 		})
 	}
 }
