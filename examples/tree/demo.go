@@ -44,19 +44,26 @@ type demo struct {
 
 // run starts the nodes, has the words counted twice, and stops the nodes. It
 // returns an error when a promise is broken, or when it cannot go on.
-func run(ctx context.Context, out io.Writer, opts options) (err error) {
-	d := &demo{options: opts, handlers: make([]atomic.Int32, opts.nodes)}
+func run(ctx context.Context, out io.Writer, opts options) error {
+	return newDemo(opts).run(ctx, out)
+}
 
+func newDemo(opts options) *demo {
+	d := &demo{options: opts, handlers: make([]atomic.Int32, opts.nodes)}
 	d.ways = newWays(d.nameOf)
 
-	d.files, err = words.List(os.DirFS(opts.dir))
+	return d
+}
+
+func (d *demo) run(ctx context.Context, out io.Writer) (err error) {
+	d.files, err = words.List(os.DirFS(d.dir))
 	if err != nil {
 		return err
 	}
 
-	d.stage = newStage(out, opts)
+	d.stage = newStage(out, d.options)
 
-	defer func() { err = errors.Join(err, d.stage.close(), d.ways.draw(opts.picture)) }()
+	defer func() { err = errors.Join(err, d.stage.close(), d.ways.draw(d.picture)) }()
 
 	d.nodes, err = d.startNodes(ctx)
 

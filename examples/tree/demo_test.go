@@ -208,6 +208,22 @@ func TestJudge_OutcomesThatDoNotFit(t *testing.T) {
 	}
 }
 
+// Promise O2: the loss of a node that the run does not know of is told, and so the run fails.
+func TestRun_OutcomeThatDoesNotFitIsAnError(t *testing.T) {
+	d := newDemo(options{dir: folder(t), counts: words.Count, nodes: 7})
+
+	err := d.run(t.Context(), writer(func(p []byte) (int, error) {
+		if strings.Contains(string(p), "node 6 has been stopped") {
+			require.NoError(t, d.nodes[2].Stop())
+		}
+
+		return len(p), nil
+	}))
+	require.ErrorIs(t, err, errPromise)
+	require.ErrorContains(t, err, "second count: ")
+	require.ErrorContains(t, err, "node 3 is up, and was not reached")
+}
+
 // A handler that has been started anew knows nothing of what the first one did.
 func TestCheckHandlers_EachIsStartedOnce(t *testing.T) {
 	d := &demo{nodes: []*node{{name: "node 1"}, {name: "node 2"}}, handlers: make([]atomic.Int32, 2)}
