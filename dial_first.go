@@ -47,7 +47,8 @@ func (d *dialler) begin(ctx context.Context, conns connOpener, opener *linkOpene
 	}
 
 	f := &firstStream{
-		OpenStream: opened, dialler: d, opener: opener, life: ctx, began: time.Now(), agreed: agreementsOver(opened.Conn),
+		OpenStream: opened, dialler: d, opener: opener, life: ctx, began: time.Now(),
+		agreed: agreementsOver(opened.Conn),
 	}
 	f.dealing = dealing{procedure: first(conns.md, URIKey), formats: strings.Join(opener.formats, "+")}
 	f.Evict = func() { d.witness.fault(contain.Do(opened.Evict)) } // The manager may be the application's.

@@ -26,8 +26,8 @@ type record struct {
 	// failed counts the failures by their reason.
 	failed [ReasonRejected + 1]uint64
 	// failures are the last ones. They are kept as they came, because most are never asked for: the
-	// oldest is at next once the ring is full.
-	failures [recentFailures]failure
+	// oldest is at next once the ring is full. Most sessions have none.
+	failures []failure
 	next     int
 	// losses are the last ones, the oldest first. Most sessions lose nobody.
 	losses []loss
@@ -122,7 +122,13 @@ func (r *record) fail(key string, from mino.Address, err *DeliveryError) {
 		r.failed[err.Reason]++
 	}
 
-	r.failures[r.next%recentFailures] = failure{now, err, from}
+	last := failure{now, err, from}
+	if len(r.failures) < recentFailures {
+		r.failures = append(r.failures, last)
+	} else {
+		r.failures[r.next%recentFailures] = last
+	}
+
 	r.next++
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -228,7 +229,7 @@ func NewSession(md metadata.MD, me mino.Address, msgFac serde.Factory, pktFac ro
 
 	s.framing, err = newFraming(&s.config, pktFac, ctx, s.numbering.origin[:])
 	s.dialler = dialler{
-		md: md.Copy(), me: s.me, ctx: ctx, connMgr: connMgr,
+		md: maps.Clone(md), me: s.me, ctx: ctx, connMgr: connMgr,
 		framing: &s.framing, witness: &s.witness, noDuplex: s.noDuplex,
 	}
 

@@ -86,6 +86,8 @@ func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packe
 
 	seat.add(func() { h.streams.leave(st) })
 
+	key := in.key // Nothing else of the metadata is kept for as long as the stream lasts.
+
 	// A caller that claims to resume a link has not shown yet that there is one.
 	if par.orchestrator && !par.resumes {
 		st.root.Store(true)
@@ -101,7 +103,7 @@ func (h *Host) serve(server grpc.BidiStreamingServer[ptypes.Packet, ptypes.Packe
 	}
 
 	if err = registration.Wait(); errors.Is(err, session.ErrGivenUp) {
-		h.keep(seat, in.key, registration)
+		h.keep(seat, key, registration)
 
 		return err
 	}

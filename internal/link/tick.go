@@ -31,6 +31,12 @@ func (d *duplex) tick() {
 	d.readingLocked()
 	found := d.machine.Tick(time.Now())
 	d.retire = found.Quiet
+
+	if found.Quiet {
+		l.box.Rest()
+		d.machine.Rest()
+	}
+
 	d.wake()
 	d.beat.Reset(found.Next)
 	l.mu.Unlock()

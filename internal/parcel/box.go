@@ -145,6 +145,14 @@ func (b *Box) HoldPart(part, whole *Parcel) {
 	b.hold(part, part.Counted)
 }
 
+// Rest gives back the memory of the accounts when the box is empty. It is called when nothing has
+// happened for a while, because the next parcel needs that memory again.
+func (b *Box) Rest() {
+	if len(b.held) == 0 {
+		b.held, b.usage, b.sources = nil, nil, nil
+	}
+}
+
 // Len returns the number of parcels in the box.
 func (b *Box) Len() int {
 	return len(b.held)

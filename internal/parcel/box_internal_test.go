@@ -221,3 +221,22 @@ func TestParcel_CountsWhatIsRare(t *testing.T) {
 	require.Equal(t, p.Length()+109, traced.Length())
 	require.Nil(t, NewRare(nil, nil))
 }
+
+// A box that rests goes on as before. One that holds something keeps it.
+func TestBox_Rest(t *testing.T) {
+	b := Box{MaxPackets: 2, MaxBytes: 10_000}
+	b.Rest()
+
+	p := sized(1, "a")
+	require.NoError(t, b.Add(p))
+	b.Rest()
+	require.True(t, b.Remove(p))
+
+	b.Rest()
+	require.Nil(t, b.held)
+	require.False(t, b.Remove(p))
+
+	next := sized(1, "a")
+	require.NoError(t, b.Add(next))
+	require.Greater(t, next.ID, p.ID, "a number is never used again")
+}

@@ -295,6 +295,13 @@ func (m *Machine) Drained() {
 	m.transfer = nil
 }
 
+// Rest gives back the memory of what waits when nothing does.
+func (m *Machine) Rest() {
+	if m.order.len() == 0 && m.order.leaving == nil {
+		m.order.clear()
+	}
+}
+
 // Expired forgets what is not in the box any more: what cannot leave must not be kept, as
 // more may be added in its place.
 func (m *Machine) Expired() {
