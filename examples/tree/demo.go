@@ -58,12 +58,17 @@ func newDemo(opts options) *demo {
 func (d *demo) run(ctx context.Context, out io.Writer) (err error) {
 	d.files, err = words.List(os.DirFS(d.dir))
 	if err != nil {
+		return fmt.Errorf("-dir %s: %w", d.dir, err)
+	}
+
+	picture, err := d.ways.picture(d.picture)
+	if err != nil {
 		return err
 	}
 
 	d.stage = newStage(out, d.options)
 
-	defer func() { err = errors.Join(err, d.stage.close(), d.ways.draw(d.picture)) }()
+	defer func() { err = errors.Join(err, d.stage.close(), d.ways.draw(picture)) }()
 
 	d.nodes, err = d.startNodes(ctx)
 

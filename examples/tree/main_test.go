@@ -36,7 +36,7 @@ func TestCommand_ExitCodes(t *testing.T) {
 		{"backwards", []string{"-slow", "-1s"}, exitUsage, "-slow -1s: the nodes can count for 0s to 1h0m0s"},
 		{"for ever", []string{"-slow", "61m"}, exitUsage, "-slow 1h1m0s: "},
 		{"before it begins", []string{"-timeout", "0s"}, exitUsage, "-timeout 0s: nothing can be done"},
-		{"no folder", []string{"-dir", "does/not/exist"}, exitFailure, "list the files"},
+		{"no folder", []string{"-dir", "does/not/exist"}, exitFailure, "-dir does/not/exist: list the files"},
 		{"empty folder", []string{"-dir", t.TempDir()}, exitFailure, "no text"},
 		{"no time", []string{"-dir", ".", "-timeout", "1ns"}, exitFailure, "deadline exceeded"},
 	} {
@@ -74,6 +74,8 @@ func TestCommand_DrawsAPicture(t *testing.T) {
 	require.Contains(t, string(picture), ">node 15</text>")
 	require.Contains(t, string(picture), `class="trouble"`)
 
+	stdout.Reset()
 	require.Equal(t, exitFailure, command([]string{"-dir", ".", "-picture", t.TempDir()}, &stdout, &stderr))
-	require.Contains(t, stderr.String(), "picture: ")
+	require.Contains(t, stderr.String(), "-picture: ")
+	require.Empty(t, stdout.String(), "it is said at once")
 }

@@ -26,15 +26,25 @@ func newWays(names func(string) string) *ways {
 	return &ways{record: traffic.NewRecord(traffic.WithNames(names)), changed: make(chan struct{}, 1)}
 }
 
-// draw writes a timeline to a file, if there is a name for it.
-func (w *ways) draw(name string) error {
+// picture returns the file for a timeline, or nil if there is no name for it. Nobody watches the nodes to the end, only
+// to hear that it cannot be written.
+func (*ways) picture(name string) (*os.File, error) {
 	if name == "" {
-		return nil
+		return nil, nil
 	}
 
 	file, err := os.Create(name) //nolint:gosec // The user of the command chooses the file.
 	if err != nil {
-		return fmt.Errorf("picture: %w", err)
+		return nil, fmt.Errorf("-picture: %w", err)
+	}
+
+	return file, nil
+}
+
+// draw writes a timeline to a file, if there is one.
+func (w *ways) draw(file *os.File) error {
+	if file == nil {
+		return nil
 	}
 
 	return errors.Join(w.record.WriteSVG(file), file.Close())
