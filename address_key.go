@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/minogrpc/session/internal/contain"
 	"github.com/minogrpc/session/internal/spelling"
@@ -98,6 +99,21 @@ func nameOf(addr mino.Address) string {
 	}
 
 	return name
+}
+
+// name is the text of one address for people to read. It is made when it is needed first, and then kept.
+type name struct{ text atomic.Pointer[string] }
+
+// of returns the text. The address is always the same.
+func (n *name) of(addr mino.Address) string {
+	text := n.text.Load()
+	if text == nil {
+		made := nameOf(addr)
+		text = &made
+		n.text.Store(text)
+	}
+
+	return *text
 }
 
 // printed is an address in a log line, which is printed only if the line is written.

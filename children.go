@@ -18,6 +18,8 @@ const firstPause = time.Second
 // waiting for its parent.
 type child struct {
 	addr mino.Address
+	// name is the address for people to read.
+	name name
 	// link leads to the child. It is nil while the child is lost.
 	link *link.Link
 

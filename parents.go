@@ -38,6 +38,8 @@ const (
 type parent struct {
 	key  string
 	addr mino.Address
+	// name is the address for people to read.
+	name name
 	// follower is the key by which an existing orchestrator calls, and empty for any other
 	// parent.
 	follower string

@@ -146,6 +146,7 @@ type session struct {
 
 	me     mino.Address
 	meKey  string
+	name   name
 	msgFac serde.Factory
 	ctx    serde.Context
 

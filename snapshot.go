@@ -153,6 +153,7 @@ type KnownLoss struct {
 // observation is a neighbour before its address is printed, which is not done under the lock.
 type observation struct {
 	addr  mino.Address
+	name  *name
 	state NeighborState
 	cut   bool
 	link  link.Snapshot
@@ -190,7 +191,7 @@ func (s *session) Snapshot() Snapshot {
 
 	snap := Snapshot{
 		Procedure: stream.Procedure, Stream: stream.Stream, Protocol: stream.Protocol,
-		Address: nameOf(s.me), Age: now.Sub(s.begun), Closed: closed, Cut: cut,
+		Address: s.name.of(s.me), Age: now.Sub(s.begun), Closed: closed, Cut: cut,
 		Queue:    backlog(queue, now),
 		Outcomes: s.witness.record.outcomes(),
 		Failures: s.witness.record.failuresAt(now),
@@ -210,7 +211,7 @@ func (s *session) Snapshot() Snapshot {
 
 // observe returns what the parent is now.
 func (par *parent) observe() observation {
-	o := observation{addr: par.addr, cut: par.cut, link: par.link.Snapshot()}
+	o := observation{addr: par.addr, name: &par.name, cut: par.cut, link: par.link.Snapshot()}
 	if par.parked != nil {
 		o.link.Waiting.Add(par.parked.Snapshot().Waiting)
 	}
@@ -231,7 +232,7 @@ func (par *parent) observe() observation {
 
 // observe returns what the child is now.
 func (c *child) observe() observation {
-	o := observation{addr: c.addr, state: NeighborLost}
+	o := observation{addr: c.addr, name: &c.name, state: NeighborLost}
 	if c.link != nil {
 		o.link = c.link.Snapshot()
 		o.state = stateOf(o.link.Condition)
@@ -286,7 +287,7 @@ func sorted(list []Neighbor) (first []Neighbor, more int) {
 // write writes the neighbour as a snapshot has it.
 func (o *observation) write(n *Neighbor, now time.Time) {
 	*n = Neighbor{
-		Address:   nameOf(o.addr),
+		Address:   o.name.of(o.addr),
 		State:     o.state,
 		Duplex:    o.link.Duplex,
 		Cut:       o.cut,
