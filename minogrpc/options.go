@@ -37,8 +37,8 @@ type config struct {
 	open     bool
 	noDuplex bool
 
-	// health and reflection are the services that the node offers beside its own.
-	health, reflection bool
+	// health, reflection and inspection are the services that the node offers beside its own.
+	health, reflection, inspection bool
 
 	given    *tls.Certificate
 	secret   any

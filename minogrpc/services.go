@@ -49,6 +49,10 @@ func (m *Minogrpc) register() {
 		healthpb.RegisterHealthServer(to, &health{node: m})
 	}
 
+	if m.inspection {
+		ptypes.RegisterInspectionServer(to, &inspection{node: m, asked: make(chan struct{}, maxInspections)})
+	}
+
 	if m.reflection {
 		inner := reflection.NewServerV1(reflection.ServerOptions{Services: m.server})
 		reflectionpb.RegisterServerReflectionServer(to, &reflector{inner, m})

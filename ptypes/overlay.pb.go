@@ -143,6 +143,98 @@ func (Reason) EnumDescriptor() ([]byte, []int) {
 	return file_overlay_proto_rawDescGZIP(), []int{1}
 }
 
+// InspectRequest asks what nodes know of a stream.
+type InspectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// bytes bounds the description in the answer, in bytes.
+	Bytes         uint32 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectRequest) Reset() {
+	*x = InspectRequest{}
+	mi := &file_overlay_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectRequest) ProtoMessage() {}
+
+func (x *InspectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_overlay_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
+func (*InspectRequest) Descriptor() ([]byte, []int) {
+	return file_overlay_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *InspectRequest) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+// InspectResponse is what nodes know of a stream.
+type InspectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// description is a branch of the tree in JSON, as docs/wire.md has it.
+	Description   []byte `protobuf:"bytes,1,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectResponse) Reset() {
+	*x = InspectResponse{}
+	mi := &file_overlay_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectResponse) ProtoMessage() {}
+
+func (x *InspectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_overlay_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
+func (*InspectResponse) Descriptor() ([]byte, []int) {
+	return file_overlay_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *InspectResponse) GetDescription() []byte {
+	if x != nil {
+		return x.Description
+	}
+	return nil
+}
+
 // CertificateChain is the certificate of one node.
 type CertificateChain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -156,7 +248,7 @@ type CertificateChain struct {
 
 func (x *CertificateChain) Reset() {
 	*x = CertificateChain{}
-	mi := &file_overlay_proto_msgTypes[0]
+	mi := &file_overlay_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -168,7 +260,7 @@ func (x *CertificateChain) String() string {
 func (*CertificateChain) ProtoMessage() {}
 
 func (x *CertificateChain) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[0]
+	mi := &file_overlay_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -181,7 +273,7 @@ func (x *CertificateChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateChain.ProtoReflect.Descriptor instead.
 func (*CertificateChain) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{0}
+	return file_overlay_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CertificateChain) GetAddress() []byte {
@@ -207,7 +299,7 @@ type CertificateAck struct {
 
 func (x *CertificateAck) Reset() {
 	*x = CertificateAck{}
-	mi := &file_overlay_proto_msgTypes[1]
+	mi := &file_overlay_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -219,7 +311,7 @@ func (x *CertificateAck) String() string {
 func (*CertificateAck) ProtoMessage() {}
 
 func (x *CertificateAck) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[1]
+	mi := &file_overlay_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -232,7 +324,7 @@ func (x *CertificateAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateAck.ProtoReflect.Descriptor instead.
 func (*CertificateAck) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{1}
+	return file_overlay_proto_rawDescGZIP(), []int{3}
 }
 
 // JoinRequest is what a newcomer presents.
@@ -253,7 +345,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_overlay_proto_msgTypes[2]
+	mi := &file_overlay_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -265,7 +357,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[2]
+	mi := &file_overlay_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -278,7 +370,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{2}
+	return file_overlay_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *JoinRequest) GetToken() string {
@@ -330,7 +422,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_overlay_proto_msgTypes[3]
+	mi := &file_overlay_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +434,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[3]
+	mi := &file_overlay_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +447,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{3}
+	return file_overlay_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *JoinResponse) GetPeers() []*CertificateChain {
@@ -391,7 +483,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_overlay_proto_msgTypes[4]
+	mi := &file_overlay_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +495,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[4]
+	mi := &file_overlay_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +508,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{4}
+	return file_overlay_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Message) GetFrom() []byte {
@@ -490,7 +582,7 @@ type Packet struct {
 
 func (x *Packet) Reset() {
 	*x = Packet{}
-	mi := &file_overlay_proto_msgTypes[5]
+	mi := &file_overlay_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +594,7 @@ func (x *Packet) String() string {
 func (*Packet) ProtoMessage() {}
 
 func (x *Packet) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[5]
+	mi := &file_overlay_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +607,7 @@ func (x *Packet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Packet.ProtoReflect.Descriptor instead.
 func (*Packet) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{5}
+	return file_overlay_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Packet) GetSerialized() []byte {
@@ -692,7 +784,7 @@ type Parcel struct {
 
 func (x *Parcel) Reset() {
 	*x = Parcel{}
-	mi := &file_overlay_proto_msgTypes[6]
+	mi := &file_overlay_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +796,7 @@ func (x *Parcel) String() string {
 func (*Parcel) ProtoMessage() {}
 
 func (x *Parcel) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[6]
+	mi := &file_overlay_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +809,7 @@ func (x *Parcel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Parcel.ProtoReflect.Descriptor instead.
 func (*Parcel) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{6}
+	return file_overlay_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Parcel) GetId() uint64 {
@@ -820,7 +912,7 @@ type News struct {
 
 func (x *News) Reset() {
 	*x = News{}
-	mi := &file_overlay_proto_msgTypes[7]
+	mi := &file_overlay_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +924,7 @@ func (x *News) String() string {
 func (*News) ProtoMessage() {}
 
 func (x *News) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[7]
+	mi := &file_overlay_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +937,7 @@ func (x *News) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use News.ProtoReflect.Descriptor instead.
 func (*News) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{7}
+	return file_overlay_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *News) GetPlayer() []byte {
@@ -893,7 +985,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_overlay_proto_msgTypes[8]
+	mi := &file_overlay_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +997,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[8]
+	mi := &file_overlay_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1010,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{8}
+	return file_overlay_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Chunk) GetId() uint64 {
@@ -965,7 +1057,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_overlay_proto_msgTypes[9]
+	mi := &file_overlay_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1069,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[9]
+	mi := &file_overlay_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1082,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{9}
+	return file_overlay_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Receipt) GetParcelId() uint64 {
@@ -1034,7 +1126,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_overlay_proto_msgTypes[10]
+	mi := &file_overlay_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1138,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[10]
+	mi := &file_overlay_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1151,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{10}
+	return file_overlay_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Ack) GetErrors() []string {
@@ -1092,7 +1184,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_overlay_proto_msgTypes[11]
+	mi := &file_overlay_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1196,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_overlay_proto_msgTypes[11]
+	mi := &file_overlay_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1209,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_overlay_proto_rawDescGZIP(), []int{11}
+	return file_overlay_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Failure) GetDestination() []byte {
@@ -1152,7 +1244,11 @@ var File_overlay_proto protoreflect.FileDescriptor
 
 const file_overlay_proto_rawDesc = "" +
 	"\n" +
-	"\roverlay.proto\x12\x06ptypes\"B\n" +
+	"\roverlay.proto\x12\x06ptypes\"&\n" +
+	"\x0eInspectRequest\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\rR\x05bytes\"3\n" +
+	"\x0fInspectResponse\x12 \n" +
+	"\vdescription\x18\x01 \x01(\fR\vdescription\"B\n" +
 	"\x10CertificateChain\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\fR\aaddress\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\x10\n" +
@@ -1250,7 +1346,10 @@ const file_overlay_proto_rawDesc = "" +
 	"\x05Share\x12\x18.ptypes.CertificateChain\x1a\x16.ptypes.CertificateAck\"\x00\x12*\n" +
 	"\x04Call\x12\x0f.ptypes.Message\x1a\x0f.ptypes.Message\"\x00\x12.\n" +
 	"\x06Stream\x12\x0e.ptypes.Packet\x1a\x0e.ptypes.Packet\"\x00(\x010\x01\x12(\n" +
-	"\aForward\x12\x0e.ptypes.Packet\x1a\v.ptypes.Ack\"\x00B$Z\"github.com/minogrpc/session/ptypesb\x06proto3"
+	"\aForward\x12\x0e.ptypes.Packet\x1a\v.ptypes.Ack\"\x002J\n" +
+	"\n" +
+	"Inspection\x12<\n" +
+	"\aInspect\x12\x16.ptypes.InspectRequest\x1a\x17.ptypes.InspectResponse\"\x00B$Z\"github.com/minogrpc/session/ptypesb\x06proto3"
 
 var (
 	file_overlay_proto_rawDescOnce sync.Once
@@ -1265,47 +1364,51 @@ func file_overlay_proto_rawDescGZIP() []byte {
 }
 
 var file_overlay_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_overlay_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_overlay_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_overlay_proto_goTypes = []any{
 	(PlayerState)(0),         // 0: ptypes.PlayerState
 	(Reason)(0),              // 1: ptypes.Reason
-	(*CertificateChain)(nil), // 2: ptypes.CertificateChain
-	(*CertificateAck)(nil),   // 3: ptypes.CertificateAck
-	(*JoinRequest)(nil),      // 4: ptypes.JoinRequest
-	(*JoinResponse)(nil),     // 5: ptypes.JoinResponse
-	(*Message)(nil),          // 6: ptypes.Message
-	(*Packet)(nil),           // 7: ptypes.Packet
-	(*Parcel)(nil),           // 8: ptypes.Parcel
-	(*News)(nil),             // 9: ptypes.News
-	(*Chunk)(nil),            // 10: ptypes.Chunk
-	(*Receipt)(nil),          // 11: ptypes.Receipt
-	(*Ack)(nil),              // 12: ptypes.Ack
-	(*Failure)(nil),          // 13: ptypes.Failure
+	(*InspectRequest)(nil),   // 2: ptypes.InspectRequest
+	(*InspectResponse)(nil),  // 3: ptypes.InspectResponse
+	(*CertificateChain)(nil), // 4: ptypes.CertificateChain
+	(*CertificateAck)(nil),   // 5: ptypes.CertificateAck
+	(*JoinRequest)(nil),      // 6: ptypes.JoinRequest
+	(*JoinResponse)(nil),     // 7: ptypes.JoinResponse
+	(*Message)(nil),          // 8: ptypes.Message
+	(*Packet)(nil),           // 9: ptypes.Packet
+	(*Parcel)(nil),           // 10: ptypes.Parcel
+	(*News)(nil),             // 11: ptypes.News
+	(*Chunk)(nil),            // 12: ptypes.Chunk
+	(*Receipt)(nil),          // 13: ptypes.Receipt
+	(*Ack)(nil),              // 14: ptypes.Ack
+	(*Failure)(nil),          // 15: ptypes.Failure
 }
 var file_overlay_proto_depIdxs = []int32{
-	2,  // 0: ptypes.JoinRequest.chain:type_name -> ptypes.CertificateChain
-	2,  // 1: ptypes.JoinResponse.peers:type_name -> ptypes.CertificateChain
-	11, // 2: ptypes.Packet.receipts:type_name -> ptypes.Receipt
-	10, // 3: ptypes.Packet.chunks:type_name -> ptypes.Chunk
-	8,  // 4: ptypes.Packet.parcels:type_name -> ptypes.Parcel
-	9,  // 5: ptypes.Packet.news:type_name -> ptypes.News
-	9,  // 6: ptypes.Parcel.news:type_name -> ptypes.News
+	4,  // 0: ptypes.JoinRequest.chain:type_name -> ptypes.CertificateChain
+	4,  // 1: ptypes.JoinResponse.peers:type_name -> ptypes.CertificateChain
+	13, // 2: ptypes.Packet.receipts:type_name -> ptypes.Receipt
+	12, // 3: ptypes.Packet.chunks:type_name -> ptypes.Chunk
+	10, // 4: ptypes.Packet.parcels:type_name -> ptypes.Parcel
+	11, // 5: ptypes.Packet.news:type_name -> ptypes.News
+	11, // 6: ptypes.Parcel.news:type_name -> ptypes.News
 	0,  // 7: ptypes.News.state:type_name -> ptypes.PlayerState
-	13, // 8: ptypes.Receipt.failures:type_name -> ptypes.Failure
-	13, // 9: ptypes.Ack.failures:type_name -> ptypes.Failure
+	15, // 8: ptypes.Receipt.failures:type_name -> ptypes.Failure
+	15, // 9: ptypes.Ack.failures:type_name -> ptypes.Failure
 	1,  // 10: ptypes.Failure.reason:type_name -> ptypes.Reason
-	4,  // 11: ptypes.Overlay.Join:input_type -> ptypes.JoinRequest
-	2,  // 12: ptypes.Overlay.Share:input_type -> ptypes.CertificateChain
-	6,  // 13: ptypes.Overlay.Call:input_type -> ptypes.Message
-	7,  // 14: ptypes.Overlay.Stream:input_type -> ptypes.Packet
-	7,  // 15: ptypes.Overlay.Forward:input_type -> ptypes.Packet
-	5,  // 16: ptypes.Overlay.Join:output_type -> ptypes.JoinResponse
-	3,  // 17: ptypes.Overlay.Share:output_type -> ptypes.CertificateAck
-	6,  // 18: ptypes.Overlay.Call:output_type -> ptypes.Message
-	7,  // 19: ptypes.Overlay.Stream:output_type -> ptypes.Packet
-	12, // 20: ptypes.Overlay.Forward:output_type -> ptypes.Ack
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
+	6,  // 11: ptypes.Overlay.Join:input_type -> ptypes.JoinRequest
+	4,  // 12: ptypes.Overlay.Share:input_type -> ptypes.CertificateChain
+	8,  // 13: ptypes.Overlay.Call:input_type -> ptypes.Message
+	9,  // 14: ptypes.Overlay.Stream:input_type -> ptypes.Packet
+	9,  // 15: ptypes.Overlay.Forward:input_type -> ptypes.Packet
+	2,  // 16: ptypes.Inspection.Inspect:input_type -> ptypes.InspectRequest
+	7,  // 17: ptypes.Overlay.Join:output_type -> ptypes.JoinResponse
+	5,  // 18: ptypes.Overlay.Share:output_type -> ptypes.CertificateAck
+	8,  // 19: ptypes.Overlay.Call:output_type -> ptypes.Message
+	9,  // 20: ptypes.Overlay.Stream:output_type -> ptypes.Packet
+	14, // 21: ptypes.Overlay.Forward:output_type -> ptypes.Ack
+	3,  // 22: ptypes.Inspection.Inspect:output_type -> ptypes.InspectResponse
+	17, // [17:23] is the sub-list for method output_type
+	11, // [11:17] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
 	11, // [11:11] is the sub-list for extension extendee
 	0,  // [0:11] is the sub-list for field type_name
@@ -1322,9 +1425,9 @@ func file_overlay_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_overlay_proto_rawDesc), len(file_overlay_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_overlay_proto_goTypes,
 		DependencyIndexes: file_overlay_proto_depIdxs,

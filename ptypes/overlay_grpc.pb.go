@@ -290,3 +290,115 @@ var Overlay_ServiceDesc = grpc.ServiceDesc{
 	},
 	Metadata: "overlay.proto",
 }
+
+const (
+	Inspection_Inspect_FullMethodName = "/ptypes.Inspection/Inspect"
+)
+
+// InspectionClient is the client API for Inspection service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Inspection tells what nodes know of a stream. Nodes of an existing network do
+// not serve it, and neither do nodes that have not been told to.
+type InspectionClient interface {
+	// Inspect tells the parent of the callee in the stream named in the metadata
+	// what the callee and the nodes below it know of the stream.
+	Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error)
+}
+
+type inspectionClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewInspectionClient(cc grpc.ClientConnInterface) InspectionClient {
+	return &inspectionClient{cc}
+}
+
+func (c *inspectionClient) Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InspectResponse)
+	err := c.cc.Invoke(ctx, Inspection_Inspect_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// InspectionServer is the server API for Inspection service.
+// All implementations must embed UnimplementedInspectionServer
+// for forward compatibility.
+//
+// Inspection tells what nodes know of a stream. Nodes of an existing network do
+// not serve it, and neither do nodes that have not been told to.
+type InspectionServer interface {
+	// Inspect tells the parent of the callee in the stream named in the metadata
+	// what the callee and the nodes below it know of the stream.
+	Inspect(context.Context, *InspectRequest) (*InspectResponse, error)
+	mustEmbedUnimplementedInspectionServer()
+}
+
+// UnimplementedInspectionServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedInspectionServer struct{}
+
+func (UnimplementedInspectionServer) Inspect(context.Context, *InspectRequest) (*InspectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Inspect not implemented")
+}
+func (UnimplementedInspectionServer) mustEmbedUnimplementedInspectionServer() {}
+func (UnimplementedInspectionServer) testEmbeddedByValue()                    {}
+
+// UnsafeInspectionServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to InspectionServer will
+// result in compilation errors.
+type UnsafeInspectionServer interface {
+	mustEmbedUnimplementedInspectionServer()
+}
+
+func RegisterInspectionServer(s grpc.ServiceRegistrar, srv InspectionServer) {
+	// If the following call panics, it indicates UnimplementedInspectionServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Inspection_ServiceDesc, srv)
+}
+
+func _Inspection_Inspect_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InspectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InspectionServer).Inspect(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Inspection_Inspect_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InspectionServer).Inspect(ctx, req.(*InspectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Inspection_ServiceDesc is the grpc.ServiceDesc for Inspection service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Inspection_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "ptypes.Inspection",
+	HandlerType: (*InspectionServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Inspect",
+			Handler:    _Inspection_Inspect_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "overlay.proto",
+}

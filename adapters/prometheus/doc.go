@@ -38,8 +38,8 @@
 //     packets waited on the way. By default each link measures every ten seconds.
 //   - session_destinations_dropped_total (procedure, reason, known): destinations that this node reported as not
 //     reached, to its own application or to the neighbour that sent the packet.
-//   - session_losses_total (procedure, known): nodes of streams that were lost. Over all nodes, those that are "noticed" are the
-//     losses.
+//   - session_losses_total (procedure, known): nodes of streams that were lost. Over all nodes, those that are
+//     "noticed" are the losses.
 //   - session_link_events_total (procedure, state): how often a link to a neighbour was opened, broken, resumed, lost
 //     and closed.
 //   - session_packets_sent_total, session_packets_received_total (procedure): packets to and from neighbours.

@@ -19,7 +19,7 @@ func (n *node) serveDebug(ctx context.Context, addr string) (stop func(), err er
 	}
 
 	srv := &http.Server{
-		Handler:           debug.Handler(n),
+		Handler:           debug.Handler(n, debug.WithDescendants()),
 		ReadHeaderTimeout: time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 14,
 	}
 	done := make(chan struct{})

@@ -147,6 +147,7 @@ func (n *node) start(opts nodeOptions, stderr io.Writer) error {
 		minogrpc.WithCertificateKey(key, nil),
 		minogrpc.WithTokens(tokens.NewInMemoryHolder(tokens.WithUses(opts.uses))),
 		minogrpc.WithLogger(newLogger(stderr)),
+		minogrpc.WithInspection(), // The page of the root shows the whole tree.
 		minogrpc.WithObserver(minogrpc.Observer{Learned: n.learned}),
 		minogrpc.WithSessionOptions(session.WithObserver(session.Observer{
 			LossKnown: n.lose, RelayOpened: n.find,

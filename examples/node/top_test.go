@@ -1,16 +1,23 @@
 package main
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/host"
+	"github.com/minogrpc/session/internal/fake"
+	"github.com/minogrpc/session/mino"
 	"github.com/minogrpc/session/minogrpc"
 	"github.com/minogrpc/session/minogrpc/debug"
+	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -75,6 +82,80 @@ words id, root, handler running, 0 to receive
 ↓ grpcs://slow:1                           open            601ms        0        -       1s      2.0
 ↓ grpcs://well�[2J :1                      open              1ms        0        -       1s      0.0
 `, tables[2])
+}
+
+// reader is a handler that reads until its stream ends.
+type reader struct{ mino.UnsupportedHandler }
+
+// Stream implements mino.Handler.
+func (reader) Stream(_ mino.Sender, in mino.Receiver) error {
+	for {
+		_, _, err := in.Recv(context.Background())
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Promise P3: at the root of thirteen nodes, the table names the slow and the frozen one first, though they are no
+// neighbours of the root.
+func TestTop_FindsTheSlowAndTheFrozenNodeOfThirteen(t *testing.T) {
+	var page, slow, frozen string
+
+	synctest.Test(t, func(t *testing.T) {
+		c := sessiontest.Cluster(t, 13, sessiontest.WithMinogrpc(minogrpc.WithInspection()),
+			sessiontest.WithRPC("work", reader{}, fake.MessageFactory{}))
+		for i := range c.Len() {
+			c.Slow(i, time.Millisecond) // A network without a delay has nothing to compare with.
+		}
+
+		out, _, err := c.RPC(0, "work").Stream(t.Context(), c.Players())
+		require.NoError(t, err)
+
+		hello := fake.Message("hello")
+		for err := range out.Send(hello, c.Addresses()...) {
+			require.NoError(t, err)
+		}
+
+		root := c.Node(0).(*minogrpc.Minogrpc)
+		below := root.Descendants(t.Context(), root.Snapshot())
+		isRoot := func(d minogrpc.Descendants) bool { return d.Role == host.StreamRoot }
+		tree := below[slices.IndexFunc(below, isRoot)].Below
+		slow, frozen = tree[0].Below[0].Address, tree[1].Below[0].Address
+
+		c.Slow(indexOf(c, slow), 300*time.Millisecond)
+		time.Sleep(2 * session.DefaultLiveness)
+		c.Freeze(indexOf(c, frozen))
+		out.Send(hello, c.Addresses()...)
+		time.Sleep(6 * time.Second)
+
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/snapshot.json", nil)
+		debug.Handler(root, debug.WithDescendants()).ServeHTTP(w, r)
+		require.Equal(t, http.StatusOK, w.Code)
+
+		page = w.Body.String()
+
+		c.Heal(indexOf(c, frozen))
+	})
+
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, page) // top says what it misses
+	}))
+	defer srv.Close()
+
+	code, stdout, stderr := runs(t.Context(), "top", "-debug", strings.TrimPrefix(srv.URL, "http://"), "-times", "1")
+	require.Zero(t, code, stderr)
+
+	_, out, _ := strings.Cut(stdout, "WHAT STANDS OUT\n")
+	lines := strings.Split(out, "\n")
+	require.Regexp(t, "^✗ "+frozen+"  no sign of life for ", lines[0])
+	require.Regexp(t, "^! "+slow+"  round trip 6", lines[1])
+}
+
+// indexOf returns the index of the node at an address.
+func indexOf(c *sessiontest.Nodes, addr string) int {
+	return slices.IndexFunc(c.Addresses(), func(a mino.Address) bool { return a.String() == addr })
 }
 
 func TestTop_SaysWhatTheNodeAnswers(t *testing.T) {

@@ -151,7 +151,7 @@ func TestSnapshot_IsBounded(t *testing.T) {
 func TestSnapshot_JSON(t *testing.T) {
 	data, err := json.Marshal(session.Snapshot{
 		Procedure: "p", Stream: "s", Protocol: "t", Address: "n",
-		Parents:  []session.Neighbor{{Address: "o", State: session.NeighborOpen, Heard: 7}},
+		Parents: []session.Neighbor{{Address: "o", State: session.NeighborOpen, Heard: 7}},
 		Failures: []session.Failure{
 			{Ago: 1, Destination: "d", Reason: "timeout", Hop: "h", HeardFrom: "f", Cause: "c"},
 		},

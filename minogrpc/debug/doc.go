@@ -10,7 +10,8 @@
 // the reader is.
 //
 // A node knows only its neighbours. The page of a node shows the node, its parents and its children
-// in each stream. To see the rest of a tree, open the pages of the other nodes.
+// in each stream. With [WithDescendants] it also asks the nodes below, and shows the whole tree of each stream, if they
+// were started with [minogrpc.WithInspection]. Otherwise, to see the rest of a tree, open the pages of the other nodes.
 //
 // [Findings] is what the page lists first: the neighbours that are dead, slow or overloaded.
 package debug

@@ -19,12 +19,15 @@ type Node interface {
 }
 
 // Page is what the handler serves as snapshot.json: the fields of a [minogrpc.Snapshot], which may also
-// be read alone, and one more.
+// be read alone, and two more.
 type Page struct {
 	minogrpc.Snapshot
 
-	// StandsOut are the [Findings] of the snapshot.
+	// StandsOut are the [Findings] of the snapshot, and of what the nodes below have said.
 	StandsOut []Finding `json:"stands_out"`
+
+	// Trees are what the nodes below have said: see [WithDescendants].
+	Trees []minogrpc.Descendants `json:"trees,omitempty"`
 }
 
 const (
@@ -153,10 +156,8 @@ func (s *server) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	snap := s.node.Snapshot()
-
 	// It escapes what HTML would not take for text.
-	data, err := json.Marshal(Page{Snapshot: snap, StandsOut: Findings(snap)})
+	data, err := json.Marshal(s.page(r.Context()))
 	if err != nil {
 		http.Error(w, "the snapshot has no form in JSON", http.StatusInternalServerError)
 

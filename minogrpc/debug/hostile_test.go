@@ -1,6 +1,7 @@
 package debug_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"reflect"
@@ -96,6 +97,48 @@ func TestHandler_HostileTextsAreEscaped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// above is a node whose descendants are hostile.
+type above struct {
+	node
+
+	text string
+}
+
+// Descendants implements debug.Asker.
+func (a above) Descendants(context.Context, minogrpc.Snapshot) []minogrpc.Descendants {
+	st := hostile(a.text).Streams[0]
+
+	return []minogrpc.Descendants{{Stream: a.text, Role: host.StreamRoot, Below: []minogrpc.Branch{
+		{Address: a.text, Stream: &st, Below: []minogrpc.Branch{{Address: a.text, Missing: a.text}}},
+	}}}
+}
+
+// Promise L5: what the nodes below say is no markup either, and nobody is asked without the option.
+func TestHandler_HostileDescendantsAreEscaped(t *testing.T) {
+	const text = `</script><img src=x onerror='alert(1)'>&`
+
+	n := above{always(minogrpc.Snapshot{}), text}
+
+	answer := get(debug.Handler(n, debug.WithDescendants()), http.MethodGet, "/snapshot.json").Body.String()
+	require.Contains(t, answer, "alert(1)")
+	require.NotContains(t, answer, "<")
+	require.NotContains(t, answer, ">")
+	require.NotContains(t, answer, "&")
+
+	var page debug.Page
+
+	require.NoError(t, json.Unmarshal([]byte(answer), &page))
+	require.NotEmpty(t, page.StandsOut)
+
+	for _, f := range page.StandsOut {
+		for _, note := range f.Notes {
+			require.NotContains(t, note.Text, "img")
+		}
+	}
+
+	require.NotContains(t, get(debug.Handler(n), http.MethodGet, "/snapshot.json").Body.String(), "alert(1)")
 }
 
 // A state of a later version is a text like any other.

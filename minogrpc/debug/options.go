@@ -14,6 +14,8 @@ type config struct {
 	// hosts are the names that are served, in lower case.
 	hosts map[string]bool
 	any   bool
+
+	descendants bool
 }
 
 // newConfig returns what the options set.

@@ -54,15 +54,16 @@ type world struct {
 	root *minogrpc.Minogrpc
 	out  mino.Sender
 
-	// slow and frozen are the children of the root that become so.
-	slow, frozen int
+	// child is a child of the root. slow and frozen are the nodes below such children that become so.
+	child, slow, frozen int
 }
 
 // begins starts the nodes and their stream.
 func begins(t *testing.T) *world {
 	t.Helper()
 
-	c := sessiontest.Cluster(t, 13, sessiontest.WithRPC("rounds", reader{}, word("")))
+	c := sessiontest.Cluster(t, 13, sessiontest.WithRPC("rounds", reader{}, word("")),
+		sessiontest.WithMinogrpc(minogrpc.WithInspection()))
 
 	out, _, err := c.RPC(0, "rounds").Stream(t.Context(), c.Players())
 	require.NoError(t, err)
@@ -80,16 +81,17 @@ func begins(t *testing.T) *world {
 		}
 	}
 
-	// The orchestrator's child is the root.
 	var chosen []int
 
 	for i := 1; i < c.Len(); i++ {
 		if below[c.Address(i).String()] {
+			w.child = i
+		} else {
 			chosen = append(chosen, i)
 		}
 	}
 
-	require.GreaterOrEqual(t, len(chosen), 3, "to tell a slow one takes others")
+	require.GreaterOrEqual(t, len(chosen), 2)
 	w.slow, w.frozen = chosen[0], chosen[1]
 
 	return w
@@ -128,17 +130,21 @@ func row(addr string) string {
 	return `svg g[aria-label^="` + addr + `,"]`
 }
 
-// Promise P3: the page of the root names the slow and the frozen node without a reload, and the numbers
-// of a node come up by pointer and by keyboard.
+// Promise P3: the page of the root shows the whole tree. It names the slow and the frozen node, which are no
+// neighbours of the root, without a reload, and the numbers of a node come up by pointer and by keyboard.
 func TestPage_NamesTheSlowAndTheFrozenNode(t *testing.T) {
 	w := begins(t)
-	srv := httptest.NewServer(debug.Handler(w.root))
+	srv := httptest.NewServer(debug.Handler(w.root, debug.WithDescendants()))
 	t.Cleanup(srv.Close)
 
-	tb := opens(t, 800, 1300)
+	tb := opens(t, 800, 1520)
 	tb.does(chromedp.Navigate(srv.URL))
 	tb.awaits(`document.getElementById("live").textContent.startsWith("live")`)
 	tb.awaits(drawn(w.name(w.slow), "open"))
+
+	for i := 1; i < w.Len(); i++ {
+		tb.awaits(`document.querySelectorAll(` + quoted(row(w.name(i))) + `).length === 1`)
+	}
 
 	// A round trip is measured every ten seconds, and so long takes a silent neighbour to be lost.
 	w.Slow(w.slow, 300*time.Millisecond)
@@ -157,6 +163,9 @@ func TestPage_NamesTheSlowAndTheFrozenNode(t *testing.T) {
 	tb.does(chromedp.Click(row(w.name(w.slow))))
 	tb.awaits(shows + quoted(w.name(w.slow)))
 	require.Contains(t, tb.reads(`document.getElementById("numbers").innerText`), "round trip")
+	require.Equal(t, "1", tb.reads(`String([...document.querySelectorAll("#findings li")].filter(
+		(li) => li.textContent.includes("round trip")).length)`), "a slow node does not accuse its parent")
+	tb.runs(`scrollTo(0, 0)`)
 	tb.pictures(os.Getenv("SCREENSHOT"))
 	tb.does(chromedp.KeyEvent(kb.Escape))
 	tb.awaits(`document.getElementById("detail").hidden`)
@@ -183,11 +192,11 @@ func TestPage_IsForPhonesToo(t *testing.T) {
 
 	tb.does(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulatePortrait, chromedp.EmulateTouch),
 		chromedp.Navigate(srv.URL))
-	tb.awaits(drawn(w.name(w.slow), "open"))
+	tb.awaits(drawn(w.name(w.child), "open"))
 	require.Equal(t, "360", tb.reads(`String(document.documentElement.scrollWidth)`))
 	require.Equal(t, "rgb(13, 17, 23)", tb.reads(`getComputedStyle(document.body).backgroundColor`))
 
-	tb.does(chromedp.Tap(row(w.name(w.slow))))
+	tb.does(chromedp.Tap(row(w.name(w.child))))
 	tb.awaits(`!document.getElementById("detail").hidden`)
 	tb.pictures(os.Getenv("SCREENSHOT_PHONE"))
 	tb.isPleased()
@@ -242,12 +251,14 @@ func TestPage_HostileTextsAreTexts(t *testing.T) {
 	st.Children = []session.Neighbor{{Address: text, State: session.NeighborLost}}
 	st.Failures = []session.Failure{{Destination: text, Reason: text, Hop: text, Cause: strings.Repeat(text, 1<<20/len(text))}}
 
-	srv := httptest.NewServer(debug.Handler(node(func() minogrpc.Snapshot { return snap })))
+	below := []minogrpc.Branch{{Address: text, Missing: text, Stream: st}}
+	srv := httptest.NewServer(debug.Handler(asker{func() minogrpc.Snapshot { return snap },
+		[]minogrpc.Descendants{{Stream: text, Role: text, Below: below}}}, debug.WithDescendants()))
 	t.Cleanup(srv.Close)
 
 	tb := opens(t, 800, 1000)
 	tb.does(chromedp.Navigate(srv.URL))
-	tb.awaits(`document.querySelectorAll("svg g[role=button]").length === 4 && document.querySelector(".failures li")`)
+	tb.awaits(`document.querySelectorAll("svg g[role=button]").length === 5 && document.querySelector(".failures li")`)
 	tb.runs(`document.querySelector("svg g[role=button]").dispatchEvent(new Event("focus"))`)
 	tb.awaits(`!document.getElementById("detail").hidden`)
 
@@ -257,6 +268,16 @@ func TestPage_HostileTextsAreTexts(t *testing.T) {
 	require.Less(t, len(tb.reads(`document.body.textContent`)), 20_000)
 	tb.isPleased()
 }
+
+// asker is a node whose descendants the test has made, too.
+type asker struct {
+	node
+
+	trees []minogrpc.Descendants
+}
+
+// Descendants implements debug.Asker.
+func (a asker) Descendants(context.Context, minogrpc.Snapshot) []minogrpc.Descendants { return a.trees }
 
 // node is a node whose snapshot the test has made.
 type node func() minogrpc.Snapshot

@@ -1,6 +1,6 @@
 // page.js asks for the snapshot every second while somebody can see the page, and shows it.
 
-import { Tree, rowsOf, clean, span, size } from "./tree.js";
+import { Tree, rowsOf, walk, clean, span, size } from "./tree.js";
 
 const every = 1000, mostStreams = 200, drawn = 3;
 const $ = (id) => document.getElementById(id);
@@ -56,14 +56,13 @@ function showFindings(found) {
 function countersOf(snap) {
   const counts = new Map();
   for (const st of snap.streams) {
-    for (const side of ["parent", "child"]) {
-      for (const n of (side === "parent" ? st.parents : st.children) ?? []) {
-        counts.set(`${keyOf(st)} ${side} ${n.address}`, n);
-      }
-    }
+    walk(st, belowOf(snap, st), (n, key) => { if (n) counts.set(`${keyOf(st)} ${key}`, n); });
   }
   return { at: Date.parse(snap.at), counts };
 }
+
+// belowOf returns what the nodes below have told of a stream.
+const belowOf = (snap, st) => (snap.trees ?? []).find((t) => t.stream === st.stream && t.role === st.role)?.below;
 
 const keyOf = (st) => `${st.stream} ${st.role}`;
 
@@ -93,7 +92,7 @@ class View {
   }
 
   // show takes what is new, and draws it if it can be seen.
-  show(st, at, marks) {
+  show(st, below, at, marks) {
     this.numbers = new Map();
     const rate = (key, n) => {
       const r = rates(`${keyOf(st)} ${key}`, n, at);
@@ -101,7 +100,7 @@ class View {
       return r ? r.sent + r.received : 0;
     };
     this.stream = st;
-    this.rows = rowsOf(st, rate, marks);
+    this.rows = rowsOf(st, below, rate, marks);
     this.title.textContent = clean(st.procedure) + (st.protocol ? ` [${clean(st.protocol, 40)}]` : "");
     this.about.textContent = `${st.role} · ${clean(st.stream, 40)} · ${span(st.age_ns)}`;
     const bad = this.rows.filter((r) => r.look === "lost").length, slow = this.rows.filter((r) => r.look === "slow").length;
@@ -117,7 +116,10 @@ class View {
     this.more.textContent = more ? `and ${more} other neighbours` : "";
     this.failures.replaceChildren();
     for (const f of this.stream.failures ?? []) {
-      make("li", this.failures, `${span(f.ago_ns)} ago: ${clean(f.reason, 40)} at ${clean(f.destination)}, says ${clean(f.hop)}: ${clean(f.cause, 300)}`);
+      make("li", this.failures, `${span(f.ago_ns)} ago: ${clean(f.reason, 40)} at ${clean(f.destination)}, says ${clean(f.hop)}${f.heard_from ? `, heard from ${clean(f.heard_from)}` : ""}: ${clean(f.cause, 300)}`);
+    }
+    for (const l of this.stream.losses ?? []) {
+      make("li", this.failures, `${span(l.ago_ns)} ago: ${clean(l.node)} was lost, ${l.noticed ? "noticed here" : `heard from ${clean(l.heard_from)}`}: ${clean(l.cause, 300)}`);
     }
   }
 }
@@ -132,7 +134,7 @@ function showStreams(snap) {
   shown.forEach((st, i) => {
     const key = keyOf(st);
     if (!views.has(key)) views.set(key, new View(i));
-    views.get(key).show(st, at, (addr) => marks.get(addr) ?? none);
+    views.get(key).show(st, belowOf(snap, st), at, (addr) => marks.get(addr) ?? none);
   });
   const more = snap.streams.length - shown.length + (snap.more_streams || 0);
   $("more").textContent = snap.streams.length ? `and ${more} other streams` : "This node takes part in no stream.";

@@ -1,10 +1,11 @@
-// tree.js draws one stream: the parents, below them the node, and below it the children.
+// tree.js draws one stream: the parents, below them the node, and below it the children, with the nodes below
+// them as far as they have told.
 //
 // What is drawn stays from one snapshot to the next, so that a selected node stays selected. All texts
 // become text nodes or attributes that hold no script.
 
 const ns = "http://www.w3.org/2000/svg";
-const rowHeight = 44, top = 26, step = 34;
+const rowHeight = 44, top = 26, step = 34, deepest = 8, mostRows = 500;
 
 // Others have a say in these texts. What would not be seen, or would turn the line, is shown as �.
 export function clean(text, most = 120) {
@@ -63,21 +64,23 @@ export class Tree {
     this.select = select;
   }
 
-  // draw shows the rows, each with a key, side (parent, self or child), name, small, look and rate. The
-  // row of the node itself stands between its parents and its children.
+  // draw shows the rows, each with a key, depth, side (parent, self or child), name, small, look and rate. The
+  // row of the node itself stands between its parents and its children. above is the key of the row that a
+  // row hangs from.
   draw(rows) {
-    const self = rows.findIndex((r) => r.side === "self");
+    const at = new Map(rows.map((r, i) => [r.key, i]));
     const wanted = new Set(rows.map((r) => r.key));
     for (const [key, row] of this.rows) {
       if (!wanted.has(key)) { row.g.remove(); row.link.remove(); this.rows.delete(key); }
     }
-    rows.forEach((r, i) => this.place(r, i, self));
+    rows.forEach((r, i) => this.place(r, i, rows[at.get(r.above)], at.get(r.above)));
     this.svg.setAttribute("height", rows.length * rowHeight + 12);
   }
 
-  place(r, i, self) {
+  place(r, i, above, j) {
     const row = this.rows.get(r.key) ?? this.add(r.key);
-    const x = 18 + step * { parent: 0, self: 1, child: 2 }[r.side], y = i * rowHeight + top;
+    const left = (of) => 18 + step * Math.min(of.depth, deepest);
+    const x = left(r), y = i * rowHeight + top;
     row.g.setAttribute("class", r.look);
     row.g.setAttribute("transform", `translate(0 ${y})`);
     row.g.setAttribute("aria-label", `${r.name}, ${r.side}, ${r.small}`);
@@ -88,8 +91,8 @@ export class Tree {
     row.name.textContent = r.name;
     row.small.textContent = r.small;
     row.link.setAttribute("class", r.look);
-    if (r.side !== "self") {
-      const from = { x: 18 + step, y: self * rowHeight + top };
+    if (above) {
+      const from = { x: left(above), y: j * rowHeight + top };
       row.path.setAttribute("d", r.side === "parent"
         ? `M${x} ${y} C${x} ${from.y} ${x} ${from.y} ${from.x} ${from.y}`
         : `M${from.x} ${from.y} C${from.x} ${y} ${from.x} ${y} ${x} ${y}`);
@@ -117,18 +120,48 @@ export class Tree {
   }
 }
 
+// walk calls a function for each neighbour of a stream, and of the streams of the nodes below, with a key, the key of
+// the row above, its depth, its side, and why its node has told nothing.
+export function walk(stream, below, each) {
+  let left = mostRows;
+  const inner = (key, children, branches, depth) => {
+    const told = new Map((branches ?? []).map((b) => [b.address, b]));
+    for (const n of children ?? []) {
+      if (left-- <= 0) return;
+      const own = `${key} ${n.address.slice(0, 300)}`, b = told.get(n.address);
+      each(n, own, key, depth, "child", b?.missing ?? "");
+      if (b?.stream) inner(own, b.stream.children, b.below, depth + 1);
+    }
+  };
+  for (const n of stream.parents ?? []) each(n, "parent " + n.address, "self", 0, "parent", "");
+  // An orchestrator stands above its root.
+  if (stream.role === "orchestrator") {
+    for (const b of below ?? []) if (b.stream) inner("parent " + b.address, b.stream.children, b.below, 1);
+  }
+  each(null, "self", null, 1, "self", "");
+  inner("self", stream.children, below, 2);
+}
+
 // rowsOf returns the rows of a stream. rate is a function of a key and a neighbour, and marks one of an
 // address.
-export function rowsOf(stream, rate, marks) {
-  const neighbor = (side) => (n) => {
-    const key = side + " " + n.address, mark = marks(n.address);
-    return { key, side, name: clean(n.address), small: figures(n, mark), look: looks(n, mark), rate: rate(key, n), of: n };
-  };
-  const q = stream.queue;
-  const self = {
-    key: "self", side: "self", name: clean(stream.address), rate: 0, look: "self", of: null,
-    small: `this node, ${stream.role}` + (stream.handler ? ` · handler ${stream.handler}` : "") +
-      (q.packets ? ` · ${q.packets} to receive, ${span(q.oldest_ns)}` : "") + (stream.cut ? " · cut off" : ""),
-  };
-  return [...(stream.parents ?? []).map(neighbor("parent")), self, ...(stream.children ?? []).map(neighbor("child"))];
+export function rowsOf(stream, below, rate, marks) {
+  const q = stream.queue, rows = [];
+  walk(stream, below, (n, key, above, depth, side, missing) => {
+    const row = { key, above, depth, side, of: n };
+    if (n) {
+      const mark = marks(n.address);
+      Object.assign(row, {
+        name: clean(n.address), look: looks(n, mark), rate: rate(key, n),
+        small: figures(n, mark) + (missing ? " · " + clean(missing, 60) : ""),
+      });
+    } else {
+      Object.assign(row, {
+        name: clean(stream.address), rate: 0, look: "self",
+        small: `this node, ${stream.role}` + (stream.handler ? ` · handler ${stream.handler}` : "") +
+          (q.packets ? ` · ${q.packets} to receive, ${span(q.oldest_ns)}` : "") + (stream.cut ? " · cut off" : ""),
+      });
+    }
+    rows.push(row);
+  });
+  return rows;
 }
