@@ -48,8 +48,8 @@ func (o *linkOwner) Answered(l *link.Link, p *link.Parcel, a link.Answer) {
 }
 
 // Arrived implements link.Owner.
-func (o *linkOwner) Arrived(l *link.Link, a link.Arrival) {
-	o.session().arrived(l, a)
+func (o *linkOwner) Arrived(l *link.Link, arrivals []link.Arrival) {
+	o.session().arrived(l, arrivals)
 }
 
 // Stalled implements link.Owner.

@@ -79,13 +79,16 @@ func (f *framing) decode(in arrival) (packet router.Packet, to recipients, err e
 	switch {
 	case err != nil:
 	case packet == nil:
-		err = errors.New("no packet")
+		err = errNothing
 	default:
 		to, err = destinationsOf(packet)
 	}
 
 	return packet, to, err
 }
+
+// errNothing is the error of a factory that returns no packet.
+var errNothing = errors.New("no packet")
 
 // packetOf decodes a packet. A packet with a header of its own is in the binary format of the
 // link.
@@ -176,7 +179,7 @@ func (f *framing) encoder(binary bool) func(*link.Parcel, *ptypes.Parcel) error 
 	return func(p *link.Parcel, wire *ptypes.Parcel) (err error) {
 		split, ok := p.Packet.(router.BinaryPacket)
 		if ok && binary {
-			wire.Header, err = split.AppendHeader(make([]byte, 0, headerSize(p)))
+			wire.Header, err = split.AppendHeader(wire.GetHeader())
 			wire.Body = split.GetMessage()
 		} else {
 			wire.Body, err = p.Packet.Serialize(f.ctx)
@@ -192,17 +195,6 @@ func (f *framing) encoder(binary bool) func(*link.Parcel, *ptypes.Parcel) error 
 			return nil
 		}
 	}
-}
-
-// headerSize estimates the size of the header of a packet: its addresses, a few bytes for each
-// of them, and the source.
-func headerSize(p *link.Parcel) int {
-	size := 64
-	for _, key := range p.Keys {
-		size += len(key) + 2
-	}
-
-	return size
 }
 
 // maxBody returns the largest packet that may come in chunks. A packet in a format of text is

@@ -75,6 +75,8 @@ type effects struct {
 	// link and links are those that a packet was added to, each once.
 	link  *link.Link
 	links []*link.Link
+	// added counts what was added to links.
+	added int
 }
 
 // hearsay is a loss that another node has told, with the version of the news.
@@ -141,6 +143,8 @@ func (e *effects) hear(in arrival) {
 
 // flush notes that something has been added to a link.
 func (e *effects) flush(l *link.Link) {
+	e.added++
+
 	switch {
 	case e.link == nil:
 		e.link = l

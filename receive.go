@@ -148,30 +148,6 @@ func (s *session) fromStream(l *link.Link, p *ptypes.Packet, down bool) {
 	}
 }
 
-// arrived is the door for packets that come in a frame of a duplex link. Receipts tell the
-// outcomes. Like fromStream it never waits.
-func (s *session) arrived(l *link.Link, a link.Arrival) {
-	id := a.GetId()
-
-	in := arrival{
-		account:   l.Budget,
-		from:      l.Key,
-		addr:      l.Peer,
-		down:      l.Down,
-		identity:  a.Parcel,
-		unordered: a.GetUnordered(),
-		header:    a.GetHeader(),
-		body:      a.GetBody(),
-		err:       a.Err,
-	}
-
-	err := s.receive(in, &replier{reporter: &s.reporter, link: l, id: id})
-	if err != nil {
-		failure := writeFailure(s.reporter.refusal(err))
-		l.Reply(&ptypes.Receipt{ParcelId: id, Failures: []*ptypes.Failure{failure}, Last: true})
-	}
-}
-
 // receive delivers and forwards a packet. It does not wait: the waiter learns the outcome of
 // each destination, unless receive returns an error.
 func (s *session) receive(in arrival, waiter pending.Waiter) error {
@@ -193,37 +169,39 @@ func (s *session) receive(in arrival, waiter pending.Waiter) error {
 	s.reporter.carryOut(&e)
 
 	if err != nil {
-		s.witness.fault(err)
-		s.witness.packetRefused(in.addr, err)
-		s.witness.newsRefused(in.addr, err)
-		s.witness.traceRefused(set, err)
+		s.refused(in, set, err)
 	}
 
 	return err
 }
 
-// dispatchArrival is the step under the lock for a packet that has come.
+// refused tells why nothing of a packet was taken. The set is nil for one without an account of its
+// destinations.
+func (s *session) refused(in arrival, set *pending.Set, err error) {
+	s.witness.fault(err)
+	s.witness.packetRefused(in.addr, err)
+	s.witness.newsRefused(in.addr, err)
+
+	if set != nil {
+		s.witness.traceRefused(set, err)
+	}
+}
+
+// dispatchArrival is dispatchArrivalLocked for one packet.
 func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipients, set *pending.Set,
 	e *effects,
 ) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	switch {
-	case s.closed:
-		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonClosed, s.endLocked()))
+	return s.dispatchArrivalLocked(in, packet, to, set, e)
+}
 
-		return nil
-	case len(s.parents) == 0:
-		return errDropped(0)
-	}
-
-	in.from = s.parents.sender(in.from, packet)
-	err := s.screen.check(in, packet, s.parents)
-
-	if err == nil && in.GetNews() != nil {
-		in.news, err = s.checkNewsLocked(in, packet, to)
-	}
+// dispatchArrivalLocked is the step under the lock for a packet that has come.
+func (s *session) dispatchArrivalLocked(in arrival, packet router.Packet, to recipients, set *pending.Set,
+	e *effects,
+) error {
+	failure, err := s.admitLocked(&in, packet, to)
 
 	if err == nil {
 		e.hear(in)
@@ -232,8 +210,8 @@ func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipient
 	switch {
 	case err != nil:
 		return err
-	case to.size > s.maxMessage:
-		e.fail(set, to.keys, to.addrs, s.reporter.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)))
+	case failure != nil:
+		e.fail(set, to.keys, to.addrs, failure)
 	default:
 		h := s.numbering.arrival(in, s.parents.byKey(in.from) != nil)
 		h.Pending, h.Room = set, to.room()
@@ -241,6 +219,33 @@ func (s *session) dispatchArrival(in arrival, packet router.Packet, to recipient
 	}
 
 	return nil
+}
+
+// admitLocked returns why a packet that has come fails for all its destinations, or an error if nobody
+// answers for it. It finds out which neighbour the packet is from, and which news it brings.
+func (s *session) admitLocked(in *arrival, packet router.Packet, to recipients) (*DeliveryError, error) {
+	switch {
+	case s.closed:
+		return s.reporter.failure(ReasonClosed, s.endLocked()), nil
+	case len(s.parents) == 0:
+		return nil, errDropped(0)
+	}
+
+	in.from = s.parents.sender(in.from, packet)
+	err := s.screen.check(*in, packet, s.parents)
+
+	if err == nil && in.GetNews() != nil {
+		in.news, err = s.checkNewsLocked(*in, packet, to)
+	}
+
+	switch {
+	case err != nil:
+		return nil, err
+	case to.size > s.maxMessage:
+		return s.reporter.failure(ReasonRejected, errTooLarge(to.size, s.maxMessage)), nil
+	default:
+		return nil, nil
+	}
 }
 
 // Recv implements mino.Receiver. Without a context it returns an error.

@@ -94,11 +94,13 @@ func (r *reporter) leavesOpen(err *DeliveryError) bool {
 // step runs the part of a step that calls a routing table or a packet. If that panics, step
 // settles the destinations that are still open. Some of them may be in an outbox already.
 func (r *reporter) step(set *pending.Set, keys []string, dests []mino.Address, e *effects, run func()) {
+	before := e.added
+
 	err := contain.Do(run)
 	if err != nil {
 		r.witness.fault(err)
 
-		if e.link != nil {
+		if e.added > before {
 			doubt(set, keys, err)
 		}
 

@@ -66,13 +66,9 @@ func (s *session) isForMeAlone(packet router.Packet) bool {
 
 // deliverLocked puts a packet into the mailbox, and notes its outcomes.
 func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
-	delivered, reason, err := s.mailbox.deliver(h, s.neighbourLocked(h.From), mine)
-	if delivered && s.witness.wantsDeliveries() {
-		e.delivered = append(e.delivered, infoOf(mine))
-	}
-
-	if err != nil {
-		e.failPacket(h.Pending, mine, s.reporter.failure(reason, err))
+	failure := s.putLocked(h, mine, e)
+	if failure != nil {
+		e.failPacket(h.Pending, mine, failure)
 
 		return
 	}
@@ -81,6 +77,20 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
 	for _, dest := range mine.GetDestination() {
 		e.note(outcome{set: h.Pending, key: mustKey(dest)})
 	}
+}
+
+// putLocked puts a packet into the mailbox, and returns why it is not there. A second copy is.
+func (s *session) putLocked(h link.Header, mine router.Packet, e *effects) *DeliveryError {
+	delivered, reason, err := s.mailbox.deliver(h, s.neighbourLocked(h.From), mine)
+	if delivered && s.witness.wantsDeliveries() {
+		e.delivered = append(e.delivered, infoOf(mine))
+	}
+
+	if err != nil {
+		return s.reporter.failure(reason, err)
+	}
+
+	return nil
 }
 
 // strangers stands for all that are no neighbours. No address has this text.

@@ -102,7 +102,8 @@ type Frames struct {
 	// Text is set when the packets travel in a format of text.
 	Text bool
 
-	// Encode sets the two parts of a packet as they travel.
+	// Encode sets the two parts of a packet as they travel. It may append the header to what is there,
+	// which is empty.
 	Encode func(p *Parcel, wire *ptypes.Parcel) error
 
 	// Redial opens the next stream of the link after a break, and returns the number
@@ -273,15 +274,26 @@ func (l *Link) Reply(r *ptypes.Receipt) {
 	}
 }
 
-// Delivered is Reply for the last receipt of a parcel, about which there is nothing more
+// Delivered is Reply for the last receipts of some parcels, about which there is nothing more
 // to say.
-func (l *Link) Delivered(id uint64) {
+func (l *Link) Delivered(ids ...uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
-	if d := l.duplexLocked(); d != nil && l.state <= closing {
-		d.replied(d.machine.Delivered(id))
+	d := l.duplexLocked()
+	if d == nil || l.state > closing || len(ids) == 0 {
+		return
 	}
+
+	var err error
+
+	for _, id := range ids {
+		if err = d.machine.Delivered(id); err != nil {
+			break
+		}
+	}
+
+	d.replied(err)
 }
 
 // replied sees to it that the outcomes leave, unless there are too many.

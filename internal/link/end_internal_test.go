@@ -193,7 +193,7 @@ func (f *frantic) Opened(*Link)                    {}
 func (f *frantic) Sent(*Link, *Parcel)             { f.panics("sent") }
 func (f *frantic) Answered(*Link, *Parcel, Answer) { f.panics("answered") }
 func (f *frantic) Received(*Link, *ptypes.Packet)  { f.panics("received") }
-func (f *frantic) Arrived(*Link, Arrival)          { f.panics("arrived") }
+func (f *frantic) Arrived(*Link, []Arrival)        { f.panics("arrived") }
 func (f *frantic) Goodbye(*Link)                   { f.panics("goodbye") }
 func (f *frantic) Broken(*Link, error)             { f.panics("broken") }
 func (f *frantic) Redials(*Link, error)            { f.panics("redials") }

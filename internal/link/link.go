@@ -146,9 +146,10 @@ type parcelOwner interface {
 	// link may say it bit by bit.
 	Answered(l *Link, p *Parcel, a Answer)
 
-	// Arrived is called with a parcel of the neighbour of a duplex link, in their
-	// order. Each is answered with Reply, the last time with a receipt that says so.
-	Arrived(l *Link, a Arrival)
+	// Arrived is called with the parcels in a frame of the neighbour of a duplex link, in
+	// their order. The list is good until Arrived returns. Each is answered with Reply, the
+	// last time with a receipt that says so, or with Delivered.
+	Arrived(l *Link, arrivals []Arrival)
 
 	// Stalled is called when a large message of the neighbour has been dropped, because nothing more
 	// of it has come for too long. If it is completed after all, it arrives with the same error.

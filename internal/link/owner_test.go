@@ -59,7 +59,13 @@ func (e *end) note(p *link.Parcel, a link.Answer) {
 	}
 }
 
-func (e *end) Arrived(_ *link.Link, a link.Arrival) {
+func (e *end) Arrived(_ *link.Link, arrivals []link.Arrival) {
+	for _, a := range arrivals {
+		e.arrive(a)
+	}
+}
+
+func (e *end) arrive(a link.Arrival) {
 	if e.watch != nil {
 		e.watch(a)
 	}

@@ -65,8 +65,8 @@ func (d *duplex) handle(stream Stream, frame *ptypes.Packet) error {
 		l.answered(a.Parcel, a.Answer())
 	}
 
-	for _, a := range arrivals {
-		l.tell(func() { l.Owner.Arrived(l, a) })
+	if len(arrivals) > 0 {
+		l.tell(func() { l.Owner.Arrived(l, arrivals) })
 	}
 
 	l.mu.Lock()
