@@ -250,7 +250,9 @@ func (d *duplex) composeLocked() bool {
 
 	l.mu.Unlock()
 
-	wire, err := d.wire(large, time.Now())
+	wire := &ptypes.Parcel{Header: make([]byte, 0, large.HeaderRoom())}
+
+	err := d.wire(large, wire, time.Now())
 	if err != nil {
 		d.refuse(large, err)
 
@@ -268,8 +270,22 @@ func (d *duplex) encode(draft *frames.Draft) {
 	encoded := draft.Parcels[:0]
 	now := time.Now()
 
+	// All of them stay as long as the frame, and share the memory.
+	wires := make([]ptypes.Parcel, len(draft.Parcels))
+	draft.Frame.Parcels = make([]*ptypes.Parcel, 0, len(draft.Parcels))
+
+	size := 0
 	for _, p := range draft.Parcels {
-		wire, err := d.wire(p, now)
+		size += p.HeaderRoom()
+	}
+
+	headers := make([]byte, size)
+
+	for i, p := range draft.Parcels {
+		wire, room := &wires[i], p.HeaderRoom()
+		wire.Header, headers = headers[:0:room], headers[room:]
+
+		err := d.wire(p, wire, now)
 		if err != nil {
 			d.refuse(p, err)
 		} else {
@@ -281,18 +297,16 @@ func (d *duplex) encode(draft *frames.Draft) {
 	draft.Parcels = encoded
 }
 
-// wire returns a parcel as it travels.
-func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
-	wire := &ptypes.Parcel{
-		Id:        p.ID,
-		Origin:    p.Origin,
-		Sequence:  p.Sequence,
-		HopLimit:  p.HopLimit,
-		BudgetMs:  BudgetFor(p.Deadline.Sub(now)),
-		Unordered: p.Unordered,
-		News:      p.News(),
-		Trace:     p.Trace(),
-	}
+// wire fills in a parcel as it travels.
+func (d *duplex) wire(p *Parcel, wire *ptypes.Parcel, now time.Time) error {
+	wire.Id = p.ID
+	wire.Origin = p.Origin
+	wire.Sequence = p.Sequence
+	wire.HopLimit = p.HopLimit
+	wire.BudgetMs = BudgetFor(p.Deadline.Sub(now))
+	wire.Unordered = p.Unordered
+	wire.News = p.News()
+	wire.Trace = p.Trace()
 
 	err := d.encodePacket(p, wire)
 	if err != nil && !errors.Is(err, ErrPacket) {
@@ -300,7 +314,7 @@ func (d *duplex) wire(p *Parcel, now time.Time) (*ptypes.Parcel, error) {
 		err = fmt.Errorf("%w: %w", ErrPacket, err)
 	}
 
-	return wire, err
+	return err
 }
 
 // encodePacket calls what is not ours.

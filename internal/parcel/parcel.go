@@ -254,6 +254,16 @@ func (p *Parcel) Length() int {
 	return length
 }
 
+// HeaderRoom estimates how many bytes the source and the destinations take in a binary format.
+func (p *Parcel) HeaderRoom() int {
+	room := 16 + len(p.Source)
+	for _, key := range p.Keys {
+		room += len(key) + 2
+	}
+
+	return room
+}
+
 // Share notes that the parcel is about to leave. From now on nobody may change its packet.
 func (p *Parcel) Share() {
 	p.shared = true

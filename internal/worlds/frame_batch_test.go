@@ -99,7 +99,8 @@ func TestFrame_EachPacketHasItsOutcome(t *testing.T) {
 
 		frame := &ptypes.Packet{}
 		for sequence := range uint64(200) {
-			frame.Parcels = append(frame.Parcels, parent.parcel(sequence+1, addr("a")), parent.parcel(sequence+1, addr("a")))
+			once, twice := parent.parcel(sequence+1, addr("a")), parent.parcel(sequence+1, addr("a"))
+			frame.Parcels = append(frame.Parcels, once, twice)
 		}
 
 		frame.Parcels = append(frame.Parcels, parent.parcel(5000, addr("a")))

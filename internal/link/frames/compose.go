@@ -91,7 +91,8 @@ func (m *Machine) Draft() (Draft, bool) {
 // encoded now, or nil. Begin follows.
 func (m *Machine) Compose(d Draft) *parcel.Parcel {
 	wires := d.Frame.GetParcels()
-	d.Frame.Parcels = nil
+	// Those that go into this frame take the first places, once they have been looked at.
+	d.Frame.Parcels = wires[:0]
 
 	open := frame{packet: d.Frame, room: d.room, parcels: d.Parcels[:0], outcomes: d.outcomes}
 	for i, p := range d.Parcels {

@@ -69,7 +69,7 @@ func marshalPooled(p *ptypes.Packet, size int) (mem.BufferSlice, error) {
 }
 
 // Unmarshal implements encoding.CodecV2. What it makes shares no memory with the data,
-// nor one part of it with another.
+// nor one part of it with another, but for the origins and headers of parcels that are the same.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	p, ok := v.(*ptypes.Packet)
 	if !ok {

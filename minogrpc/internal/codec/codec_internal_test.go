@@ -112,6 +112,40 @@ func inPieces(data []byte) mem.BufferSlice {
 	return pieces
 }
 
+// Parcels of one sender to one receiver have the same origin and header. These are read once, wherever
+// the pieces of the network end, and each other one is what it was.
+func TestCodec_ReadsParcelsThatAreAlike(t *testing.T) {
+	want := &ptypes.Packet{}
+
+	for i := range 100 {
+		p := &ptypes.Parcel{Origin: []byte("0123456789abcdef"), Header: []byte("from a to b"), Body: []byte{byte(i)}}
+
+		switch {
+		case i%7 == 5:
+			p.Header = []byte("from a to c")
+		case i%11 == 5:
+			p.Origin = []byte("0123456789abcdeg")
+		case i%13 == 5:
+			p.Origin, p.Header = nil, nil
+		}
+
+		want.Parcels = append(want.Parcels, p)
+	}
+
+	data, err := proto.Marshal(want)
+	require.NoError(t, err)
+
+	for cut := range data {
+		got := &ptypes.Packet{}
+		require.NoError(t, New().Unmarshal(mem.BufferSlice{mem.SliceBuffer(data[:cut]), mem.SliceBuffer(data[cut:])}, got))
+		require.True(t, proto.Equal(want, got), cut)
+	}
+
+	got := &ptypes.Packet{}
+	require.NoError(t, New().Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, got))
+	require.Same(t, &got.GetParcels()[0].GetHeader()[0], &got.GetParcels()[1].GetHeader()[0])
+}
+
 func TestCodec_ReadsWhatGRPCReads(t *testing.T) {
 	large, err := proto.Marshal(fullPacket(t, largeBytes+100))
 	require.NoError(t, err)

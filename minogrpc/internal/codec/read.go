@@ -1,8 +1,10 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/minogrpc/session/internal/chunk"
 	"github.com/minogrpc/session/ptypes"
@@ -56,7 +58,8 @@ const (
 	receiptReached  protowire.Number = 4
 )
 
-// reader reads packets piece by piece, each content into memory of its own.
+// reader reads packets piece by piece, each content into memory of its own, but for what the parcels of
+// one frame often have in common.
 type reader struct {
 	// piece is what is left of the piece that is being read, and pieces the others.
 	piece  []byte
@@ -66,6 +69,10 @@ type reader struct {
 
 	// items are those that have been read.
 	items items
+
+	// room is memory for the next parcels, and origin and header are those of the last one.
+	room           []ptypes.Parcel
+	origin, header []byte
 
 	// failed is set at the first thing that is not as this library writes it, or writes
 	// so often.
@@ -177,6 +184,18 @@ func (r *reader) content(size int) []byte {
 	return r.fill(make([]byte, size))
 }
 
+// again is content for what is often the same as before: then it is the same memory.
+func (r *reader) again(before []byte, size int) []byte {
+	if size == 0 || size != len(before) || size > len(r.piece) || !bytes.Equal(r.piece[:size], before) {
+		return r.content(size)
+	}
+
+	r.piece = r.piece[size:]
+	r.left -= size
+
+	return before
+}
+
 // fill reads as many bytes as there is room for.
 func (r *reader) fill(content []byte) []byte {
 	if !r.failed {
@@ -232,12 +251,16 @@ func (r *reader) packetBytes(p *ptypes.Packet, field protowire.Number, size int)
 		p.Chunks = append(p.Chunks, r.chunk(end))
 	case packetParcels:
 		r.items.parcels++
-		p.Parcels = append(p.Parcels, r.parcel(end))
+		parcel := r.parcelRoom()
+		p.Parcels = append(slices.Grow(p.GetParcels(), 1+len(r.room)), parcel)
+		r.parcel(parcel, end)
 	case packetNews:
 		p.News = r.news(size, p.GetNews())
 	case packetTrace:
 		p.Trace = r.content(size)
 	case packetDelivered:
+		p.Delivered = slices.Grow(p.GetDelivered(), min(size, manyParcels))
+
 		for r.left > end && !r.failed {
 			p.Delivered = append(p.Delivered, r.varint())
 			r.items.delivered++
@@ -295,9 +318,38 @@ func (r *reader) chunk(end int) *ptypes.Chunk {
 	return c
 }
 
-func (r *reader) parcel(end int) *ptypes.Parcel {
-	p := &ptypes.Parcel{}
+const (
+	// fewParcels and manyParcels are how many parcels get memory at once: one after the first, and
+	// those after that.
+	fewParcels, manyParcels = 8, 32
 
+	// usualParcel is what a parcel has at least, in bytes, if it is a message of somebody: those of
+	// less do not make others cost memory before they are there.
+	usualParcel = 32
+)
+
+// parcelRoom returns memory for a parcel. Many come with others: they share it.
+func (r *reader) parcelRoom() *ptypes.Parcel {
+	if len(r.room) == 0 {
+		n := manyParcels
+
+		switch {
+		case r.items.parcels == 1:
+			n = 1
+		case r.items.parcels < fewParcels:
+			n = fewParcels
+		}
+
+		r.room = make([]ptypes.Parcel, min(n, 1+r.left/usualParcel))
+	}
+
+	p := &r.room[0]
+	r.room = r.room[1:]
+
+	return p
+}
+
+func (r *reader) parcel(p *ptypes.Parcel, end int) {
 	for r.left > end && !r.failed {
 		field, kind := r.tag()
 		if kind == protowire.VarintType {
@@ -307,7 +359,7 @@ func (r *reader) parcel(end int) *ptypes.Parcel {
 		}
 	}
 
-	return p
+	r.origin, r.header = p.GetOrigin(), p.GetHeader()
 }
 
 func (r *reader) parcelNumber(p *ptypes.Parcel, field protowire.Number) {
@@ -334,9 +386,9 @@ func (r *reader) parcelNumber(p *ptypes.Parcel, field protowire.Number) {
 func (r *reader) parcelBytes(p *ptypes.Parcel, field protowire.Number, size int) {
 	switch field {
 	case parcelOrigin:
-		p.Origin = r.content(size)
+		p.Origin = r.again(r.origin, size)
 	case parcelHeader:
-		p.Header = r.content(size)
+		p.Header = r.again(r.header, size)
 	case parcelBody:
 		p.Body = r.content(size)
 	case parcelNews:
