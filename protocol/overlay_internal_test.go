@@ -58,6 +58,8 @@ type played struct {
 	held   chan struct{}
 	sent   chan envelope
 	events chan mino.Event
+	// senders are those that a context has named.
+	senders chan any
 	// end is what Recv returns when events is closed.
 	end error
 }
@@ -119,6 +121,17 @@ func (doubtError) InDoubt() bool               { return true }
 type unreachedError struct{ doubtError }
 
 func (unreachedError) InDoubt() bool { return false }
+
+// senderKey is the key of the one who sends, which the overlay notes if there is one.
+type senderKey struct{}
+
+func (p *played) SendContext(ctx context.Context, msg serde.Message, addrs ...mino.Address) <-chan error {
+	if who := ctx.Value(senderKey{}); who != nil {
+		p.senders <- who
+	}
+
+	return p.Send(msg, addrs...)
+}
 
 func (p *played) Send(msg serde.Message, addrs ...mino.Address) <-chan error {
 	data, err := msg.Serialize(json.NewContext())

@@ -50,6 +50,28 @@ func TestSend_WaitsForRoomAtAllDestinations(t *testing.T) {
 	})
 }
 
+// Promise P3: a message is sent in the context of the call, in which a tracer finds the span of the caller.
+func TestSend_IsInTheContextOfTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		p, procedure := newPlayed(t)
+		p.senders = make(chan any, 2)
+		s, err := procedure.Open(ctx, mino.NewAddresses(names("b")...))
+		require.NoError(t, err)
+
+		<-s.Send(context.WithValue(ctx, senderKey{}, "sender"), 1, names("b")...)
+		require.Equal(t, "sender", <-p.senders)
+
+		short, stop := context.WithTimeout(context.WithValue(ctx, senderKey{}, "gatherer"), time.Second)
+		defer stop()
+
+		gather(s.Gather(short, 2, names("b")...))
+		require.Equal(t, "gatherer", <-p.senders)
+		cancel()
+		synctest.Wait()
+	})
+}
+
 // Promise O1: Send has one outcome for each destination.
 func TestSend_TellsTheOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

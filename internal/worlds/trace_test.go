@@ -199,6 +199,7 @@ func TestTrace_ATracerFollowsWhatPasses(t *testing.T) {
 			packet.Trace = []byte(carried)
 
 			_, err := sess.RecvPacket(from, packet)
+			synctest.Wait()
 
 			return err
 		}
@@ -222,6 +223,7 @@ func TestTrace_ATracerFollowsWhatPasses(t *testing.T) {
 		packet := w.packet(orchestrator, addr("y"))
 		packet.Trace = []byte("theirs")
 		_, err := w.session(addr("y"), session.WithTracer(tracer)).RecvPacket(addr("orchestrator"), packet)
+		synctest.Wait()
 		require.ErrorContains(t, err, "packet is dropped", "there is no parent yet")
 		require.Equal(t, []string{
 			"theirs has come from " + addr("orchestrator").String() + " to 1",
