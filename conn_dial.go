@@ -14,6 +14,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
+// connectTimeout is how long gRPC may take to make a connection. It is only a bound for calls without
+// one of their own: the set-up of a stream is shorter, and counts only while the process gets the
+// processor, as gRPC cannot. It is what a server of gRPC gives a new connection, too.
+const connectTimeout = 2 * time.Minute
+
 // connectParams let a session use a neighbour that comes back about a second later. The default
 // backoff of gRPC grows to two minutes.
 var connectParams = grpc.ConnectParams{
@@ -23,7 +28,7 @@ var connectParams = grpc.ConnectParams{
 		Jitter:     0.2,
 		MaxDelay:   time.Second,
 	},
-	MinConnectTimeout: DefaultSetupTimeout,
+	MinConnectTimeout: connectTimeout,
 }
 
 // ConnOption changes a default of [NewConnManager].

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/minogrpc/session/internal/deadline"
 )
 
 // abortPeriod is how long tasks may take to notice that the stop has cut them off.
@@ -116,9 +118,12 @@ func (h *Host) shutdown(server Server) error {
 	h.life.hurry(ErrStopped)
 	server.Stop()
 
+	patience, over := deadline.After(abortPeriod)
+	defer patience.Stop()
+
 	select {
 	case <-h.tasks.idle:
-	case <-time.After(abortPeriod):
+	case <-over:
 	}
 
 	return h.tasks.left()

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/watch"
 	"github.com/minogrpc/session/minogrpc/internal/gate"
 	"github.com/minogrpc/session/minogrpc/internal/trust"
@@ -77,6 +78,8 @@ type accepted struct {
 	mu sync.Mutex
 	// places has the places of the connection in the rooms of the listener.
 	places map[*gate.Room]*gate.Guest
+	// late ends the handshakes that take too long, if they go on.
+	late *deadline.Deadline
 	// end closes the connection of a stranger.
 	end *time.Timer
 	// headers is what headers are charged for that are being decoded. messages is what messages are
@@ -266,15 +269,50 @@ func (c *accepted) Read(p []byte) (int, error) {
 }
 
 // SetDeadline implements net.Conn. The server sets a deadline for the handshake, and removes it after the
-// handshake: nothing else says when that is over.
+// handshake: nothing else says when that is over. Only the time counts in which the process gets the
+// processor.
 func (c *accepted) SetDeadline(t time.Time) error {
 	if t.IsZero() {
 		c.listener.settled(c)
 		c.leave(c.listener.arrivals)
 		c.visit.release(setUps)
+		c.bound(time.Time{})
+
+		return c.Conn.SetDeadline(t)
 	}
 
-	return c.Conn.SetDeadline(t)
+	c.bound(t)
+
+	return nil
+}
+
+// bound ends the handshakes at a time, or never if that is zero. What waits to be read then may have come in
+// time, so only the time counts in which this process gets the processor.
+func (c *accepted) bound(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if c.late != nil {
+		c.late.Stop()
+		c.late = nil
+	}
+
+	if t.IsZero() || c.closed.Load() {
+		return
+	}
+
+	var late *deadline.Deadline
+
+	left := time.Until(t)
+	late = deadline.Start(left, left, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+
+		if c.late == late {
+			_ = c.Conn.SetDeadline(t)
+		}
+	})
+	c.late = late
 }
 
 // Closed implements trust.Conn.
@@ -289,6 +327,7 @@ func (c *accepted) Close() error {
 	c.listener.forget(c)
 	c.Free()
 	c.listener.settled(c)
+	c.bound(time.Time{})
 
 	for _, room := range []*gate.Room{c.listener.arrivals, c.listener.handshakes, c.listener.strangers} {
 		c.leave(room)

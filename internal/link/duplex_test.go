@@ -224,6 +224,43 @@ func TestDuplex_PatienceCountsTheTimeWithTheProcessor(t *testing.T) {
 	})
 }
 
+// Promises L1, L2: while the process lacks the processor, a neighbour has more time for its signs of life
+// and for its receipts than the bounds say. Without that the link would have broken, and the outcome would
+// be lost.
+func TestDuplex_BoundsCountTheTimeWithTheProcessor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		slow       time.Duration
+		wires, bad int
+	}{
+		"enough of it": {0, 2, 1},
+		"little of it": {200 * time.Millisecond, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inPair(t, func(t *testing.T, p *pair) {
+				if tc.slow > 0 {
+					restore := deadlines.Starve(func() { time.Sleep(tc.slow) })
+					defer restore()
+				}
+
+				_, err := p.dialler.offer("o", "x", 10, 2*time.Second)
+				require.NoError(t, err)
+				synctest.Wait()
+				p.wire().far.in.freeze()
+				p.wire().near.in.freeze()
+
+				_, err = p.dialler.offer("o", "x", 10, 2*time.Second)
+				require.NoError(t, err)
+				pass(2 * silence)
+				p.wire().thaw()
+				pass(time.Minute)
+
+				require.Len(t, p.wires, tc.wires)
+				require.Len(t, p.dialler.failed, tc.bad)
+			})
+		})
+	}
+}
+
 // Promise L5: a refusal that comes first says more than the end of the patience.
 func TestDuplex_RealErrorIsTheCause(t *testing.T) {
 	inPair(t, func(t *testing.T, p *pair) {

@@ -3,12 +3,15 @@ package link
 import (
 	"time"
 
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/internal/link/frames"
 )
 
 // tick tells the machine the time, and does what it asks for. It is called by a timer, and
 // no goroutine waits for it.
 func (d *duplex) tick() {
+	deadline.Queue()
+
 	l := d.link
 
 	l.mu.Lock()
@@ -29,15 +32,7 @@ func (d *duplex) tick() {
 
 	stream := d.stream
 	d.readingLocked()
-	found := d.machine.Tick(time.Now())
-	d.retire = found.Quiet
-
-	if found.Quiet {
-		l.box.Rest()
-		d.machine.Rest()
-	}
-
-	d.wake()
+	found := d.beatLocked(time.Now())
 	d.beat.Reset(found.Next)
 	l.mu.Unlock()
 
@@ -47,6 +42,25 @@ func (d *duplex) tick() {
 	case found.Silent || found.Stuck:
 		d.giveUp(stream)
 	}
+}
+
+// beatLocked is a heartbeat, or a look in between.
+func (d *duplex) beatLocked(now time.Time) frames.Beat {
+	if d.machine.Looking() {
+		return d.machine.Look(now)
+	}
+
+	found := d.machine.Tick(now)
+	d.retire = found.Quiet
+
+	if found.Quiet {
+		d.link.box.Rest()
+		d.machine.Rest()
+	}
+
+	d.wake()
+
+	return found
 }
 
 // giveUp gives up the stream of a silent neighbour, or one that takes no frames, unless a frame

@@ -237,9 +237,11 @@ func (d *duplex) composeLocked() bool {
 
 	d.retire = false
 
+	stood := l.box.Stood()
+
 	if len(draft.Parcels) > 0 {
 		l.mu.Unlock()
-		d.encode(&draft)
+		d.encode(&draft, stood)
 		l.mu.Lock()
 	}
 
@@ -252,7 +254,7 @@ func (d *duplex) composeLocked() bool {
 
 	wire := &ptypes.Parcel{Header: make([]byte, 0, large.HeaderRoom())}
 
-	err := d.wire(large, wire, time.Now())
+	err := d.wire(large, wire, time.Now().Add(-stood))
 	if err != nil {
 		d.refuse(large, err)
 
@@ -265,10 +267,11 @@ func (d *duplex) composeLocked() bool {
 	return true
 }
 
-// encode puts the packets into a frame, and leaves out those that cannot be.
-func (d *duplex) encode(draft *frames.Draft) {
+// encode puts the packets into a frame, and leaves out those that cannot be. The time of the outbox has
+// stood still for so long.
+func (d *duplex) encode(draft *frames.Draft, stood time.Duration) {
 	encoded := draft.Parcels[:0]
-	now := time.Now()
+	now := time.Now().Add(-stood)
 
 	// All of them stay as long as the frame, and share the memory.
 	wires := make([]ptypes.Parcel, len(draft.Parcels))
@@ -297,13 +300,13 @@ func (d *duplex) encode(draft *frames.Draft) {
 	draft.Parcels = encoded
 }
 
-// wire fills in a parcel as it travels.
+// wire fills in a parcel as it travels, at a time of the outbox.
 func (d *duplex) wire(p *Parcel, wire *ptypes.Parcel, now time.Time) error {
 	wire.Id = p.ID
 	wire.Origin = p.Origin
 	wire.Sequence = p.Sequence
 	wire.HopLimit = p.HopLimit
-	wire.BudgetMs = BudgetFor(p.Deadline.Sub(now))
+	wire.BudgetMs = BudgetFor(p.Deadline.Add(-p.Stood).Sub(now))
 	wire.Unordered = p.Unordered
 	wire.News = p.News()
 	wire.Trace = p.Trace()

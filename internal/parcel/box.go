@@ -35,8 +35,22 @@ type Box struct {
 	usage   map[string]usage
 	sources map[flow]usage
 
-	// earliest is not later than any deadline in the box.
+	// earliest is not later than any deadline in the box, as if the time had not stood still.
 	earliest time.Time
+
+	// stood is for how long the time of the box has stood still.
+	stood time.Duration
+}
+
+// Stand makes the time of the box stand still for so long: each deadline in the box comes later by that.
+func (b *Box) Stand(d time.Duration) {
+	b.stood += d
+}
+
+// Stood returns for how long the time of the box has stood still. For a parcel only what has come since
+// its Stood counts.
+func (b *Box) Stood() time.Duration {
+	return b.stood
 }
 
 // Add takes a parcel, or returns ErrFull, or the error of the budget. An empty box takes
@@ -51,6 +65,7 @@ func (b *Box) Add(p *Parcel) error {
 		return memory.ErrExhausted
 	}
 
+	p.Stood = b.stood
 	b.hold(p, size)
 
 	return nil
@@ -102,8 +117,8 @@ func (b *Box) hold(p *Parcel, size int) {
 		b.sources = make(map[flow]usage)
 	}
 
-	if len(b.held) == 0 || p.Deadline.Before(b.earliest) {
-		b.earliest = p.Deadline
+	if expires := p.expires(); len(b.held) == 0 || expires.Before(b.earliest) {
+		b.earliest = expires
 	}
 
 	b.last++
@@ -142,6 +157,7 @@ func (b *Box) Return(whole *Parcel, size int) {
 // room for it. The whole still counts for its full size, which is a few addresses too much.
 func (b *Box) HoldPart(part, whole *Parcel) {
 	b.discount(flow{part.Keys[0], whole.Source}, whole.Counted)
+	part.Stood = whole.Stood
 	b.hold(part, part.Counted)
 }
 
@@ -209,7 +225,7 @@ func (b *Box) Drain() []*Parcel {
 	for _, p := range b.All() {
 		b.account(p).Release(p.Counted)
 
-		rest := p.rest()
+		rest := p.rest(b.stood)
 		if rest != nil {
 			parcels = append(parcels, rest)
 		}
@@ -231,7 +247,7 @@ func (b *Box) Withdraw(some []*Parcel, sent bool) []*Parcel {
 			continue
 		}
 
-		if rest := p.rest(); rest != nil {
+		if rest := p.rest(b.stood); rest != nil {
 			taken = append(taken, rest)
 		}
 	}
@@ -242,19 +258,21 @@ func (b *Box) Withdraw(some []*Parcel, sent bool) []*Parcel {
 // Expire removes the parcels whose deadline has come, and returns them in the order they
 // came.
 func (b *Box) Expire(now time.Time) []*Parcel {
+	now = now.Add(-b.stood)
+
 	if b.earliest.After(now) {
 		return nil
 	}
 
-	expired := b.inOrder(func(p *Parcel) bool { return !p.Deadline.After(now) })
+	expired := b.inOrder(func(p *Parcel) bool { return !p.expires().After(now) })
 	for _, p := range expired {
 		b.Remove(p)
 	}
 
 	b.earliest = time.Time{}
 	for _, p := range b.held {
-		if b.earliest.IsZero() || p.Deadline.Before(b.earliest) {
-			b.earliest = p.Deadline
+		if expires := p.expires(); b.earliest.IsZero() || expires.Before(b.earliest) {
+			b.earliest = expires
 		}
 	}
 
@@ -263,7 +281,7 @@ func (b *Box) Expire(now time.Time) []*Parcel {
 
 // Earliest returns when Expire has something to do, if the box is not empty.
 func (b *Box) Earliest() time.Time {
-	return b.earliest
+	return b.earliest.Add(b.stood)
 }
 
 // All returns the parcels in the box, oldest first.

@@ -240,3 +240,41 @@ func TestBox_Rest(t *testing.T) {
 	require.NoError(t, b.Add(next))
 	require.Greater(t, next.ID, p.ID, "a number is never used again")
 }
+
+// Promise L2: while the time of a box stands still, no deadline in it comes nearer, and what comes later has
+// no more time than it asks for. Whoever takes a parcel out of it gets the time back.
+func TestBox_DeadlinesStandStill(t *testing.T) {
+	now := time.Now()
+	b := Box{MaxPackets: 10, MaxBytes: 1 << 20}
+	held := func(left time.Duration) *Parcel {
+		p := sized(1, "a")
+		p.Deadline = now.Add(left)
+		require.NoError(t, b.Add(p))
+
+		return p
+	}
+
+	first := held(time.Second)
+
+	b.Stand(time.Minute)
+
+	now = now.Add(time.Minute)
+	second := held(time.Second)
+
+	require.Equal(t, first.Deadline.Add(time.Minute), b.Earliest())
+	require.Empty(t, b.Expire(now.Add(time.Second-1)))
+	require.Equal(t, []*Parcel{first, second}, b.Expire(now.Add(time.Second)))
+
+	third, fourth := held(time.Second), held(time.Second)
+	b.Stand(time.Hour)
+
+	taken := b.Withdraw([]*Parcel{third}, true)
+	require.Len(t, taken, 1)
+	require.Equal(t, now.Add(time.Hour+time.Second), taken[0].Deadline)
+	require.Equal(t, now.Add(time.Second), third.Deadline, "somebody may be reading it")
+
+	drained := b.Drain()
+	require.Len(t, drained, 1)
+	require.Equal(t, now.Add(time.Hour+time.Second), drained[0].Deadline)
+	require.Equal(t, now.Add(time.Second), fourth.Deadline)
+}

@@ -148,6 +148,8 @@ type Parcel struct {
 	ID, Rank uint64
 	// Counted is what the parcel counts for in its box, in bytes.
 	Counted int
+	// Stood is for how long the time of its box had stood still when the parcel came there.
+	Stood time.Duration
 	// Lane names the lane that the parcel waits in, where a link has lanes.
 	Lane string
 
@@ -217,12 +219,22 @@ func (p *Parcel) Note(r *ptypes.Receipt) {
 // rest returns the parcel without the destinations about which the neighbour has said
 // something, or nil when there is no other. What it has said may still be read by those
 // who tell the owner, so that a parcel does not change.
-func (p *Parcel) rest() *Parcel {
-	if p.told == nil {
+func (p *Parcel) rest(stood time.Duration) *Parcel {
+	late := stood - p.Stood
+
+	switch {
+	case p.told == nil && late == 0:
 		return p
+	case p.told == nil:
+		// A worker may be reading the parcel itself.
+		own := *p
+		own.Deadline = p.Deadline.Add(late)
+
+		return &own
 	}
 
 	rest := &Parcel{Header: p.Header, Packet: p.Packet, Sent: p.Sent, Refused: p.Refused}
+	rest.Deadline = p.Deadline.Add(late)
 
 	for i, told := range p.told {
 		if !told {
@@ -236,6 +248,11 @@ func (p *Parcel) rest() *Parcel {
 	}
 
 	return rest
+}
+
+// expires returns when the deadline comes, as if the time of the box had never stood still.
+func (p *Parcel) expires() time.Time {
+	return p.Deadline.Add(-p.Stood)
 }
 
 // Size returns what the parcel costs this node, in bytes.

@@ -284,10 +284,10 @@ func TestMachine_Tick(t *testing.T) {
 		want      Beat
 	}{
 		"in time":        {at: silence / 3, want: Beat{Quiet: true, Next: third}},
-		"shortly before": {at: silence/3 + time.Second, want: Beat{Quiet: true, Next: third}},
-		"nearly silent":  {heard: -silence / 3 * 2, at: time.Second, want: Beat{Quiet: true, Next: 2 * time.Second}},
+		"shortly before": {at: silence/3 + time.Second, want: Beat{Quiet: true, Next: lookStep}},
+		"nearly silent":  {heard: -silence / 3 * 2, at: time.Second, want: Beat{Quiet: true, Next: lookStep}},
 		"silent":         {heard: -silence, at: silence / 3, want: Beat{Silent: true, Quiet: true, Next: third}},
-		"stopped":        {at: silence * 5, want: Beat{Quiet: true, Next: third}},
+		"stopped":        {at: silence * 5, want: Beat{Quiet: true, Next: lookStep}},
 		"stuck":          {stalled: true, at: silence / 3, want: Beat{Stuck: true, Quiet: true, Next: third}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package frames
 import (
 	"time"
 
+	"github.com/minogrpc/session/internal/deadline"
 	"github.com/minogrpc/session/ptypes"
 )
 
@@ -21,6 +22,10 @@ const (
 	lateParts = 8
 	leastLate = 100 * time.Millisecond
 )
+
+// lookStep is how often this end looks at a neighbour from which nothing has come for longer than a
+// heartbeat. Each look finds out whether the process has the processor.
+const lookStep = 100 * time.Millisecond
 
 // pulse is the sign of life that the two ends give each other: a frame is one, and an empty
 // one is written in regular intervals. Any bytes on the connection of the stream are one,
@@ -50,8 +55,10 @@ type pulse struct {
 	// stuck is set when the stream has taken no frames since the last tick.
 	stuck bool
 
-	// due is when the next tick is.
-	due time.Time
+	// ticked is when the last tick or look was, due when the next one is, and beatAt when the next
+	// tick is. looking is set while there is a look before that.
+	ticked, due, beatAt time.Time
+	looking             bool
 }
 
 // Beat is what a tick finds.
@@ -141,13 +148,10 @@ func (m *Machine) deadline() time.Time {
 
 // Tick asks for a heartbeat, and looks whether the neighbour is still there.
 func (m *Machine) Tick(now time.Time) Beat {
-	if now.Sub(m.due) > m.tolerance() {
-		m.forgive(now)
-	}
+	m.elapse(now)
 
-	deadline := m.deadline()
 	found := Beat{
-		Silent: m.connected && !now.Before(deadline),
+		Silent: m.connected && m.Silent(now),
 		// Its end is not the reason: that would have been told.
 		Stuck: m.connected && m.failed && m.stuck,
 		Quiet: m.last == m.beaten,
@@ -162,15 +166,71 @@ func (m *Machine) Tick(now time.Time) Beat {
 	}
 
 	found.Ignored = !m.watchReplies()
-
-	m.due = now.Add(m.interval())
-	if m.connected && !found.Silent && deadline.Before(m.due) {
-		m.due = deadline
-	}
-
-	found.Next = m.due.Sub(now)
+	m.beatAt = now.Add(m.interval())
+	found.Next = m.plan(now, m.deadline())
 
 	return found
+}
+
+// Looking tells whether the driver calls Look next, and not Tick.
+func (m *Machine) Looking() bool {
+	return m.looking
+}
+
+// Look is a tick without a heartbeat. While a neighbour seems silent, only the time counts in which the
+// process gets the processor: what has come may wait to be read.
+func (m *Machine) Look(now time.Time) Beat {
+	m.elapse(now)
+
+	found := Beat{Silent: m.connected && m.Silent(now)}
+	found.Next = m.plan(now, m.deadline())
+
+	return found
+}
+
+// elapse counts the time since the last tick or look. After a whole heartbeat, a moment without the processor
+// says nothing about all of it.
+func (m *Machine) elapse(now time.Time) {
+	late, span := now.Sub(m.due), m.due.Sub(m.ticked)
+
+	switch {
+	case late > m.tolerance():
+		m.forgive(now)
+	case span <= lookStep:
+		m.stand(now.Sub(m.ticked)-deadline.Counted(span, late), now)
+	}
+}
+
+// plan decides when the next tick or look is, and returns how long it is until then.
+func (m *Machine) plan(now, silent time.Time) time.Duration {
+	m.ticked, m.due, m.looking = now, later(m.beatAt, now), false
+
+	if !m.connected || !now.Before(silent) {
+		return m.due.Sub(now)
+	}
+
+	m.due = earlier(m.due, silent)
+
+	// Between healthy ends a sign of life comes with each heartbeat, and what it says is not older than
+	// two.
+	overdue := now.Sub(m.heard) > m.interval()+m.tolerance() || silent.Sub(now) < m.interval()-m.tolerance()
+
+	if look := now.Add(lookStep); overdue && look.Before(m.due) {
+		m.due, m.looking = look, true
+	}
+
+	return m.due.Sub(now)
+}
+
+// stand makes the time of silence stand still for so long.
+func (m *Machine) stand(lost time.Duration, now time.Time) {
+	if lost <= 0 {
+		return
+	}
+
+	for _, mark := range []*time.Time{&m.heard, &m.framed, &m.hearing, &m.advanced} {
+		*mark = earlier(mark.Add(lost), later(*mark, now))
+	}
 }
 
 // forgive gives the neighbour one more heartbeat. The process was stopped, or had no

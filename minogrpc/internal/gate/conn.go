@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minogrpc/session/internal/deadline"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -123,7 +124,7 @@ type Conn struct {
 
 	mu sync.Mutex
 	// end closes the connection when a block takes too long. It is nil while none is under way.
-	end *time.Timer
+	end *deadline.Deadline
 }
 
 // NewConn returns the connection with the rules.
@@ -290,7 +291,7 @@ func (c *Conn) startTimer(patience time.Duration) {
 	defer c.mu.Unlock()
 
 	if c.end == nil {
-		c.end = time.AfterFunc(patience, func() { c.peer.Refuse(errSlowHeaders) })
+		c.end = deadline.Start(patience, patience, func() { c.peer.Refuse(errSlowHeaders) })
 	}
 }
 
