@@ -59,7 +59,7 @@ func TestSend_IsInTheContextOfTheCaller(t *testing.T) {
 		s, err := procedure.Open(ctx, mino.NewAddresses(names("b")...))
 		require.NoError(t, err)
 
-		<-s.Send(context.WithValue(ctx, senderKey{}, "sender"), 1, names("b")...)
+		require.NoError(t, <-s.Send(context.WithValue(ctx, senderKey{}, "sender"), 1, names("b")...))
 		require.Equal(t, "sender", <-p.senders)
 
 		short, stop := context.WithTimeout(context.WithValue(ctx, senderKey{}, "gatherer"), time.Second)
