@@ -80,10 +80,11 @@ func newFootprint(s shape) (f footprint, err error) {
 		return f, err
 	}
 
+	f.further = (live().heap - one.heap) / more
+
 	time.Sleep(s.liveness)
 
 	all := live()
-	f.further = (all.heap - one.heap) / more
 	f.stack = (all.stack - one.stack) / more
 	f.running = (all.goroutines - one.goroutines) / more
 
