@@ -66,7 +66,7 @@ func parse(args []string) (settings, error) {
 	hurry := flags.Bool("quick", false, "few and short rounds, for figures that are only roughly right")
 	only := flags.String("only", ".", "measure only what matches the `regexp`, in any case of letters")
 	among := flags.String("mode", "duplex,unicast,mixed", "how the players are linked, as a `list` with commas")
-	budget := flags.Duration("budget", 5*time.Minute, "how `long` it may take, with fewer rounds on a busy machine")
+	budget := flags.Duration("budget", 4*time.Minute, "how `long` it may take, with fewer rounds on a busy machine")
 	rounds := flags.Int("rounds", 0, "how many rounds each figure is the median of (default 15)")
 	profile := flags.String("cpuprofile", "", "write a CPU profile to the `file`; the tag side tells ours from raw")
 	scale := flags.Bool("scale", false, "print what a round costs with 100 to 5,000 players, and nothing else")
