@@ -5,8 +5,8 @@
 // neighbours have sent long ago. A timer of the time that has passed would then blame them.
 //
 // A deadline finds out by ticks: each looks whether the process has the processor at that moment.
-// A tick that runs in time counts in full. One that comes late counts for a small part, however
-// late it comes.
+// A tick that runs in time counts in full. One that comes late counts for the less the later it
+// comes, and for a small part at least.
 package deadline
 
 import (

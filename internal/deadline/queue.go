@@ -11,9 +11,9 @@ const (
 	// Go take turns after 10 ms, and so does what shares a processor under most kernels.
 	tolerance = 10 * time.Millisecond
 
-	// lateShare is the part for which a late tick counts. It is not nothing, so that a deadline
-	// also passes in a process that never has enough of the processor.
-	lateShare = 8
+	// least is the part for which a tick counts at least, however late it comes. It is not nothing, so
+	// that a deadline also passes in a process that never has enough of the processor.
+	least = 8
 )
 
 // queue is what Queue calls in a test.
@@ -37,12 +37,15 @@ func Starve(wait func()) (restore func()) {
 	return func() { queue.Store(nil) }
 }
 
-// Counted returns how much of a time counts at whose end a tick has run so late, after Queue.
+// Counted returns how much of a time counts at whose end a tick has run so late, after Queue: all of it up
+// to the tolerance, half of it at twice the tolerance, and so on, down to an eighth.
 func Counted(span, late time.Duration) time.Duration {
 	if late <= tolerance {
 		return span
 	}
 
 	// However short it was, so that the last part of a deadline passes, too.
-	return max(span, step) / lateShare
+	span = max(span, step)
+
+	return max(span/least, time.Duration(float64(span)*float64(tolerance)/float64(late)))
 }
