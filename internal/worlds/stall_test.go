@@ -40,7 +40,7 @@ func TestStall_MessagesAreDropped(t *testing.T) {
 	const (
 		streams   = 16
 		announced = 4 << 20
-		there     = announced / 4
+		there     = announced / 8
 		share     = 8 << 20
 	)
 

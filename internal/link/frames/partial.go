@@ -12,11 +12,13 @@ import (
 )
 
 // The memory for a large message grows with what has come, and not with the size that
-// the neighbour announces: it is step bytes at first, and never more than growth times
-// what is there.
+// the neighbour announces: it is step bytes at first, and growth times what is there after. Once
+// one part in whole has come, it is for all of it: to double up to the end would take half as much
+// again, for the copy. So it is never more than whole times what is there.
 const (
 	step   = 256 << 10
 	growth = 2
+	whole  = 4
 )
 
 var (
@@ -149,7 +151,7 @@ func (m *Machine) grow(data []byte) {
 	}
 
 	if p.size > cap(p.data) {
-		want := max(p.size, min(int(p.total), max(growth*cap(p.data), step)))
+		want := p.room()
 		if !m.Box.Budget.Reserve(want - cap(p.data)) {
 			m.failPartial(memory.ErrExhausted)
 
@@ -160,6 +162,16 @@ func (m *Machine) grow(data []byte) {
 	}
 
 	p.data = append(p.data, data...)
+}
+
+// room returns how much memory a large message gets that needs more.
+func (p *partial) room() int {
+	total := int(p.total) // It is not above MaxBody.
+	if p.size >= total/whole {
+		return total
+	}
+
+	return max(p.size, min(total/whole, max(growth*cap(p.data), step)))
 }
 
 // Lagging drops the memory of a large message that makes no progress, though the neighbour goes on
