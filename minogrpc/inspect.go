@@ -34,7 +34,11 @@ const (
 	maxBranches = 64
 
 	// perDescribed is what a byte of a description takes in memory while it is read and written.
-	perDescribed = 4
+	perDescribed = 16
+
+	// leastItem is less than what a node says about a neighbour, in bytes, and fewItems are always allowed.
+	leastItem = 64
+	fewItems  = 64
 
 	// inspectTimeout is how long the nodes below may take, if the context has no deadline.
 	inspectTimeout = 2 * time.Second
@@ -218,16 +222,53 @@ func (m *Minogrpc) inspect(ctx context.Context, st *host.Stream, child string, b
 		return b, err
 	}
 
+	if isCrowded(answer.GetDescription()) {
+		return b, errCrowded
+	}
+
 	return b, json.Unmarshal(answer.GetDescription(), &b)
+}
+
+// isCrowded tells whether the lists of a text in JSON have more items than a node would describe in so few bytes.
+// An item takes as much memory if nothing is said about it, and more bytes when it is passed on.
+func isCrowded(data []byte) bool {
+	var (
+		open            []byte // the brackets around
+		quoted, escaped bool
+		items           int
+	)
+
+	for _, c := range data {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			escaped, quoted = c == '\\', c != '"'
+		case c == '"':
+			quoted = true
+		case c == '[' || c == '{':
+			open = append(open, c)
+			if c == '[' {
+				items++
+			}
+		case c == ']' || c == '}':
+			open = open[:max(len(open)-1, 0)]
+		case c == ',' && len(open) > 0 && open[len(open)-1] == '[':
+			items++
+		}
+	}
+
+	return items > fewItems+len(data)/leastItem
 }
 
 // headerRoom is for the field around a description.
 const headerRoom = 16
 
 var (
-	errSilent = errors.New("silent")
-	errBusy   = status.Error(codes.ResourceExhausted, "too many questions at once")
-	errRoom   = status.Error(codes.ResourceExhausted, "no room for a description")
+	errSilent  = errors.New("silent")
+	errCrowded = errors.New("a description with too many items")
+	errBusy    = status.Error(codes.ResourceExhausted, "too many questions at once")
+	errRoom    = status.Error(codes.ResourceExhausted, "no room for a description")
 )
 
 // missing says in words of this node why a child has said nothing.

@@ -177,6 +177,50 @@ func TestInspection_AnswersTheParentAlone(t *testing.T) {
 	})
 }
 
+// lying starts a root and a child that answers a question about their stream with that text.
+func lying(t *testing.T, answer string) *sessiontest.Nodes {
+	t.Helper()
+
+	lie := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		if info.FullMethod == ptypes.Inspection_Inspect_FullMethodName {
+			return &ptypes.InspectResponse{Description: []byte(answer)}, nil
+		}
+
+		return next(ctx, req)
+	}
+
+	c := sessiontest.Cluster(t, 2, sessiontest.WithRPC("work", idle{}, fake.MessageFactory{}),
+		sessiontest.WithMinogrpc(minogrpc.WithInspection(),
+			minogrpc.WithServerOptions(grpc.ChainUnaryInterceptor(lie))))
+	newsOf(t, c, c.Players())
+
+	return c
+}
+
+// Promise L5: a list of nothing would take a hundred times its bytes here, and on the page. Its length is looked at
+// before it is read; a text may have what looks like a list.
+func TestDescendants_ListsOfNothingAreRefused(t *testing.T) {
+	many := func(open, one, end string) string {
+		return open + strings.Repeat(one+",", (1<<19)/(len(one)+1)) + one + end
+	}
+
+	for name, test := range map[string]struct{ answer, missing string }{
+		"children":  {many(`{"stream":{"children":[`, "{}", `]}}`), "cannot tell"},
+		"parents":   {many(`{"stream":{"parents":[`, "null", `]}}`), "cannot tell"},
+		"branches":  {many(`{"stream":{},"below":[`, "{}", `]}`), "cannot tell"},
+		"lists":     {many(`{"stream":{},"below":[`, `{"below":[{}]}`, `]}`), "cannot tell"},
+		"in a text": {`{"stream":{"procedure":"` + many(`[`, `[{},\"`, `]`) + `"}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				below := rootTree(t, lying(t, test.answer)).Below
+				require.Len(t, below, 1)
+				require.Equal(t, test.missing, below[0].Missing)
+			})
+		})
+	}
+}
+
 // Promise L5: what a hostile node says of the nodes below it takes no more room than it was given, and is about
 // itself and the nodes below it alone.
 func TestDescendants_OfAHostileNodeAreBounded(t *testing.T) {
@@ -200,20 +244,7 @@ func TestDescendants_OfAHostileNodeAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				lie := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler,
-				) (any, error) {
-					if info.FullMethod == ptypes.Inspection_Inspect_FullMethodName {
-						return &ptypes.InspectResponse{Description: []byte(test.answer)}, nil
-					}
-
-					return next(ctx, req)
-				}
-
-				c := sessiontest.Cluster(t, 2, sessiontest.WithRPC("work", idle{}, fake.MessageFactory{}),
-					sessiontest.WithMinogrpc(minogrpc.WithInspection(),
-						minogrpc.WithServerOptions(grpc.ChainUnaryInterceptor(lie))))
-				newsOf(t, c, c.Players())
-
+				c := lying(t, test.answer)
 				below := rootTree(t, c).Below
 				require.Len(t, below, 1)
 				require.Equal(t, test.missing, below[0].Missing)
