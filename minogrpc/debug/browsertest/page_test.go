@@ -248,7 +248,7 @@ func TestPage_HostileTextsAreTexts(t *testing.T) {
 	st := &snap.Streams[0]
 	st.Procedure, st.Stream, st.Protocol, st.Address = text, text, text, text
 	st.Parents = []session.Neighbor{{Address: text, State: text}, {Address: "\u202egrpc://a:1\n", State: session.NeighborLost}}
-	st.Children = []session.Neighbor{{Address: text, State: session.NeighborLost}}
+	st.Children = []session.Neighbor{{Address: text, State: "\u202e" + session.NeighborState(strings.Repeat(text, 1<<20/len(text)))}}
 	st.Failures = []session.Failure{{Destination: text, Reason: text, Hop: text, Cause: strings.Repeat(text, 1<<20/len(text))}}
 
 	below := []minogrpc.Branch{{Address: text, Missing: text, Stream: st}}
@@ -266,6 +266,7 @@ func TestPage_HostileTextsAreTexts(t *testing.T) {
 	require.Equal(t, "<img", tb.reads(`document.title.slice(0, 4)`))
 	require.Contains(t, tb.reads(`document.getElementById("findings").textContent`), "\uFFFDgrpc://a:1\uFFFD")
 	require.Less(t, len(tb.reads(`document.body.textContent`)), 20_000)
+	require.NotContains(t, tb.reads(`document.body.textContent`), "\u202e")
 	tb.isPleased()
 }
 

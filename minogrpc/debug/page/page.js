@@ -150,7 +150,7 @@ function showSelected() {
   $("name").textContent = row.name;
   const flow = (p, b) => (r ? `${p.toFixed(1)} packets/s, ${size(b)}/s` : "not known yet");
   facts($("numbers"), n ? [
-    ["part", row.side], ["state", n.state + (n.cut ? ", cut off" : "")], ["link", n.duplex ? "duplex" : "unicast"],
+    ["part", row.side], ["state", clean(n.state, 40) + (n.cut ? ", cut off" : "")], ["link", n.duplex ? "duplex" : "unicast"],
     ["round trip", n.round_trip_ns ? span(n.round_trip_ns) : "not known"],
     ["heard", n.duplex ? span(n.heard_ns) + " ago" : "not known"],
     ["waiting", `${n.waiting.packets} packets, ${size(n.waiting.bytes)}`], ["oldest", span(n.waiting.oldest_ns)],

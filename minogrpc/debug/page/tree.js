@@ -39,7 +39,7 @@ function looks(n, marks) {
 
 // figures is the line below the name of a neighbour.
 function figures(n, marks) {
-  const words = [n.state];
+  const words = [clean(n.state, 40)];
   if (n.cut) words.push("cut off");
   if (marks.has("silent")) words.push(`silent for ${span(n.heard_ns)}`);
   if (n.round_trip_ns) words.push(`${marks.has("slow") ? "slow: " : ""}${span(n.round_trip_ns)}`);
