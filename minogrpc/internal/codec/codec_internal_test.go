@@ -137,7 +137,8 @@ func TestCodec_ReadsParcelsThatAreAlike(t *testing.T) {
 
 	for cut := range data {
 		got := &ptypes.Packet{}
-		require.NoError(t, New().Unmarshal(mem.BufferSlice{mem.SliceBuffer(data[:cut]), mem.SliceBuffer(data[cut:])}, got))
+		parts := mem.BufferSlice{mem.SliceBuffer(data[:cut]), mem.SliceBuffer(data[cut:])}
+		require.NoError(t, New().Unmarshal(parts, got))
 		require.True(t, proto.Equal(want, got), cut)
 	}
 
