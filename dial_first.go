@@ -95,7 +95,7 @@ func (f *firstStream) isEarly() bool {
 func (f *firstStream) await() (*offer.Acceptance, error) {
 	header, err := opening.Header(f.stream)
 	if err != nil {
-		f.agreed.note(f.dealing, nil, nil)
+		f.agreed.note(f.dealing, nil)
 
 		if slices.Contains(f.stream.Trailer().Get(LinkKey), LinkRefused) {
 			err = fmt.Errorf("%w: %w", link.ErrRefused, err)
@@ -112,13 +112,13 @@ func (f *firstStream) await() (*offer.Acceptance, error) {
 
 	accepted, ok := offer.ParseAcceptance(header.Get(LinkKey))
 	if !ok {
-		f.agreed.note(f.dealing, nil, nil)
+		f.agreed.note(f.dealing, nil)
 
 		return nil, nil
 	}
 
 	f.opener.session, f.opener.evict = accepted.Session, f.Evict
-	f.agreed.note(f.dealing, watch.Of(f.stream.Context()), &accepted)
+	f.agreed.note(f.dealing, f.dialler.framing.termsOf(watch.Of(f.stream.Context()), &accepted))
 
 	return &accepted, nil
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,9 +75,8 @@ func (a *agreements) find(of dealing) *terms {
 	return a.by[of]
 }
 
-// note remembers what a child has agreed to, if its answer allows frames that follow an opening at once.
-// Otherwise it forgets what there was.
-func (a *agreements) note(of dealing, meter *watch.Meter, accepted *offer.Acceptance) {
+// note remembers the last terms. Nil forgets what there was.
+func (a *agreements) note(of dealing, t *terms) {
 	if a == nil {
 		return
 	}
@@ -84,7 +84,7 @@ func (a *agreements) note(of dealing, meter *watch.Meter, accepted *offer.Accept
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
-	if meter == nil || accepted == nil || !slices.Contains(accepted.Can, link.CanEarly) {
+	if t == nil {
 		delete(a.by, of)
 
 		return
@@ -94,7 +94,26 @@ func (a *agreements) note(of dealing, meter *watch.Meter, accepted *offer.Accept
 		a.by = make(map[dealing]*terms)
 	}
 
-	a.by[of] = &terms{
-		meter: meter, frame: accepted.Frame, format: accepted.Format, can: accepted.Can, wait: accepted.Wait,
+	a.by[of] = t
+}
+
+// termsOf returns the terms of a child that has accepted a stream, or nil if no frames may follow the next
+// opening at once. A child that agrees to more than it was offered is not believed, so that it cannot make
+// this node remember, and say again, whatever it likes. Nothing else of its answer stays in memory.
+func (f *framing) termsOf(meter *watch.Meter, accepted *offer.Acceptance) *terms {
+	if meter == nil || !slices.Contains(accepted.Can, link.CanEarly) || len(accepted.Can) > len(capabilities) {
+		return nil
 	}
+
+	t := &terms{meter: meter, frame: accepted.Frame, format: strings.Clone(accepted.Format), wait: accepted.Wait}
+
+	for _, name := range accepted.Can {
+		t.can = append(t.can, strings.Clone(name))
+	}
+
+	if !f.binds(t.offer("")) {
+		return nil
+	}
+
+	return t
 }

@@ -416,6 +416,33 @@ func TestAhead_ChildThatCannotIsAwaited(t *testing.T) {
 	})
 }
 
+// Promise S3: what a child agrees to that nobody has offered is not remembered, nor said to it again.
+func TestAhead_TermsThatWereNotOfferedAreForgotten(t *testing.T) {
+	for name, accepted := range map[string]offer.Acceptance{
+		"a name":   {Format: "tree1", Can: append(slices.Clone(everything), strings.Repeat("x", 1<<16))},
+		"twice":    {Format: "tree1", Can: slices.Repeat(everything, 1000)},
+		"a format": {Format: strings.Repeat("x", 1<<16), Can: everything},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withAhead(t, []func(*opened) error{func(o *opened) error {
+				accepted.Frame, accepted.Session = o.offer.Frame, "child"
+				require.NoError(o, o.SendHeader(metadata.Pairs(session.LinkKey, accepted.Value())))
+				o.deliver()
+
+				return nil
+			}, func(o *opened) error {
+				require.False(o, o.offer.Early)
+				waits(o)
+
+				return acceptAndDeliver(o)
+			}}, func(w *aheadWorld) {
+				require.Empty(w, w.sendDown())
+				require.Empty(w, w.sendDown())
+			})
+		})
+	}
+}
+
 // Promise O7: frames that this node would read otherwise than they were written are refused unread.
 func TestAhead_CalleeIsBoundByWhatItAgreedTo(t *testing.T) {
 	for name, tt := range map[string]struct {
