@@ -3,6 +3,8 @@ package session_test
 import (
 	"context"
 	"errors"
+	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/sessiontest"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -63,6 +66,40 @@ func TestConnOpener_SlowNodeKeepsTheConnectionOfOthers(t *testing.T) {
 		require.NoError(t, call(used))
 		require.EqualValues(t, 1, dials.Load())
 		mgr.Release(addr("n1"))
+	})
+}
+
+// Promise L5: a connection over which nothing has ever come is no sign of life, however late it was made:
+// the next attempt does not use it again.
+func TestConnOpener_ConnectionMadeLateIsNoSignOfLife(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n network) {
+		silent, err := n.Listen("n1:1")
+		require.NoError(t, err)
+
+		defer func() { require.NoError(t, silent.Close()) }()
+
+		dials := new(atomic.Int64)
+		dialer := n.Dialer("me:1")
+		mgr := session.NewConnManager(session.WithDialOptions(grpc.WithContextDialer(
+			func(ctx context.Context, target string) (net.Conn, error) {
+				dials.Add(1)
+				time.Sleep(600 * time.Millisecond)
+
+				return dialer(ctx, target)
+			})))
+		acquire(t, mgr, addr("n1")) // Others hold the connection, too.
+
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := session.ConnOpener(mgr, addr("n1"), streamMetadata())(ctx, nil)
+
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+
+		require.EqualValues(t, 2, dials.Load())
+		mgr.Release(addr("n1"))
+		require.NoError(t, mgr.Close())
 	})
 }
 

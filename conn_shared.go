@@ -44,9 +44,10 @@ func isAlive(conn grpc.ClientConnInterface, began time.Time) bool {
 		return false
 	}
 
-	_, last := meter.Reads()
+	bytes, last := meter.Reads()
 
-	return time.Since(last) < time.Since(began)/2
+	// Before the first bytes the last ones seem to have come when the connection was made.
+	return bytes > 0 && time.Since(last) < time.Since(began)/2
 }
 
 // Invoke implements grpc.ClientConnInterface. Who has the connection may not know that somebody else
