@@ -202,6 +202,7 @@ func endOf(par *parent, cause error) error {
 // dropLocked removes a parent, and routes the packets again that wait for it.
 func (s *session) dropLocked(par *parent, cause error, e *effects) {
 	s.parents = s.parents.remove(par)
+	s.forgetMakerLocked(par)
 	s.screen.over(par)
 	s.turnLocked(cause, e)
 	s.rerouteLocked(par.drain(), cause, false, e)

@@ -66,6 +66,14 @@ func (s *session) isForMeAlone(packet router.Packet) bool {
 
 // deliverLocked puts a packet into the mailbox, and notes its outcomes.
 func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
+	var one [1]string
+
+	// A router may count more addresses as this node than its own.
+	keys := one[:0]
+	for _, dest := range mine.GetDestination() {
+		keys = append(keys, mustKey(dest))
+	}
+
 	failure := s.putLocked(h, mine, e)
 	if failure != nil {
 		e.failPacket(h.Pending, mine, failure)
@@ -73,17 +81,24 @@ func (s *session) deliverLocked(h link.Header, mine router.Packet, e *effects) {
 		return
 	}
 
-	// A router may count more addresses as this node than its own.
-	for _, dest := range mine.GetDestination() {
-		e.note(outcome{set: h.Pending, key: mustKey(dest)})
+	for _, key := range keys {
+		e.note(outcome{set: h.Pending, key: key})
 	}
 }
 
-// putLocked puts a packet into the mailbox, and returns why it is not there. A second copy is.
+// putLocked puts a packet into the mailbox, and returns why it is not there. A second copy is. Once the
+// packet is there nothing asks it any more: it may be that of an application, and panic.
 func (s *session) putLocked(h link.Header, mine router.Packet, e *effects) *DeliveryError {
+	var info PacketInfo
+
+	wanted := s.witness.wantsDeliveries()
+	if wanted {
+		info = infoOf(mine)
+	}
+
 	delivered, reason, err := s.mailbox.deliver(h, s.neighbourLocked(h.From), mine)
-	if delivered && s.witness.wantsDeliveries() {
-		e.delivered = append(e.delivered, infoOf(mine))
+	if delivered && wanted {
+		e.delivered = append(e.delivered, info)
 	}
 
 	if err != nil {

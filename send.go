@@ -140,6 +140,13 @@ func (s *session) rememberMakerLocked(via *parent) {
 	}
 }
 
+// forgetMakerLocked forgets a parent that is gone, whose table nobody pays for any more.
+func (s *session) forgetMakerLocked(par *parent) {
+	if s.maker.Load() == par {
+		s.maker.Store(nil)
+	}
+}
+
 // serialize returns the bytes of a message. It returns an error for more than limit bytes.
 func serialize(msg serde.Message, ctx serde.Context, limit int) ([]byte, error) {
 	if msg == nil {
