@@ -100,5 +100,5 @@ func serveClient(ctx context.Context, n *node, conn net.Conn) {
 		_, _ = io.Copy(io.Discard, conn) // it ends with the connection
 	})
 
-	tell(n.count(ctx, o.Count, tell))
+	tell(n.count(ctx, o, tell))
 }

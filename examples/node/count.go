@@ -21,6 +21,9 @@ type countOptions struct {
 	// dir is the folder whose words are counted.
 	dir     string
 	timeout time.Duration
+
+	// again is how long they are counted again and again.
+	again time.Duration
 }
 
 // count asks the node that runs in the data folder to orchestrate a count, and prints how
@@ -31,12 +34,14 @@ func count(ctx context.Context, stdout io.Writer, opts countOptions) error {
 		return fmt.Errorf("folder to count: %w", err)
 	}
 
-	ctx, cancel := context.WithTimeoutCause(ctx, opts.timeout, fmt.Errorf("it has taken more than %v", opts.timeout))
+	most := opts.timeout + opts.again
+
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("it has taken more than %v", most))
 	defer cancel()
 
 	s := screen.New(stdout)
 
-	err = ask(ctx, folder(opts.data), order{Count: dir}, s)
+	err = ask(ctx, folder(opts.data), order{Count: dir, For: opts.again}, s)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -93,7 +98,9 @@ func follow(conn net.Conn, o order, s *screen.Screen) error {
 		case e.Sum != nil:
 			s.Printf("The replies add up to %s, and so does the node's own count.\n", screen.Count(*e.Sum, "word"))
 
-			return nil
+			if !e.Again {
+				return nil
+			}
 		default:
 			return errors.New(e.Error)
 		}

@@ -153,6 +153,8 @@ func parseCount(args []string, stdout, stderr io.Writer) (func(context.Context) 
 
 	flags := newFlags("node count", stderr, &opts.data)
 	flags.DurationVar(&opts.timeout, "timeout", time.Minute, "how `long` it may take")
+	flags.DurationVar(&opts.again, "for", 0, "how `long` the nodes count again, each second and in the same stream "+
+		"(default once); it shows on the page of -debug")
 
 	err := parse(flags, args, 1, func() error { return nil })
 

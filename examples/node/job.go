@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/minogrpc/session"
 	"github.com/minogrpc/session/examples/internal/words"
@@ -22,10 +23,13 @@ type job struct {
 	replies map[mino.Address]words.Reply
 }
 
+// pause is how long the nodes rest before they count again.
+const pause = time.Second
+
 // count has the nodes that this one knows count the words of a folder, and returns the
 // last event. Those before it are told.
-func (n *node) count(ctx context.Context, dir string, tell func(event)) event {
-	sum, err := n.orchestrate(ctx, dir, &job{tell: tell})
+func (n *node) count(ctx context.Context, what order, tell func(event)) event {
+	sum, err := n.orchestrate(ctx, what, &job{tell: tell})
 	if err != nil {
 		return event{Error: err.Error()}
 	}
@@ -35,10 +39,12 @@ func (n *node) count(ctx context.Context, dir string, tell func(event)) event {
 
 // orchestrate opens a stream to the nodes and has the words counted. This node is the root
 // of the stream: it lasts whoever else is lost.
-func (n *node) orchestrate(ctx context.Context, dir string, watcher words.Watcher) (int, error) {
-	files, err := words.List(os.DirFS(dir))
+func (n *node) orchestrate(ctx context.Context, what order, j *job) (int, error) {
+	end := time.Now().Add(what.For)
+
+	files, err := words.List(os.DirFS(what.Count))
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", dir, err)
+		return 0, fmt.Errorf("%s: %w", what.Count, err)
 	}
 
 	// The end of the context is the end of the stream.
@@ -52,9 +58,22 @@ func (n *node) orchestrate(ctx context.Context, dir string, watcher words.Watche
 		return 0, err
 	}
 
-	o := words.Orchestrator{Dir: dir, Files: files, Out: out, In: in, Watcher: watcher}
+	o := words.Orchestrator{Dir: what.Count, Files: files, Out: out, In: in, Watcher: j}
 
-	return o.Count(ctx, players)
+	for {
+		sum, err := o.Count(ctx, players)
+		if err != nil || time.Until(end) < pause {
+			return sum, err
+		}
+
+		j.tell(event{Sum: &sum, Again: true})
+
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
 }
 
 // known returns the nodes that this one knows, itself first and the others in the order

@@ -16,7 +16,8 @@
 //	node -data DIR -debug 127.0.0.1:6060
 //	node top -debug 127.0.0.1:6060
 //
-// serves a page that shows the streams of the node, and shows them in a terminal.
+// serves a page that shows the streams of the node, and shows them in a terminal. With -for 1m a count lasts
+// long enough to be looked at.
 //
 // The exit code is 1 when something fails, and 2 when the arguments make no sense.
 package main

@@ -329,6 +329,37 @@ func TestNode_CountThatIsGivenUpHarmsNobody(t *testing.T) {
 	require.Zero(t, first.signal(syscall.SIGTERM).ExitCode())
 }
 
+// awaited ends a context when so many sums have been printed.
+type awaited struct {
+	sums int
+	end  context.CancelFunc
+}
+
+// Write implements io.Writer.
+func (a *awaited) Write(text []byte) (int, error) {
+	a.sums -= strings.Count(string(text), "The replies add up to 820 words")
+	if a.sums <= 0 {
+		a.end()
+	}
+
+	return len(text), nil
+}
+
+// A count that goes on is one to look at.
+func TestNode_CountsAgainInTheSameStream(t *testing.T) {
+	first := starts(t, private(t))
+	joins(t, first)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	stdout := &awaited{sums: 2, end: cancel}
+
+	var stderr strings.Builder
+
+	command(ctx, []string{"count", "-data", first.data, "-for", "1h", text(t)}, stdout, &stderr)
+	require.Zero(t, stdout.sums, stderr.String())
+	require.Zero(t, first.signal(syscall.SIGTERM).ExitCode())
+}
+
 func TestNode_StrangersAreRefused(t *testing.T) {
 	first := starts(t, private(t))
 	dir := private(t)

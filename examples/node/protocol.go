@@ -1,13 +1,18 @@
 package main
 
+import "time"
+
 // order is what a client wants of the node, and event what it is told. On the socket each
 // is a line of JSON.
 type order struct {
 	// Count is the folder whose words are counted, as an absolute path.
 	Count string `json:"count"`
+
+	// For is how long they are counted again and again, in the same stream. Zero is once.
+	For time.Duration `json:"for,omitempty"`
 }
 
-// event is what a client is told. One of the fields is set.
+// event is what a client is told. One of the fields is set, but for Again.
 type event struct {
 	Asking   *asking  `json:"asking,omitempty"`
 	Counted  *counted `json:"counted,omitempty"`
@@ -16,8 +21,10 @@ type event struct {
 	// Waiting are the nodes that have not replied, after a pause without a reply.
 	Waiting []string `json:"waiting,omitempty"`
 
-	// Sum is that of all the words, and Error why there is none. Either is the last.
+	// Sum is that of all the words, and Error why there is none. Either is the last, unless Again says that
+	// they are counted again.
 	Sum   *int   `json:"sum,omitempty"`
+	Again bool   `json:"again,omitempty"`
 	Error string `json:"error,omitempty"`
 }
 
