@@ -13,8 +13,7 @@ import (
 // answered settles the destinations of a parcel by the answer of a neighbour. Whatever the
 // neighbour names, only destinations of the parcel are settled, and each only once.
 func (r *reporter) answered(peer mino.Address, p *link.Parcel, a link.Answer) {
-	// A parcel has no more places than destinations, however many a neighbour names.
-	for _, i := range a.Reached[:min(len(a.Reached), len(p.Keys))] {
+	for _, i := range p.Counting(a.Reached) {
 		if uint64(i) < uint64(len(p.Keys)) { // an int may have 32 bits
 			r.settle(p.Pending, p.Keys[i], nil)
 		}

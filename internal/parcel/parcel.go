@@ -196,13 +196,19 @@ func (p *Parcel) Index(key string) (int, bool) {
 	return i, known
 }
 
+// Counting returns those of the places in a receipt that count: a parcel has no more places than
+// destinations, however many a neighbour names.
+func (p *Parcel) Counting(reached []uint32) []uint32 {
+	return reached[:min(len(reached), len(p.Keys))]
+}
+
 // Note remembers the destinations of a receipt that is not the last one.
 func (p *Parcel) Note(r *ptypes.Receipt) {
 	if p.told == nil {
 		p.told = make([]bool, len(p.Keys))
 	}
 
-	for _, i := range r.GetReached() {
+	for _, i := range p.Counting(r.GetReached()) {
 		if uint64(i) < uint64(len(p.told)) { // an int may have 32 bits
 			p.told[i] = true
 		}

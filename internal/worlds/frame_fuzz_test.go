@@ -30,6 +30,7 @@ func frameSeeds(f *testing.F) [][]byte {
 		{Frame: 1, Parcels: []*ptypes.Parcel{parcel, parcel, {Id: 2, Header: []byte{1, 0, 0}, Body: []byte("hi")}}},
 		{Frame: 1, Receipts: []*ptypes.Receipt{receipt}},
 		{Frame: 1, Receipts: []*ptypes.Receipt{{ParcelId: 1, Last: true}, {}}},
+		{Frame: 1, Receipts: []*ptypes.Receipt{{ParcelId: 1, Reached: []uint32{7, 8, 9, 0}}}},
 		{Frame: 1, Chunks: []*ptypes.Chunk{{Id: 1, Total: 1 << 40, Data: []byte("x")}},
 			Parcels: []*ptypes.Parcel{{Id: 1, Chunked: 1, Body: []byte("y")}}},
 	})
