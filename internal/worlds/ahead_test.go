@@ -524,6 +524,35 @@ func (r *relayed) Stream(_ mino.Sender, in mino.Receiver) error {
 	}
 }
 
+// Promise L1: once the child has accepted, the link gives signs of life like any other.
+func TestAhead_LinkBeatsOnceItIsAccepted(t *testing.T) {
+	withAhead(t, []func(*opened) error{
+		acceptAndDeliver,
+		func(o *opened) error {
+			frame := <-o.frames
+			o.accept(everything...)
+
+			began := time.Now()
+			beat := <-o.frames
+			require.Zero(o, beat.GetFrame())
+			require.Less(o, time.Since(began), session.DefaultLiveness)
+
+			answer := &ptypes.Packet{Received: frame.GetFrame(), Frame: 1}
+			for _, p := range frame.GetParcels() {
+				answer.Delivered = append(answer.Delivered, p.GetId())
+			}
+
+			require.NoError(o, o.Send(answer))
+			o.deliver()
+
+			return nil
+		},
+	}, func(w *aheadWorld) {
+		require.Empty(w, w.sendDown())
+		require.Empty(w, w.sendDown())
+	})
+}
+
 // stream opens a stream, sends messages to the child, and returns their errors.
 func (r *relayed) stream(n int, meanwhile func()) []error {
 	ctx, cancel := context.WithCancel(r.Context())
