@@ -95,6 +95,6 @@
 //   - minogrpc.memory.usage (By), minogrpc.memory.limit (By): the memory budget, without a procedure.
 //
 // The number of series is bounded: none has the id of a stream, and none has an address, unless [WithNeighbors] asks
-// for that. Then the attribute minogrpc.neighbor is that of the first 256 neighbours, and "other" for all further
-// ones.
+// for that. Then the attribute minogrpc.neighbor has the address of each of the first 256 neighbours, and "other" for
+// all further ones.
 package otel

@@ -130,7 +130,7 @@ func (m *metrics) neighbor(addr mino.Address) metric.MeasurementOption {
 		return option
 	}
 
-	// The last one is that of the others.
+	// Where there is no room for another neighbour, all further ones share an entry.
 	if len(m.neighbors) >= maxNeighbors {
 		name = others
 	}

@@ -170,8 +170,8 @@ func newNode(p sessiontest.Place, opts ...session.Option) (*minogrpc.Minogrpc, e
 		minogrpc.WithSessionOptions(opts...))
 }
 
-// Promise P3: a Send is a span in that of the caller, and each node on the way of the message adds one,
-// whose parent is that of the node before it.
+// Promise P3: a Send begins a child of the span of the caller, and each node on the way of the message adds a
+// child of the span of the node before it.
 func TestTrace_FollowsTheTree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cluster(t, 13)

@@ -33,7 +33,7 @@ func TestTracer_CarriesTheW3CContext(t *testing.T) {
 
 	carried := tracer.Arrived(session.StreamInfo{}, nil, []byte(example), session.PacketInfo{}).Carry()
 	require.Regexp(t, "^00-4bf92f3577b34da6a3ce929d0e0e4736-[0-9a-f]{16}-01\nrojo=00f067aa0ba902b7$", string(carried))
-	require.NotContains(t, string(carried), "00f067aa0ba902b7-01", "it is that of the span")
+	require.NotContains(t, string(carried), "00f067aa0ba902b7-01", "the new span has an id of its own")
 
 	// A state that is too long is left out.
 	long := example + strings.Repeat(",a=b", 120)
