@@ -156,7 +156,8 @@ func WithSetupTimeout(d time.Duration) Option {
 
 // WithOutcomeTimeout sets how long a Send waits for the outcomes before the session reports
 // [ReasonTimeout]. It must be positive; anything else is ignored, and more than [MaxTimeout] counts
-// as that.
+// as that. Over a duplex link it counts only while the process gets the processor, so that an outcome
+// may come later, by up to about eight times, in a process whose cores are all busy.
 //
 // It also bounds the packets of other nodes: a session waits for their outcome no longer than ten
 // times its own timeout, whatever the sender asks for. So a sender with a longer timeout learns of
@@ -168,7 +169,8 @@ func WithOutcomeTimeout(d time.Duration) Option {
 // WithLiveness sets how long a neighbour on a duplex link may give no sign of life before it counts
 // as lost. Each end gives a sign of life every third of that time, so all nodes should have the
 // same value. If you raise it, check [WithAdoptionGrace], too. It must be positive; anything else
-// is ignored, and more than [MaxTimeout] counts as that.
+// is ignored, and more than [MaxTimeout] counts as that. It counts only while the process gets the
+// processor: a process whose cores are all busy may take up to about eight times as long.
 func WithLiveness(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.silence = timeout(d, c.silence) })
 }
