@@ -117,3 +117,17 @@ func (s *session) newsText(cause error) string {
 
 	return textOf(cause, maxNewsText)
 }
+
+// gatherNews prepares for the news of players, if the metadata ask for them.
+func (s *session) gatherNews(md metadata.MD) {
+	if asksForNews(md) && isOrchestrator(s.me) {
+		s.mailbox.roster = newRoster(s.mailbox.queue)
+	}
+
+	s.newsroom.to, s.newsroom.me = newsTo(md, s.me), s.meKey
+	s.newsroom.resend, s.newsroom.end = s.reportAgain, s.reportEnd
+
+	if s.newsroom.isOpen() {
+		s.newsroom.toKey, _ = keyOf(s.newsroom.to)
+	}
+}

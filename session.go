@@ -262,20 +262,6 @@ func (s *session) Leave(cause error) {
 	}
 }
 
-// gatherNews prepares for the news of players, if the metadata ask for them.
-func (s *session) gatherNews(md metadata.MD) {
-	if asksForNews(md) && isOrchestrator(s.me) {
-		s.mailbox.roster = newRoster(s.mailbox.queue)
-	}
-
-	s.newsroom.to, s.newsroom.me = newsTo(md, s.me), s.meKey
-	s.newsroom.resend, s.newsroom.end = s.reportAgain, s.reportEnd
-
-	if s.newsroom.isOpen() {
-		s.newsroom.toKey, _ = keyOf(s.newsroom.to)
-	}
-}
-
 // closeWith ends the session, and parts from each child with a goodbye or without.
 func (s *session) closeWith(cause error, part func(*link.Link)) {
 	var e effects
